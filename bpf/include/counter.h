@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * The counter map of a probe's object: counts and log2 histograms, always kept, whatever the token
+ * bucket does to events. Numbers of metrics are never reused; schema/record.gen.ts carries them.
+ */
+#ifndef JITTERSCOPE_COUNTER_H
+#define JITTERSCOPE_COUNTER_H
+
+struct counter_key {
+	__u64 net;    /* namespace cookie or inode; 0 = `other`: the map was full */
+	__u16 metric; /* enum metric */
+	__u16 bucket; /* small dimension: a reason, a log2 bucket */
+	__u32 label;  /* large dimension: drop site, interface, peer class; 0 none */
+};
+
+enum metric {
+	METRIC_TCPRESET_SENT = 1,     /* bucket: sk_rst_reason, 0 where the kernel has none */
+	METRIC_TCPRESET_RECEIVED = 2, /* bucket: TCP state of the socket that received it */
+	METRIC_SUPPRESSED = 3,	      /* bucket: probe; events withheld by the token bucket */
+	METRIC_RING_FULL = 4,	      /* bucket: probe; records that found no room in the ring */
+	METRIC_EMITTED = 5,	      /* bucket: probe; records put into the ring */
+};
+
+#endif

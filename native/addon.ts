@@ -1,0 +1,115 @@
+/**
+ * The contract of the C addon (native/*.c). No object is made per record: records, counters and netlink answers
+ * are bytes. Every failure is thrown as a NativeFailure.
+ */
+export interface NativeFailure extends Error {
+  /** NATIVE_OPEN, NATIVE_LOAD, NATIVE_ATTACH, NATIVE_MAP, NATIVE_READER, NATIVE_NETNS, NATIVE_LOCK, NATIVE_ARGUMENT, NATIVE_REPLAY */
+  code: string;
+  /** errno of the call that failed, 0 if none. */
+  errno: number;
+  /** Name of errno: EPERM. */
+  errnoName: string;
+  /** Last lines of libbpf's and the verifier's log, at most 8 KiB. */
+  log: string;
+  /** What to do about it. */
+  hint: string;
+}
+
+/** One program of an opened object. */
+export interface ProgramInfo {
+  readonly name: string;
+  /** ELF section: tp_btf/tcp_send_reset. */
+  readonly section: string;
+}
+
+/** An opened BPF object: open → select → load → attach. Not to be used after close. */
+export interface BpfObject {
+  programs(): ProgramInfo[];
+  /** Before load: whether the program is loaded at all. All are by default. */
+  setAutoload(program: string, on: boolean): void;
+  /** Before load: size of a map. */
+  setMapEntries(map: string, entries: number): void;
+  /** Verifies and loads the selected programs and creates the maps. */
+  load(): void;
+  /** Attaches one loaded program; again after detach, any number of times. */
+  attach(program: string): void;
+  detach(program: string): void;
+  attached(program: string): boolean;
+  /** Runs an iter/ program to its end and returns what it wrote. */
+  iterate(program: string): Buffer;
+  /** Runs a syscall or raw_tp program once in the kernel with ctx as its context (tests); returns its return value. */
+  testRun(program: string, ctx: Uint8Array): number;
+  /** Bytes of a global data section's map (.data.settings), effective at once. */
+  readData(section: string): Buffer;
+  writeData(section: string, offset: number, bytes: Uint8Array): void;
+  mapUpdate(map: string, key: Uint8Array, value: Uint8Array): void;
+  /** False when there was no such key. */
+  mapDelete(map: string, key: Uint8Array): boolean;
+  /** Undefined when there is no such key. */
+  mapLookup(map: string, key: Uint8Array): Buffer | undefined;
+  /** All entries of a hash map, key then value, end to end. For per-CPU maps of u64 the sum over the CPUs. */
+  readMap(map: string): Buffer;
+  /** Starts the reader thread on a ring buffer map. */
+  startReader(ring: string, options: ReaderOptions, onChunk: (chunk: Buffer) => void): Reader;
+  close(): void;
+}
+
+export interface ReaderOptions {
+  /** Period of the drain timer, ms. */
+  readonly drainMs: number;
+  /** Size of one chunk, bytes. A chunk holds whole records. */
+  readonly chunkBytes: number;
+  /** Chunks that may wait for JavaScript. When all wait, the ring is left as it is: the kernel counts what no longer fits. */
+  readonly maxChunks: number;
+}
+
+/** A running reader thread, of a ring or of a file. */
+export interface Reader {
+  stats(): ReaderStats;
+  /** Drains what is there, delivers it, ends the thread. Resolves after the last chunk was delivered. */
+  stop(): Promise<void>;
+  /** Resolves when a file is read to its end and delivered; a ring's reader resolves at stop. */
+  readonly ended: Promise<void>;
+}
+
+export interface ReaderStats {
+  readonly records: number;
+  readonly bytes: number;
+  readonly chunks: number;
+  /** Drains that found no free chunk. */
+  readonly stalls: number;
+  /** Records that were not 128, 192 or 256 bytes long, or whose len field says otherwise: dropped and counted. */
+  readonly malformed: number;
+  /** Bytes in the ring now (0 for files). */
+  readonly ringBytes: number;
+}
+
+/** Process-wide functions of the addon. */
+export interface Native {
+  /** Version of the linked libbpf: 1.1.2. */
+  libbpfVersion(): string;
+  /** @param owner file name, for messages */
+  openObject(owner: string, bytes: Uint8Array): BpfObject;
+  /** Number of arguments of a raw tracepoint (typedef btf_trace_<name>, without the leading context), undefined if absent. */
+  tracepointArgs(name: string): number | undefined;
+  /** Members of a kernel enum as [value, name], undefined if absent. */
+  enumValues(name: string): [number, string][] | undefined;
+  /** Whether a kernel struct has a member (struct net, net_cookie). */
+  hasMember(struct: string, member: string): boolean;
+  /** Feeds a file of records (end to end, no framing) through the same thread, chunks and back-pressure as a ring. */
+  startReplay(path: string, options: ReaderOptions, onChunk: (chunk: Buffer) => void): Reader;
+  /** Boot time and wall time read together, ns. */
+  clocks(): { bootNs: bigint; wallNs: bigint };
+  /**
+   * Enters a namespace on a thread of its own, sends one netlink request and returns the answers end to end.
+   * @param netnsPath /run/netns/web or /proc/123/ns/net
+   * @param protocol NETLINK_ROUTE 0, NETLINK_SOCK_DIAG 4, ...
+   */
+  netlinkDump(netnsPath: string, protocol: number, request: Uint8Array): Buffer;
+  /** SO_NETNS_COOKIE of a namespace (kernel 5.14+; by entering it). */
+  netnsCookie(netnsPath: string): bigint;
+  /** CRC-32C (Castagnoli) of bytes, continued from seed. */
+  crc32c(bytes: Uint8Array, seed?: number): number;
+  /** Takes an exclusive flock on a file, creating it; undefined when somebody else holds it. Held until close or process end. */
+  lockFile(path: string): { close(): void } | undefined;
+}

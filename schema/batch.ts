@@ -1,0 +1,31 @@
+/** Kinds of an event, as the columns of an EventBatch number them. */
+export const eventKinds = ['', 'event', 'alert'] as const;
+/** Severities: the index is `event.severity`, the word is `log.level` and Loki's label. */
+export const severities = ['', 'info', 'warning', 'critical'] as const;
+
+/**
+ * A decoded EventBatch (proto/bus.proto) behind typed arrays: sinks route by column and never parse a line.
+ * Row i is valid for 0 <= i < count.
+ */
+export interface EventBatchView {
+  readonly baseRawOffset: number;
+  /** Running number of row 0 in the partition's output. */
+  readonly firstEvent: number;
+  readonly count: number;
+  /** @timestamp as Unix seconds and the nanoseconds within the second. */
+  timeSeconds(row: number): number;
+  timeNanos(row: number): number;
+  rawOffset(row: number): number;
+  ordinal(row: number): number;
+  id(row: number): string;
+  kind(row: number): (typeof eventKinds)[number];
+  type(row: number): string;
+  severity(row: number): (typeof severities)[number];
+  namespace(row: number): string;
+  pod(row: number): string;
+  node(row: number): string;
+  /** The NDJSON line with its newline: a view, not a copy. */
+  line(row: number): Uint8Array;
+  /** Rows from..to (exclusive) as one block of NDJSON: a view, not a copy. */
+  lines(from: number, to: number): Uint8Array;
+}
