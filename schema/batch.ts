@@ -5,13 +5,15 @@ export const severities = ['', 'info', 'warning', 'critical'] as const;
 
 /**
  * A decoded EventBatch (proto/bus.proto) behind typed arrays: sinks route by column and never parse a line.
- * Row i is valid for 0 <= i < count.
+ * Row i is valid for 0 <= i < count. Several batches of one partition can be joined to one view (event-batch-join.ts).
  */
 export interface EventBatchView {
   readonly baseRawOffset: number;
   /** Running number of row 0 in the partition's output. */
   readonly firstEvent: number;
   readonly count: number;
+  /** Running number of the event in the partition's output: `firstEvent + row`, except behind a gap of a joined view. */
+  eventNumber(row: number): number;
   /** @timestamp as Unix seconds and the nanoseconds within the second. */
   timeSeconds(row: number): number;
   timeNanos(row: number): number;
@@ -26,6 +28,6 @@ export interface EventBatchView {
   node(row: number): string;
   /** The NDJSON line with its newline: a view, not a copy. */
   line(row: number): Uint8Array;
-  /** Rows from..to (exclusive) as one block of NDJSON: a view, not a copy. */
+  /** Rows from..to (exclusive) as one block of NDJSON: a view; a copy only where the rows of a joined view cross from one batch to the next. */
   lines(from: number, to: number): Uint8Array;
 }

@@ -1,0 +1,201 @@
+import { messageOf } from '../core/app-error.ts';
+import { EventBatch } from '../proto/bus.ts';
+import { type EventBatchView, eventKinds, severities } from './batch.ts';
+import { eventBatchError } from './event-batch-errors.ts';
+
+const two16 = 0x1_0000;
+const two32 = 0x1_0000_0000;
+const newline = 10;
+const empty = new Uint8Array(0);
+
+type Body = InstanceType<typeof EventBatch>;
+
+/**
+ * Decodes an EventBatch and checks all of it: column lengths, indices, origins, one line a row. Whatever the
+ * bytes are, the answer is a view that cannot be read out of bounds, or EVENT_BATCH_INVALID is thrown.
+ * `line` and `lines` are views of `bytes`: valid as long as they are.
+ */
+export function decodeEventBatch(bytes: Uint8Array): EventBatchView {
+  let body: Body;
+  try {
+    body = EventBatch.decode(bytes);
+  } catch (thrown) {
+    throw eventBatchError('EVENT_BATCH_INVALID', { bytes: bytes.length, found: messageOf(thrown), expected: 'a protobuf message' }, thrown);
+  }
+  return new DecodedEventBatch(body, bytes.length);
+}
+
+class DecodedEventBatch implements EventBatchView {
+  readonly baseRawOffset: number;
+  readonly firstEvent: number;
+  readonly count: number;
+  readonly #time: Uint32Array;
+  readonly #origins: Uint32Array;
+  readonly #idNumber: Uint32Array;
+  readonly #idPrefix: Uint16Array;
+  readonly #kind: Uint8Array;
+  readonly #type: Uint16Array;
+  readonly #severity: Uint8Array;
+  readonly #namespace: Uint16Array;
+  readonly #pod: Uint16Array;
+  readonly #node: Uint16Array;
+  readonly #lineOffsets: Uint32Array;
+  readonly #lines: Uint8Array;
+  readonly #dictionary: readonly string[];
+
+  constructor(body: Body, bytes: number) {
+    const invalid = (found: string, expected: string) => eventBatchError('EVENT_BATCH_INVALID', { bytes, found, expected });
+    const count = body.count ?? 0;
+    /** An aligned copy of a column: protobufjs gives a view at any offset. */
+    const column = <Numbers extends Uint8Array | Uint16Array | Uint32Array>(
+      name: string, raw: Uint8Array | null | undefined, perRow: number, make: (length: number) => Numbers,
+    ): Numbers => {
+      const found = raw ?? empty;
+      const expected = count * perRow;
+      if (found.length !== expected) throw invalid(`${found.length} bytes in column ${name}`, `${expected} for ${count} events`);
+      const numbers = make(expected);
+      new Uint8Array(numbers.buffer, 0, expected).set(found);
+      return numbers;
+    };
+    const u32 = (length: number) => new Uint32Array(length / 4);
+    const u16 = (length: number) => new Uint16Array(length / 2);
+    const u8 = (length: number) => new Uint8Array(length);
+
+    this.baseRawOffset = body.baseRawOffset ?? 0;
+    this.firstEvent = body.firstEvent ?? 0;
+    this.count = count;
+    this.#time = column('time_unix_ns', body.timeUnixNs, 8, u32);
+    this.#origins = column('origins', body.origins, 8, u32);
+    this.#idNumber = column('id_number', body.idNumber, 8, u32);
+    this.#idPrefix = column('id_prefix', body.idPrefix, 2, u16);
+    this.#kind = column('kind', body.kind, 1, u8);
+    this.#type = column('type', body.type, 2, u16);
+    this.#severity = column('severity', body.severity, 1, u8);
+    this.#namespace = column('namespace', body.namespace, 2, u16);
+    this.#pod = column('pod', body.pod, 2, u16);
+    this.#node = column('node', body.node, 2, u16);
+    this.#lineOffsets = column('line_offsets', body.lineOffsets, 4, u32);
+    this.#lines = body.lines ?? empty;
+    this.#dictionary = body.dictionary ?? [];
+
+    if (!Number.isSafeInteger(this.baseRawOffset + two32)) throw invalid(`base_raw_offset ${this.baseRawOffset}`, 'less than 2^53 - 2^32');
+    if (!Number.isSafeInteger(this.firstEvent + count)) throw invalid(`first_event ${this.firstEvent}`, 'less than 2^53 - count');
+    if (this.#dictionary.length > two16) throw invalid(`${this.#dictionary.length} strings in the dictionary`, 'at most 65536');
+    const problem = this.#unindexed() ?? this.#unordered() ?? this.#unlined();
+    if (problem !== undefined) throw invalid(problem[0], problem[1]);
+  }
+
+  eventNumber(row: number): number {
+    return this.firstEvent + row;
+  }
+
+  timeSeconds(row: number): number {
+    const low = this.#time[row * 2] as number;
+    const high = this.#time[row * 2 + 1] as number;
+    const first = high % 1e9;
+    const upper = first * two16 + (low >>> 16);
+    const lower = (upper % 1e9) * two16 + (low & 0xffff);
+    return Math.floor(high / 1e9) * two32 + Math.floor(upper / 1e9) * two16 + Math.floor(lower / 1e9);
+  }
+
+  timeNanos(row: number): number {
+    const low = this.#time[row * 2] as number;
+    const upper = ((this.#time[row * 2 + 1] as number) % 1e9) * two16 + (low >>> 16);
+    return ((upper % 1e9) * two16 + (low & 0xffff)) % 1e9;
+  }
+
+  rawOffset(row: number): number {
+    return this.baseRawOffset + (this.#origins[row * 2] as number);
+  }
+
+  ordinal(row: number): number {
+    return this.#origins[row * 2 + 1] as number;
+  }
+
+  id(row: number): string {
+    const low = this.#idNumber[row * 2] as number;
+    const high = this.#idNumber[row * 2 + 1] as number;
+    const number = high < 0x20_0000 ? high * two32 + low : (BigInt(high) << 32n) | BigInt(low);
+    return `${this.#word(this.#idPrefix, row)}-${number}`;
+  }
+
+  kind(row: number): (typeof eventKinds)[number] {
+    return eventKinds[this.#kind[row] as number] as (typeof eventKinds)[number];
+  }
+
+  type(row: number): string {
+    return this.#word(this.#type, row);
+  }
+
+  severity(row: number): (typeof severities)[number] {
+    return severities[this.#severity[row] as number] as (typeof severities)[number];
+  }
+
+  namespace(row: number): string {
+    return this.#word(this.#namespace, row);
+  }
+
+  pod(row: number): string {
+    return this.#word(this.#pod, row);
+  }
+
+  node(row: number): string {
+    return this.#word(this.#node, row);
+  }
+
+  line(row: number): Uint8Array {
+    return this.lines(row, row + 1);
+  }
+
+  lines(from: number, to: number): Uint8Array {
+    if (from >= to) return empty;
+    return this.#lines.subarray(this.#lineOffsets[from], to < this.count ? this.#lineOffsets[to] : this.#lines.length);
+  }
+
+  #word(column: Uint16Array, row: number): string {
+    return this.#dictionary[column[row] as number] as string;
+  }
+
+  #unindexed(): [string, string] | undefined {
+    const words = this.#dictionary.length;
+    for (const column of [this.#idPrefix, this.#type, this.#namespace, this.#pod, this.#node]) {
+      for (let row = 0; row < this.count; row++) {
+        if ((column[row] as number) >= words) return [`dictionary index ${column[row]}`, `less than ${words}`];
+      }
+    }
+    for (let row = 0; row < this.count; row++) {
+      if ((this.#kind[row] as number) >= eventKinds.length) return [`kind ${this.#kind[row]}`, `less than ${eventKinds.length}`];
+      if ((this.#severity[row] as number) >= severities.length) return [`severity ${this.#severity[row]}`, `less than ${severities.length}`];
+    }
+    return undefined;
+  }
+
+  #unordered(): [string, string] | undefined {
+    const origins = this.#origins;
+    for (let at = 2; at < origins.length; at += 2) {
+      const rawDelta = origins[at] as number;
+      const before = origins[at - 2] as number;
+      if (rawDelta < before || (rawDelta === before && (origins[at + 1] as number) <= (origins[at - 1] as number))) {
+        return [`the origin of row ${at / 2} not behind that of the row before`, 'strictly increasing origins'];
+      }
+    }
+    return undefined;
+  }
+
+  #unlined(): [string, string] | undefined {
+    const lines = this.#lines;
+    const count = this.count;
+    if (count === 0) return lines.length === 0 ? undefined : [`${lines.length} bytes of lines`, 'none for 0 events'];
+    if (this.#lineOffsets[0] !== 0) return [`the first line at ${this.#lineOffsets[0]}`, '0'];
+    let at = 0;
+    for (let row = 0; row < count; row++) {
+      const end = row + 1 < count ? (this.#lineOffsets[row + 1] as number) : lines.length;
+      // Offsets rise and stay inside, and the row's only newline is its last byte.
+      if (end <= at || end > lines.length || lines.indexOf(newline, at) !== end - 1) {
+        return [`row ${row} in bytes ${at} to ${end} of ${lines.length}`, 'one line with one newline, at its end'];
+      }
+      at = end;
+    }
+    return undefined;
+  }
+}
