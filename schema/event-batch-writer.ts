@@ -152,7 +152,7 @@ export class EventBatchWriter {
     }).uint32(linesTag).uint32(this.#lineStart);
     // The lines are the last field, so the rest is encoded first and they go where they stay.
     const out = Buffer.allocUnsafeSlow(head.len + this.#lineStart);
-    out.set(head.finish(), 0);
+    head.finishInto(out, 0);
     out.set(this.#lines.subarray(0, this.#lineStart), head.len);
     return out;
   }
