@@ -3,7 +3,8 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { fileURLToPath } from 'node:url';
+import { completeLock } from './gen-lock.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
@@ -49,16 +50,13 @@ export function generateProto(name) {
 // --force-number changes the types only: with `long` installed (protobufjs depends on it) readers still return Long objects.
 function withNumbers(code) {
   const importLine = 'import $protobuf from "protobufjs/minimal.js";\n';
-  if (!code.includes(importLine))
-    throw new Error('gen: pbjs no longer imports protobufjs/minimal.js the way this script knows');
+  if (!code.includes(importLine)) throw new Error('gen: pbjs no longer imports protobufjs/minimal.js the way this script knows');
   const body = code.replace(/^\/\*eslint-disable.*\*\/\n/, '');
   return body.replace(importLine, `${importLine}\n$protobuf.util.Long = null;\n$protobuf.configure();\n`);
 }
 
 function withoutLong(types) {
-  const code = types
-    .replace('import Long = require("long");\n', '')
-    .replace('from "protobufjs";', 'from "protobufjs/minimal.js";');
+  const code = types.replace('import Long = require("long");\n', '').replace('from "protobufjs";', 'from "protobufjs/minimal.js";');
   if (/\bLong\b/.test(code)) throw new Error('gen: pbts still names Long; 64-bit fields must be numbers');
   return code;
 }
@@ -81,6 +79,7 @@ export function generateAll() {
     ...generateProto('collect'),
     ...generateProto('bus'),
     ...generateByScript('scripts/gen-record.mjs', 'schema/record.gen.ts'),
+    'package-lock.json': completeLock(join(root, 'package-lock.json')),
   };
 }
 
@@ -92,16 +91,14 @@ export function staleFiles(files) {
   });
 }
 
-function main(args) {
+/** Command line. Returns the exit code. */
+export function main(args) {
   const check = args.includes('--check');
-  const protoOnly = args.includes('--proto');
-  const files = protoOnly ? { ...generateProto('collect'), ...generateProto('bus') } : generateAll();
+  const files = generateAll();
   const stale = staleFiles(files);
   for (const path of stale) {
     if (check) {
-      process.stderr.write(
-        `gen: ${path} is not what its source generates. Run \`npm run gen\` and commit the result.\n`,
-      );
+      process.stderr.write(`gen: ${path} is not what its source generates. Run \`npm run gen\` and commit the result.\n`);
       continue;
     }
     mkdirSync(dirname(join(root, path)), { recursive: true });
@@ -111,6 +108,3 @@ function main(args) {
   if (stale.length === 0) process.stdout.write('gen: everything is up to date\n');
   return check && stale.length > 0 ? 1 : 0;
 }
-
-if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href)
-  process.exitCode = main(process.argv.slice(2));

@@ -1,0 +1,98 @@
+// System packages: finds what is missing, installs it as root, otherwise says how to.
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { run, StepFailure, say, step } from './step.mjs';
+
+/**
+ * What the project needs of the system. `name` is the Debian package, `or` matches packages that do as well;
+ * `command` or `file` tells whether it is there on a system without dpkg.
+ */
+const needs = [
+  { name: 'gcc', tier: 'base', command: 'cc', what: 'a C compiler (cc)' },
+  { name: 'libc6-dev', tier: 'base', file: '/usr/include/stdio.h', what: 'the C library headers' },
+  { name: 'libbpf-dev', tier: 'base', file: '/usr/include/bpf/libbpf.h', what: 'libbpf 1.1 or newer with headers' },
+  { name: 'clang', or: /^clang-(1[4-9]|[2-9]\d)$/, tier: 'base', command: 'clang', what: 'clang 14 or newer' },
+  { name: 'iproute2', tier: 'base', command: 'ip', what: 'iproute2 (ip)' },
+  { name: 'nftables', tier: 'test', command: 'nft', what: 'nftables (nft)' },
+  { name: 'tcpdump', tier: 'test', command: 'tcpdump', what: 'tcpdump' },
+];
+
+/** Whether a command of this name is in PATH or where root's commands are. */
+export function hasCommand(name) {
+  const folders = (process.env.PATH || '').split(delimiter).concat('/usr/sbin', '/sbin');
+  return folders.some((folder) => folder !== '' && existsSync(join(folder, name)));
+}
+
+function isRoot() {
+  return typeof process.getuid === 'function' && process.getuid() === 0;
+}
+
+/** Names of the installed packages, or undefined where there is no dpkg. */
+function installedPackages(names) {
+  // dpkg-query ends with 1 when one of them is unknown, and lists the others all the same.
+  const format = `\${Package} \${db:Status-Status}\n`;
+  const result = spawnSync('dpkg-query', ['-W', `-f=${format}`].concat(names), { encoding: 'utf8' });
+  if (result.error) return undefined;
+  const lines = result.stdout.split('\n').filter((line) => / installed$/.test(line));
+  return lines.map((line) => line.split(' ')[0]);
+}
+
+/** The needs of the base tier, and of `tier`, that this system does not meet. */
+export function missingNeeds(tier) {
+  const wanted = needs.filter((need) => need.tier === 'base' || need.tier === tier);
+  const installed = installedPackages(wanted.map((need) => need.name).concat('clang-[0-9]*'));
+  if (installed === undefined) return wanted.filter((need) => !(need.command ? hasCommand(need.command) : existsSync(need.file)));
+  return wanted.filter((need) => !installed.some((name) => name === need.name || (need.or && need.or.test(name))));
+}
+
+/** The line that installs these packages, ready to paste. */
+export function installCommand(missing) {
+  const names = missing.map((need) => need.name).join(' ');
+  return `sudo apt-get update && sudo apt-get install -y --no-install-recommends ${names}`;
+}
+
+/** What the reader does about missing packages, in one line. */
+export function remedyFor(missing) {
+  if (hasCommand('apt-get')) return installCommand(missing);
+  return `install with your package manager: ${missing.map((need) => need.what).join(', ')}`;
+}
+
+/** Whether this process may install packages: it is root, and there is apt-get. */
+export function canInstall() {
+  return isRoot() && hasCommand('apt-get');
+}
+
+/** Says what is missing and what to do about it, where this process may not do it itself. */
+export function tellMissing(missing) {
+  const names = missing.map((need) => need.name).join(' ');
+  const reason = hasCommand('apt-get') ? 'Installing them needs root. Run:' : 'There is no apt-get here:';
+  say(`missing system packages: ${names}. ${reason}\n\n    ${remedyFor(missing)}\n`);
+}
+
+/** Installs the packages and returns what `check` finds missing afterwards; going on without is the caller's choice. */
+export function installNeeds(missing, check) {
+  try {
+    step(`system packages: ${missing.map((need) => need.name).join(' ')}`, () => install(missing));
+  } catch (thrown) {
+    if (!(thrown instanceof StepFailure)) throw thrown;
+    const line = thrown.output.split('\n').find((one) => /^E: /.test(one));
+    say(`the system packages could not be installed: ${line || thrown.message}. Try it yourself:\n\n    ${installCommand(missing)}\n`);
+  }
+  return check();
+}
+
+function install(missing) {
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
+  const waiting = ['-o', 'DPkg::Lock::Timeout=300'];
+  run('apt-get', waiting.concat('update', '-qq'), { env });
+  const options = ['install', '-y', '-qq', '--no-install-recommends'];
+  run(
+    'apt-get',
+    waiting.concat(
+      options,
+      missing.map((need) => need.name),
+    ),
+    { env },
+  );
+}

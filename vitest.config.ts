@@ -1,0 +1,30 @@
+import { defineConfig } from 'vitest/config';
+
+const built = ['**/node_modules/**', '**/dist/**', '**/build/**', '**/.cache/**', '**/data/**'];
+const kernel = ['**/kernel.test.ts', '**/*.kernel.test.ts'];
+const promise = ['test/*.promise.test.ts'];
+
+/** A tier of tests that runs alone on the machine's shared parts (namespaces, ports, the kernel's probes): one file at a time. */
+const serial = { fileParallelism: false, testTimeout: 300_000, hookTimeout: 300_000 };
+
+export default defineConfig({
+  test: {
+    pool: 'forks',
+    watch: false,
+    allowOnly: false,
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'unit',
+          include: ['**/*.test.ts'],
+          exclude: [...built, ...kernel, ...promise],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
+      { extends: true, test: { name: 'kernel', include: kernel, exclude: built, ...serial, sequence: { groupOrder: 1 } } },
+      { extends: true, test: { name: 'promise', include: promise, exclude: built, ...serial, sequence: { groupOrder: 2 } } },
+    ],
+  },
+});
