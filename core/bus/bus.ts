@@ -1,3 +1,5 @@
+import type { AppError } from '../app-error.ts';
+
 /**
  * The bus: named topics of ordered, durable partitions, and groups of consumers that remember how far they came.
  * Two adapters keep this contract under one suite (contract.ts): the embedded log and Kafka.
@@ -120,4 +122,6 @@ export interface BusObserver {
   lost?(loss: { topic: string; partition: number; reason: 'torn_tail' | 'damaged' | 'retention'; group?: string; messages: number; bytes: number }): void;
   /** Durable appends. */
   appended?(topic: string, messages: number, bytes: number): void;
+  /** Something was found or repaired that an operator should know of (a file of commits that cannot be read). */
+  warned?(warning: AppError): void;
 }
