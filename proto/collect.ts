@@ -1,0 +1,19 @@
+import { jitterscope } from './gen/collect.js';
+
+/** Short names for the messages between collector and gateway (collect.proto). */
+export const { CollectorMessage, GatewayMessage } = jitterscope.collect.v1;
+
+/** A decoded CollectorMessage. */
+export type CollectorMessage = jitterscope.collect.v1.CollectorMessage;
+export type CollectorBody = jitterscope.collect.v1.CollectorMessage.$Properties;
+export type GatewayBody = jitterscope.collect.v1.GatewayMessage.$Properties;
+export type Hello = jitterscope.collect.v1.Hello.$Properties;
+export type RecordBatch = jitterscope.collect.v1.RecordBatch.$Properties;
+export type Identity = jitterscope.collect.v1.Identity.$Properties;
+export type NetworkNamespace = jitterscope.collect.v1.NetworkNamespace.$Properties;
+export type Keyframe = jitterscope.collect.v1.Keyframe.$Properties;
+export type EnumNames = jitterscope.collect.v1.EnumNames.$Properties;
+export type CounterSample = jitterscope.collect.v1.CounterSample.$Properties;
+export type KernelLoss = jitterscope.collect.v1.KernelLoss.$Properties;
+export type SkippedItems = jitterscope.collect.v1.SkippedItems.$Properties;
+export type TimeOffset = jitterscope.collect.v1.TimeOffset.$Properties;

@@ -1,0 +1,63 @@
+/** How a field is stored: Elasticsearch's mapping type. */
+export type FieldType = 'date_nanos' | 'keyword' | 'text' | 'ip' | 'long' | 'double' | 'boolean' | 'flattened';
+
+/** One field of the event document. */
+export interface EventField {
+  /** Dotted path in the nested document; `[]` marks an array. */
+  readonly path: string;
+  readonly type: FieldType;
+  /** Meaning, with unit where there is one. */
+  readonly description: string;
+}
+
+/** Version of the event document, in `jitterscope.schema`. */
+export const eventSchemaVersion = 1;
+
+/** Version of the Elastic Common Schema whose names are used, in `ecs.version`. */
+export const ecsVersion = '8.17.0';
+
+/**
+ * All fields, in the order in which they stand in the document. A document has no nulls and no empty objects:
+ * what is not known is not there.
+ */
+export const eventFields: readonly EventField[] = [
+  { path: '@timestamp', type: 'date_nanos', description: 'When it happened: wall time with 9 digits.' },
+  { path: 'message', type: 'text', description: 'One sentence for people. Nothing has to be parsed from it.' },
+  { path: 'log.level', type: 'keyword', description: 'Severity word: info, warning, critical.' },
+  { path: 'ecs.version', type: 'keyword', description: 'Version of the Elastic Common Schema.' },
+  { path: 'event.kind', type: 'keyword', description: 'event (a kernel event) or alert (a finding).' },
+  { path: 'event.category[]', type: 'keyword', description: 'ECS category: network.' },
+  { path: 'event.type[]', type: 'keyword', description: 'ECS types: connection, denied, end, error.' },
+  { path: 'event.action', type: 'keyword', description: 'What happened: reset-sent, reset-received.' },
+  { path: 'event.reason', type: 'keyword', description: 'Why, by the name the running kernel has for it (enum sk_rst_reason).' },
+  { path: 'event.id', type: 'keyword', description: 'Unique id: 16 hex digits of node and session, "-", item number.' },
+  { path: 'event.severity', type: 'long', description: '1 info, 2 warning, 3 critical.' },
+  { path: 'source.ip', type: 'ip', description: 'Address of the local end: the entity the event is about.' },
+  { path: 'source.port', type: 'long', description: 'Port of the local end.' },
+  { path: 'destination.ip', type: 'ip', description: 'Address of the far end.' },
+  { path: 'destination.port', type: 'long', description: 'Port of the far end.' },
+  { path: 'network.type', type: 'keyword', description: 'ipv4 or ipv6, of the packet.' },
+  { path: 'network.transport', type: 'keyword', description: 'tcp, udp, icmp, sctp.' },
+  { path: 'network.direction', type: 'keyword', description: 'Way of the packet, seen from the local end: egress or ingress.' },
+  { path: 'process.pid', type: 'long', description: "Owner of the local end's socket." },
+  { path: 'process.name', type: 'keyword', description: "Task name of the socket's owner, as the kernel has it (15 bytes)." },
+  { path: 'host.name', type: 'keyword', description: 'Node.' },
+  { path: 'orchestrator.cluster.name', type: 'keyword', description: 'Cluster, from the configuration.' },
+  { path: 'jitterscope.schema', type: 'long', description: 'Version of this document.' },
+  { path: 'jitterscope.type', type: 'keyword', description: 'Kind of event: the probe or the rule.' },
+  { path: 'jitterscope.probe', type: 'keyword', description: 'Probe that saw it.' },
+  { path: 'jitterscope.role', type: 'keyword', description: 'client or server: whether the local end opened the connection. Absent when unknown.' },
+  { path: 'jitterscope.tcp.state', type: 'keyword', description: "State of the local end's socket." },
+  { path: 'jitterscope.socket.cookie', type: 'long', description: 'Kernel cookie of the socket: joins the events of one connection.' },
+  { path: 'jitterscope.socket.v4mapped', type: 'boolean', description: 'true: IPv4 over an IPv6 socket.' },
+  { path: 'jitterscope.cgroup.id', type: 'long', description: 'cgroup v2 id of the socket.' },
+  { path: 'jitterscope.netns.name', type: 'keyword', description: 'Network namespace of the entity, by its /run/netns name.' },
+  { path: 'jitterscope.netns.cookie', type: 'long', description: 'Kernel cookie of that namespace; never reused while the kernel runs.' },
+  { path: 'jitterscope.netns.inode', type: 'long', description: 'Inode of that namespace, as in /proc/<pid>/ns/net.' },
+  { path: 'jitterscope.peer.netns.name', type: 'keyword', description: 'Network namespace of the far end, when it is another one of the same node.' },
+  { path: 'jitterscope.peer.netns.cookie', type: 'long', description: 'Kernel cookie of that namespace.' },
+  { path: 'jitterscope.peer.netns.inode', type: 'long', description: 'Inode of that namespace.' },
+  { path: 'jitterscope.identity.source', type: 'keyword', description: 'How the local end was found: netns, node, unknown.' },
+  { path: 'jitterscope.identity.destination', type: 'keyword', description: 'How the far end was found: same, ip, node, external, ambiguous.' },
+  { path: 'jitterscope.suppressed', type: 'long', description: 'Events like it that the token bucket withheld since the one before.' },
+];

@@ -1,0 +1,53 @@
+/**
+ * What became of a partition's items. At all times
+ *   itemsIn = events + counted + rejected + repeats + held     and     expected = itemsIn - repeats + gaps
+ * where expected is the sum of the sessions' next item numbers (from where each was first read).
+ */
+export interface Dispositions {
+  /** Items that arrived, repeats included. */
+  itemsIn: number;
+  /** Items that became an event. */
+  events: number;
+  /** Items that are counted only. */
+  counted: number;
+  /** Items that no probe can read, by reason. */
+  rejected: Record<string, number>;
+  /** Items that had been seen before. */
+  repeats: number;
+  /** Items that never came, by exact number. */
+  gaps: number;
+  /** The part of the gaps that the collector declared, by reason. */
+  skipped: Record<string, number>;
+  /** Items that wait for the identity of their namespace now. */
+  held: number;
+  /** Items that stopped waiting without an identity. */
+  unidentified: number;
+  /** Records the kernel had no room for, by probe number: never items. */
+  kernelLost: Record<string, number>;
+  /** Events that the token buckets withheld, as told by the events that follow. */
+  suppressed: number;
+  /** Messages that went to the DLQ. */
+  refusedMessages: number;
+}
+
+export function emptyDispositions(): Dispositions {
+  return {
+    itemsIn: 0,
+    events: 0,
+    counted: 0,
+    rejected: {},
+    repeats: 0,
+    gaps: 0,
+    skipped: {},
+    held: 0,
+    unidentified: 0,
+    kernelLost: {},
+    suppressed: 0,
+    refusedMessages: 0,
+  };
+}
+
+/** Adds to one entry of a record of counts. */
+export function addTo(counts: Record<string, number>, key: string, n: number): void {
+  counts[key] = (counts[key] ?? 0) + n;
+}

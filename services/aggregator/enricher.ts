@@ -1,0 +1,230 @@
+import type { EventDescription } from '../../bpf/event.ts';
+import type { Keyframe, NetworkNamespace, RecordBatch } from '../../proto/collect.ts';
+import { EventBatchWriter } from '../../schema/event-batch.ts';
+import { recordFlags } from '../../schema/record.gen.ts';
+import { RecordReader } from '../../schema/record.ts';
+import { addTo } from './dispositions.ts';
+import { Ends } from './end-names.ts';
+import { EventLineWriter, maxLineBytes, type EventPlace } from './event-line.ts';
+import type { HeldRecord } from './held-records.ts';
+import type { PartitionState } from './partition-state.ts';
+import { instantFrom, type SessionState } from './session.ts';
+import type { Instant } from '../../core/time.ts';
+
+/** A record of a namespace that nobody knows yet waits until its node's stream is this much further. */
+export const holdNs = 3e9;
+
+/** The end of what a partition's output topic holds. */
+export interface OutputEnd {
+  /** Origin of the last event. */
+  readonly rawOffset: number;
+  readonly ordinal: number;
+  /** Running number that the next event gets. */
+  readonly nextEvent: number;
+}
+
+export interface EnricherOptions {
+  /** orchestrator.cluster.name */
+  readonly cluster: string;
+  /** How each probe's records become events, by probe number. */
+  readonly events: ReadonlyMap<number, EventDescription>;
+  /** Held records of the partition may take this much. */
+  readonly maxHeldBytes: number;
+  /** Size at which an EventBatch is closed. */
+  readonly maxBatchBytes: number;
+  /** Output up to and with this origin is in the topic already: it is made again, and not written. */
+  readonly silentUntil: OutputEnd | undefined;
+}
+
+/** Turns the records of one partition into events. Synchronous; the batches it closes are fetched with `finished`. */
+export class Enricher {
+  readonly #state: PartitionState;
+  readonly #options: EnricherOptions;
+  readonly #reader = new RecordReader();
+  readonly #heldReader = new RecordReader();
+  readonly #ends = new Ends();
+  readonly #lines: EventLineWriter;
+  readonly #writer = new EventBatchWriter();
+  #closed: Uint8Array[] = [];
+  #rawOffset = 0;
+  #ordinal = 0;
+  #firstEvent = 0;
+  #silentUntil: OutputEnd | undefined;
+
+  constructor(state: PartitionState, options: EnricherOptions) {
+    this.#state = state;
+    this.#options = options;
+    this.#silentUntil = options.silentUntil;
+    this.#lines = new EventLineWriter(options.cluster);
+  }
+
+  /** Events that wait in the open batch. */
+  get pending(): number {
+    return this.#writer.count;
+  }
+
+  /** Starts the output of one raw message. */
+  begin(rawOffset: number): void {
+    this.#rawOffset = rawOffset;
+    this.#ordinal = 0;
+  }
+
+  /** Batches that were closed since the last call. */
+  finished(): readonly Uint8Array[] {
+    const closed = this.#closed;
+    this.#closed = [];
+    return closed;
+  }
+
+  /** Closes the open batch. */
+  flush(): void {
+    if (this.#writer.count === 0) return;
+    this.#closed.push(this.#writer.finish(this.#firstEvent));
+    this.#writer.reset();
+  }
+
+  batch(session: SessionState, batch: RecordBatch): void {
+    const { dispositions } = this.#state;
+    const repeats = session.advance(batch, dispositions);
+    for (const loss of batch.kernelLosses ?? []) {
+      // A repeated batch tells its losses again.
+      if (repeats === 0) addTo(dispositions.kernelLost, `${loss.probe ?? 0}:${loss.reason ?? ''}`, loss.count ?? 0);
+    }
+    session.clockOffset = instantFrom(batch.clockOffset);
+    const reader = this.#reader;
+    const count = batch.count ?? 0;
+    reader.reset(batch.records ?? new Uint8Array(0));
+    for (let index = 0; index < count; index++) {
+      if (!reader.next()) {
+        if (index < repeats) index = repeats;
+        addTo(dispositions.rejected, 'malformed', count - index);
+        break;
+      }
+      if (index >= repeats) this.#record(session, reader, (batch.firstItem ?? 0) + index);
+    }
+    this.#releaseDue(session);
+  }
+
+  keyframe(session: SessionState, keyframe: Keyframe): void {
+    session.learnEnums(keyframe.enums ?? []);
+    this.learn(session, keyframe.identity?.netns ?? []);
+  }
+
+  learn(session: SessionState, netns: readonly NetworkNamespace[]): void {
+    if (!session.identity.learn(netns, session.watermarkNs) || session.held.count === 0) return;
+    for (const held of session.held.take((record) => session.identity.local(record.netLo, record.netHi, record.bootNs, false) >= 0)) {
+      this.#release(session, held);
+    }
+  }
+
+  heartbeat(session: SessionState, bootNs: number): void {
+    session.watermarkNs = Math.max(session.watermarkNs, bootNs);
+    this.#releaseDue(session);
+  }
+
+  /** The partition's clock: a node whose stream stands still does not hold its records for ever. */
+  tick(appendedMs: number): void {
+    for (const session of this.#state.sessions()) {
+      if (session.held.count === 0 || appendedMs - session.lastAppendedMs < holdNs / 1e6) continue;
+      for (const held of session.held.take(() => true)) this.#release(session, held);
+    }
+  }
+
+  #record(session: SessionState, record: RecordReader, item: number): void {
+    const bootNs = record.tsNs;
+    if (bootNs > session.watermarkNs) session.watermarkNs = bootNs;
+    if (session.held.oldestBootNs + holdNs <= session.watermarkNs) this.#releaseDue(session);
+    const localId = session.identity.local(record.netLo, record.netHi, bootNs, (record.flags & recordFlags.NET_IS_INODE) !== 0);
+    if (localId >= 0) {
+      this.#emit(session, record, item, session.clockOffset, localId);
+      return;
+    }
+    session.held.add({ item, bootNs, netLo: record.netLo, netHi: record.netHi, clockOffset: session.clockOffset, bytes: record.copy() });
+    this.#state.dispositions.held++;
+    while (this.#state.heldBytes > this.#options.maxHeldBytes) {
+      const oldest = session.held.shift();
+      if (oldest === undefined) break;
+      this.#release(session, oldest);
+    }
+  }
+
+  #releaseDue(session: SessionState): void {
+    if (session.held.oldestBootNs + holdNs > session.watermarkNs) return;
+    const due = session.watermarkNs - holdNs;
+    for (const held of session.held.take((record) => record.bootNs <= due)) this.#release(session, held);
+  }
+
+  #release(session: SessionState, held: HeldRecord): void {
+    const reader = this.#heldReader;
+    reader.reset(held.bytes);
+    reader.next();
+    const { dispositions } = this.#state;
+    dispositions.held--;
+    const localId = session.identity.local(held.netLo, held.netHi, held.bootNs, (reader.flags & recordFlags.NET_IS_INODE) !== 0);
+    if (localId < 0) dispositions.unidentified++;
+    this.#emit(session, reader, held.item, held.clockOffset, localId);
+  }
+
+  #emit(session: SessionState, record: RecordReader, item: number, clockOffset: Instant, localId: number): void {
+    const { dispositions } = this.#state;
+    const description = this.#options.events.get(record.probe);
+    const variant = description?.variants.get(record.variant);
+    if (description === undefined || variant === undefined) {
+      addTo(dispositions.rejected, description === undefined ? 'unknown_probe' : 'unknown_variant', 1);
+      return;
+    }
+    dispositions.events++;
+    dispositions.suppressed += description.suppressed(record);
+    const ordinal = this.#ordinal++;
+    if (this.#isSilent(ordinal)) {
+      this.#state.nextEvent++;
+      return;
+    }
+    if (this.#silentUntil !== undefined) this.#speak(this.#silentUntil);
+    const eventNumber = this.#state.nextEvent++;
+    const ends = this.#ends;
+    ends.find(session, record, localId);
+    const place = placeOf(session, record, item, clockOffset);
+    const writer = this.#writer;
+    if (writer.count === 0) this.#firstEvent = eventNumber;
+    const room = writer.reserve(maxLineBytes);
+    const length = this.#lines.write(room.buffer, room.at, description, variant, record, ends, place);
+    writer.commit(length);
+    writer.add(
+      place.unixSeconds, place.nanos, this.#rawOffset, ordinal, session.idPrefix, item,
+      kindEvent, description.type, variant.severity, namespaceOf(ends), '', session.node,
+    );
+    if (writer.byteLength >= this.#options.maxBatchBytes) this.flush();
+  }
+
+  /** The first event that is written after a replay goes on with the topic's own numbers, even if the state was lost. */
+  #speak(end: OutputEnd): void {
+    this.#state.nextEvent = end.nextEvent;
+    this.#silentUntil = undefined;
+  }
+
+  #isSilent(ordinal: number): boolean {
+    const until = this.#silentUntil;
+    if (until === undefined || this.#rawOffset > until.rawOffset) return false;
+    return this.#rawOffset < until.rawOffset || ordinal <= until.ordinal;
+  }
+}
+
+const kindEvent = 1;
+
+function namespaceOf(ends: Ends): string {
+  return ends.localNetns === undefined || ends.localNetns.host ? '' : (ends.localNetns.names[0] ?? '');
+}
+
+/** Boot time and offset are added as integers: their sum does not fit a double. */
+function placeOf(session: SessionState, record: RecordReader, item: number, offset: Instant): EventPlace {
+  const nanos = record.tsNanos + offset.nanos;
+  const carry = nanos >= 1e9 ? 1 : 0;
+  return {
+    node: session.node,
+    idPrefix: session.idPrefix,
+    item,
+    unixSeconds: record.tsSeconds + offset.seconds + carry,
+    nanos: nanos - carry * 1e9,
+  };
+}

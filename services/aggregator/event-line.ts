@@ -1,0 +1,187 @@
+import type { EventDescription, EventVariant } from '../../bpf/event.ts';
+import { ecsVersion, eventSchemaVersion } from '../../schema/event.ts';
+import { severities } from '../../schema/batch.ts';
+import { recordFlags } from '../../schema/record.gen.ts';
+import type { RecordReader } from '../../schema/record.ts';
+import type { Ends } from './end-names.ts';
+import type { Netns } from './identity.ts';
+import { LineBuffer } from './line-buffer.ts';
+
+/** Room that one line may take: names are at most 255 bytes each, and JSON may escape each byte six-fold. */
+export const maxLineBytes = 16_384;
+
+const transports: ReadonlyMap<number, string> = new Map([[6, 'tcp'], [17, 'udp'], [1, 'icmp'], [58, 'ipv6-icmp'], [132, 'sctp']]);
+const directions = ['', 'ingress', 'egress'];
+/** include/net/tcp_states.h */
+const tcpStates = ['', 'ESTABLISHED', 'SYN_SENT', 'SYN_RECV', 'FIN_WAIT1', 'FIN_WAIT2', 'TIME_WAIT', 'CLOSE', 'CLOSE_WAIT', 'LAST_ACK', 'LISTEN', 'CLOSING', 'NEW_SYN_RECV'];
+const af_inet6 = 10;
+
+/** Where and when: what the event line needs beside the record and its ends. */
+export interface EventPlace {
+  readonly node: string;
+  readonly idPrefix: string;
+  readonly item: number;
+  readonly unixSeconds: number;
+  readonly nanos: number;
+}
+
+/**
+ * Writes event documents as JSON lines, byte by byte from cached fragments; field order is that of schema/event.ts.
+ * The same record, ends and place always give the same bytes.
+ */
+export class EventLineWriter {
+  readonly #cluster: string;
+  readonly #line = new LineBuffer();
+  readonly #heads = new Map<EventVariant, Buffer>();
+  readonly #tails = new Map<string, Buffer>();
+  readonly #netns = new WeakMap<Netns, Buffer>();
+  #second = -1;
+  readonly #secondText = Buffer.alloc(19);
+
+  constructor(cluster: string) {
+    this.#cluster = cluster;
+  }
+
+  /** Writes one line with its newline; returns its length. The buffer has room for maxLineBytes. */
+  write(buffer: Uint8Array, at: number, description: EventDescription, variant: EventVariant, record: RecordReader, ends: Ends, place: EventPlace): number {
+    const line = this.#line;
+    line.use(buffer, at);
+    line.ascii('{"@timestamp":"');
+    this.#timestamp(place.unixSeconds, place.nanos);
+    line.ascii('","message":');
+    line.json(description.message(record, ends));
+    line.fragment(this.#head(description, variant));
+    const reason = description.reason(record, ends);
+    if (reason !== undefined) {
+      line.ascii(',"reason":');
+      line.json(reason);
+    }
+    line.ascii(',"id":"');
+    line.ascii(place.idPrefix);
+    line.byte(45);
+    line.integer(place.item);
+    line.ascii('","severity":');
+    line.integer(variant.severity);
+    this.#tuple(record);
+    this.#process(record);
+    line.fragment(this.#tail(description, place.node));
+    this.#jitterscope(description, record, ends);
+    line.ascii('}}\n');
+    return line.at - at;
+  }
+
+  #timestamp(unixSeconds: number, nanos: number): void {
+    if (unixSeconds !== this.#second) {
+      this.#second = unixSeconds;
+      this.#secondText.write(new Date(unixSeconds * 1000).toISOString().slice(0, 19), 'latin1');
+    }
+    this.#line.fragment(this.#secondText);
+    this.#line.byte(46);
+    this.#line.padded(nanos, 9);
+    this.#line.byte(90);
+  }
+
+  #head(description: EventDescription, variant: EventVariant): Buffer {
+    let head = this.#heads.get(variant);
+    if (head === undefined) {
+      const level = severities[variant.severity] as string;
+      const event = JSON.stringify({ kind: 'event', category: description.category, type: variant.types, action: variant.action });
+      head = Buffer.from(`,"log":{"level":"${level}"},"ecs":{"version":"${ecsVersion}"},"event":${event.slice(0, -1)}`);
+      this.#heads.set(variant, head);
+    }
+    return head;
+  }
+
+  #tuple(record: RecordReader): void {
+    const line = this.#line;
+    line.ascii('},"source":{"ip":"');
+    line.address(record.bytes, record.saddrAt);
+    line.ascii('","port":');
+    line.integer(record.sport);
+    line.ascii('},"destination":{"ip":"');
+    line.address(record.bytes, record.daddrAt);
+    line.ascii('","port":');
+    line.integer(record.dport);
+    line.ascii(record.family === af_inet6 ? '},"network":{"type":"ipv6"' : '},"network":{"type":"ipv4"');
+    const transport = transports.get(record.proto);
+    if (transport !== undefined) line.ascii(`,"transport":"${transport}"`);
+    const direction = directions[record.side];
+    if (direction) line.ascii(`,"direction":"${direction}"`);
+    line.byte(125);
+  }
+
+  #process(record: RecordReader): void {
+    if ((record.flags & (recordFlags.OWNER | recordFlags.TASK)) === 0 || record.tgid === 0) return;
+    const line = this.#line;
+    line.ascii(',"process":{"pid":');
+    line.integer(record.tgid);
+    const name = record.comm;
+    if (name !== '') {
+      line.ascii(',"name":');
+      line.json(name);
+    }
+    line.byte(125);
+  }
+
+  #tail(description: EventDescription, node: string): Buffer {
+    const key = `${description.type}\0${node}`;
+    let tail = this.#tails.get(key);
+    if (tail === undefined) {
+      const host = JSON.stringify({ host: { name: node }, orchestrator: { cluster: { name: this.#cluster } } }).slice(1, -1);
+      tail = Buffer.from(`,${host},"jitterscope":{"schema":${eventSchemaVersion},"type":"${description.type}","probe":"${description.type}"`);
+      if (this.#tails.size >= 4096) this.#tails.clear();
+      this.#tails.set(key, tail);
+    }
+    return tail;
+  }
+
+  #jitterscope(description: EventDescription, record: RecordReader, ends: Ends): void {
+    const line = this.#line;
+    const { flags } = record;
+    if (flags & recordFlags.CLIENT) line.ascii(',"role":"client"');
+    else if (flags & recordFlags.SERVER) line.ascii(',"role":"server"');
+    const state = tcpStates[record.state];
+    if (state) line.ascii(`,"tcp":{"state":"${state}"}`);
+    const cookie = record.sock;
+    if (cookie !== 0) {
+      line.ascii(',"socket":{"cookie":');
+      line.integer(cookie);
+      if (flags & recordFlags.V4MAPPED) line.ascii(',"v4mapped":true');
+      line.byte(125);
+    }
+    if (flags & recordFlags.CGROUP && record.cgroup !== 0) {
+      line.ascii(',"cgroup":{"id":');
+      line.integer(record.cgroup);
+      line.byte(125);
+    }
+    line.ascii(',"netns":{');
+    this.#namespace(record, ends.localNetns);
+    if (ends.farNetns !== undefined && ends.farFoundBy !== 'same' && !ends.farNetns.host) {
+      line.ascii('},"peer":{"netns":{');
+      line.fragment(this.#fragment(ends.farNetns));
+      line.byte(125);
+    }
+    line.ascii(`},"identity":{"source":"${ends.localFoundBy}","destination":"${ends.farFoundBy}"},"suppressed":`);
+    line.integer(description.suppressed(record));
+  }
+
+  /** A namespace that nobody knows is told by its number alone. */
+  #namespace(record: RecordReader, netns: Netns | undefined): void {
+    if (netns === undefined) {
+      this.#line.ascii(record.flags & recordFlags.NET_IS_INODE ? '"inode":' : '"cookie":');
+      this.#line.integer(record.net);
+      return;
+    }
+    this.#line.fragment(this.#fragment(netns));
+  }
+
+  #fragment(netns: Netns): Buffer {
+    let fragment = this.#netns.get(netns);
+    if (fragment === undefined) {
+      const name = netns.host ? undefined : netns.names[0];
+      fragment = Buffer.from(JSON.stringify({ name, cookie: netns.cookie === netns.inode ? undefined : netns.cookie, inode: netns.inode }).slice(1, -1));
+      this.#netns.set(netns, fragment);
+    }
+    return fragment;
+  }
+}

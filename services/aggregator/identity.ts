@@ -1,0 +1,114 @@
+import type { NetworkNamespace } from '../../proto/collect.ts';
+import { AddressIndex } from './address-index.ts';
+import { U64Index } from './u64-index.ts';
+
+/** A network namespace as events name it. Plain data: checkpoints hold it. */
+export interface Netns {
+  readonly cookie: number;
+  inode: number;
+  names: readonly string[];
+  processes: readonly { readonly pid: number; readonly comm: string }[];
+  /** 16 bytes each, hex. */
+  addresses: readonly string[];
+  readonly fromBootNs: number;
+  /** Infinity while it lives. */
+  toBootNs: number;
+  readonly host: boolean;
+}
+
+/** How an end was found: `jitterscope.identity`. */
+export type FoundBy = 'netns' | 'node' | 'same' | 'ip' | 'external' | 'ambiguous' | 'unknown';
+
+/** Index of a namespace in a NodeIdentity; negative: none. */
+export type NetnsId = number;
+
+/** A look at the node may be this late, and a namespace may lose an address this long before a look says so. */
+const lookSlackNs = 2e9;
+/** Namespaces that are gone are remembered this long behind the watermark: late records still find them. */
+const rememberNs = 120e9;
+/** More than this per node is not plausible; further ones are refused and their records stay unknown. */
+const maxNetns = 65_536;
+
+/** What one session said about its node's namespaces, and the look-ups for both ends of a record. */
+export class NodeIdentity {
+  #netns: Netns[] = [];
+  #byKey = new U64Index();
+  #byAddress = new AddressIndex();
+  /** Counts changes: caches of rendered names compare it. */
+  generation = 0;
+
+  /** Takes in what an Identity or a Keyframe says. Returns whether a namespace became known. */
+  learn(messages: readonly NetworkNamespace[], watermarkNs: number): boolean {
+    let added = false;
+    for (const message of messages) {
+      const netns = netnsOf(message);
+      const known = this.#netns.findIndex((n) => n.cookie === netns.cookie && n.inode === netns.inode && n.fromBootNs === netns.fromBootNs);
+      if (known >= 0) this.#netns[known] = netns;
+      else if (this.#netns.length < maxNetns) {
+        this.#netns.push(netns);
+        added = true;
+      }
+    }
+    if (messages.length > 0) this.#rebuild(watermarkNs);
+    return added;
+  }
+
+  get(id: NetnsId): Netns | undefined {
+    return this.#netns[id];
+  }
+
+  /** The namespace with a cookie (or inode, on kernels without cookies) at a time. */
+  local(keyLo: number, keyHi: number, bootNs: number, keyIsInode: boolean): NetnsId {
+    const id = this.#byKey.get(keyLo, keyHi);
+    if (id < 0 || !keyIsInode) return id;
+    // An inode goes to the next namespace at once: only the interval tells them apart.
+    const inode = (this.#netns[id] as Netns).inode;
+    for (let at = this.#netns.length - 1; at >= 0; at--) {
+      const netns = this.#netns[at] as Netns;
+      if (netns.inode === inode && bootNs >= netns.fromBootNs && bootNs < netns.toBootNs) return at;
+    }
+    return -1;
+  }
+
+  /** The namespace that held an address at a time: an id, -1 nobody, -2 ambiguous. */
+  holder(w0: number, w1: number, w2: number, w3: number, bootNs: number): NetnsId {
+    return this.#byAddress.holderAt(w0, w1, w2, w3, bootNs, lookSlackNs);
+  }
+
+  /** For a checkpoint. */
+  snapshot(): readonly Netns[] {
+    return this.#netns.map((netns) => ({ ...netns, toBootNs: Number.isFinite(netns.toBootNs) ? netns.toBootNs : 0 }));
+  }
+
+  restore(netns: readonly Netns[]): void {
+    this.#netns = netns.map((n) => ({ ...n, toBootNs: n.toBootNs === 0 ? Infinity : n.toBootNs }));
+    this.#rebuild(0);
+  }
+
+  #rebuild(watermarkNs: number): void {
+    this.generation++;
+    this.#netns = this.#netns.filter((netns) => netns.toBootNs > watermarkNs - rememberNs);
+    this.#byKey = new U64Index();
+    this.#byAddress = new AddressIndex();
+    for (const [id, netns] of this.#netns.entries()) {
+      this.#byKey.set(netns.cookie >>> 0, Math.floor(netns.cookie / 2 ** 32), id);
+      for (const address of netns.addresses) {
+        this.#byAddress.add(Buffer.from(address, 'hex'), id, netns.fromBootNs, netns.toBootNs);
+      }
+    }
+  }
+}
+
+function netnsOf(message: NetworkNamespace): Netns {
+  const to = message.toBootNs ?? 0;
+  return {
+    cookie: message.cookie ?? 0,
+    inode: message.inode ?? 0,
+    names: message.names ?? [],
+    processes: (message.processes ?? []).map((p) => ({ pid: p.pid ?? 0, comm: p.comm ?? '' })),
+    addresses: (message.addresses ?? []).filter((a) => a.length === 16).map((a) => Buffer.from(a).toString('hex')),
+    fromBootNs: message.fromBootNs ?? 0,
+    toBootNs: to === 0 ? Infinity : to,
+    host: message.host ?? false,
+  };
+}

@@ -1,0 +1,91 @@
+import type { EventDescription } from '../../bpf/event.ts';
+import type { Bus, Commit, Consumer, Fetch } from '../../core/bus/bus.ts';
+import { appendRetrying } from '../../core/bus/append-retrying.ts';
+import type { Log } from '../../core/log.ts';
+import { topics } from '../../proto/bus.ts';
+import type { CheckpointStore } from './checkpoint.ts';
+import { PartitionWorker } from './partition-worker.ts';
+import type { PartitionState } from './partition-state.ts';
+
+/** The aggregator's part of the configuration, with the ports it works over. */
+export interface AggregatorOptions {
+  readonly bus: Bus;
+  readonly checkpoints: CheckpointStore;
+  /** orchestrator.cluster.name */
+  readonly cluster: string;
+  /** By probe number. */
+  readonly events: ReadonlyMap<number, EventDescription>;
+  readonly maxHeldBytes: number;
+  readonly maxBatchBytes: number;
+  /** An event waits this long at most for its EventBatch to fill. */
+  readonly lingerMs: number;
+  readonly checkpointMs: number;
+  readonly log: Log;
+  /** Appends for as long as it takes: a full disk holds the partition up and loses nothing. */
+  append(topic: string, partition: number, values: readonly Uint8Array[]): Promise<unknown>;
+  /** A partition cannot go on outside of a fetch. */
+  onFailure(error: unknown): void;
+}
+
+/** A running aggregator. */
+export interface Aggregator {
+  /** State of each assigned partition: what the metrics and the loss identity are read from. */
+  partitions(): ReadonlyMap<number, PartitionState>;
+  /** Raw messages not yet processed, per partition. */
+  lag(): Promise<ReadonlyMap<number, number>>;
+  /** Rejects when a partition cannot go on. */
+  readonly finished: Promise<void>;
+  /** Drains what is in flight, writes checkpoints. */
+  close(graceMs?: number): Promise<void>;
+}
+
+export const aggregatorGroup = 'aggregator';
+
+/** Starts the aggregator: one worker per raw partition that the bus assigns. */
+export async function startAggregator(given: Omit<AggregatorOptions, 'append' | 'onFailure'>): Promise<Aggregator> {
+  const workers = new Map<number, PartitionWorker>();
+  const { bus, log } = given;
+  const stopping = new AbortController();
+  let fail: (error: unknown) => void = () => undefined;
+  const failed = new Promise<never>((_, reject) => (fail = reject));
+  failed.catch(() => undefined);
+  const options: AggregatorOptions = {
+    ...given,
+    append: (topic, partition, values) => appendRetrying(bus, topic, partition, values, log, stopping.signal),
+    onFailure: fail,
+  };
+  const assigned = async (partition: number, _committed: Commit | undefined): Promise<number> => {
+    const worker = await PartitionWorker.start(partition, options, (offset) => commit(partition, offset));
+    workers.set(partition, worker);
+    return worker.state.rawOffset;
+  };
+  const consumer: Consumer = await bus.consume({
+    group: aggregatorGroup,
+    topic: topics.raw,
+    assigned,
+    handle: (fetch: Fetch) => (workers.get(fetch.partition) as PartitionWorker).process(fetch),
+    revoked: async (partition) => {
+      await workers.get(partition)?.close();
+      workers.delete(partition);
+    },
+  });
+  // The group's position is for lag alone: a start goes by the checkpoint.
+  const commit = (partition: number, offset: number): Promise<void> => consumer.commit(partition, { offset, metadata: '' });
+  return {
+    partitions: () => new Map([...workers].map(([partition, worker]) => [partition, worker.state])),
+    async lag() {
+      const lags = new Map<number, number>();
+      for (const [partition, worker] of workers) {
+        const { next } = await bus.offsets(topics.raw, partition);
+        lags.set(partition, next - worker.state.rawOffset);
+      }
+      return lags;
+    },
+    finished: Promise.race([consumer.finished, failed]),
+    async close(graceMs = 10_000) {
+      // A disk that stays full must not hold the end up: what is not written is made again from the raw log.
+      const deadline = setTimeout(() => stopping.abort(new Error('the drain took too long')), graceMs);
+      await consumer.close(graceMs).finally(() => clearTimeout(deadline));
+    },
+  };
+}

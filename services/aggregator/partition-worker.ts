@@ -1,0 +1,124 @@
+import { lastValueFrom } from 'rxjs';
+import type { Fetch } from '../../core/bus/bus.ts';
+import { encodeDeadLetter } from '../../core/dead-letter.ts';
+import { topics } from '../../proto/bus.ts';
+import { Enricher } from './enricher.ts';
+import type { AggregatorOptions } from './main.ts';
+import { findOutputEnd } from './output-end.ts';
+import { PartitionState } from './partition-state.ts';
+import { aggregate, type PipelinePorts } from './pipeline.ts';
+import type { RefusedInput } from './raw-input.ts';
+
+/** Bytes of an unusable message that its dead letter keeps. */
+const maxDeadLetterBytes = 1024 * 1024;
+
+/** Runs the pipeline of one raw partition: state, output, checkpoints. */
+export class PartitionWorker {
+  readonly state: PartitionState;
+  readonly #partition: number;
+  readonly #options: AggregatorOptions;
+  readonly #enricher: Enricher;
+  readonly #ports: PipelinePorts;
+  readonly #commit: (offset: number) => Promise<void>;
+  #inFlight: Promise<unknown> = Promise.resolve();
+  #lingerTimer: NodeJS.Timeout | undefined;
+  #lastCheckpointMs = performance.now();
+  #busy: Promise<void> = Promise.resolve();
+
+  private constructor(partition: number, options: AggregatorOptions, state: PartitionState, enricher: Enricher, commit: (offset: number) => Promise<void>) {
+    this.#partition = partition;
+    this.#options = options;
+    this.state = state;
+    this.#enricher = enricher;
+    this.#commit = commit;
+    this.#ports = { publish: (batches) => this.#publish(batches), refuse: (input) => this.#refuse(input) };
+  }
+
+  /** Restores the newest checkpoint; output that the topic holds already is made again silently. */
+  static async start(partition: number, options: AggregatorOptions, commit: (offset: number) => Promise<void>): Promise<PartitionWorker> {
+    const { bus, checkpoints, log } = options;
+    const { snapshot, damaged } = await checkpoints.load(partition);
+    for (const error of damaged) log.error({ code: error.code, partition }, error.message);
+    const state = new PartitionState();
+    if (snapshot !== undefined) state.restore(snapshot);
+    const { earliest } = await bus.offsets(topics.raw, partition);
+    const end = await findOutputEnd(bus, partition);
+    if (state.rawOffset < earliest) {
+      state.complete = false;
+      const found = snapshot === undefined ? 'no usable checkpoint' : `a checkpoint at ${snapshot.rawOffset}`;
+      log.warn({ partition, earliest }, `state lost: ${found}, and the raw log begins at ${earliest}`);
+      state.rawOffset = earliest;
+    }
+    if (snapshot !== undefined) await bus.checkpointed(topics.raw, partition, state.rawOffset);
+    return new PartitionWorker(partition, options, state, new Enricher(state, { ...options, silentUntil: end }), commit);
+  }
+
+  /** Resolves when the fetch is processed; events of it may wait in the open EventBatch for at most lingerMs. */
+  process(fetch: Fetch): Promise<void> {
+    return this.#exclusively(async () => {
+      await lastValueFrom(aggregate(fetch, this.state, this.#enricher, this.#ports));
+      if (performance.now() - this.#lastCheckpointMs >= this.#options.checkpointMs) await this.#checkpoint();
+      this.#linger();
+    });
+  }
+
+  /** Ends with a checkpoint. */
+  async close(): Promise<void> {
+    await this.#exclusively(() => this.#checkpoint());
+    clearTimeout(this.#lingerTimer);
+  }
+
+  /** Timers and fetches touch the same state: one at a time. */
+  #exclusively(work: () => Promise<void>): Promise<void> {
+    const turn = this.#busy.then(work);
+    this.#busy = turn.catch(() => undefined);
+    return turn;
+  }
+
+  #linger(): void {
+    if (this.#lingerTimer !== undefined || this.#enricher.pending === 0) return;
+    this.#lingerTimer = setTimeout(() => {
+      this.#lingerTimer = undefined;
+      this.#exclusively(() => this.#flush()).catch((error: unknown) => this.#options.onFailure(error));
+    }, this.#options.lingerMs);
+  }
+
+  async #flush(): Promise<void> {
+    this.#enricher.flush();
+    const batches = this.#enricher.finished();
+    if (batches.length > 0) await this.#publish(batches);
+    await this.#inFlight;
+  }
+
+  /** All output that led to the state is durable before the state is. */
+  async #checkpoint(): Promise<void> {
+    await this.#flush();
+    const { rawOffset } = this.state;
+    await this.#options.checkpoints.save(this.#partition, this.state.snapshot());
+    await this.#options.bus.checkpointed(topics.raw, this.#partition, rawOffset);
+    await this.#commit(rawOffset);
+    this.#lastCheckpointMs = performance.now();
+  }
+
+  /** One request is in flight while the next batches are made; its failure shows at the next call. */
+  async #publish(batches: readonly Uint8Array[]): Promise<void> {
+    await this.#inFlight;
+    const append = this.#options.append(topics.events, this.#partition, batches);
+    append.catch(() => undefined);
+    this.#inFlight = append;
+  }
+
+  async #refuse(input: RefusedInput): Promise<void> {
+    this.#options.log.warn({ code: input.error.code, partition: this.#partition, offset: input.offset }, input.error.message);
+    const letter = encodeDeadLetter({
+      stage: 'aggregator',
+      target: '',
+      error: input.error,
+      topic: topics.raw,
+      partition: this.#partition,
+      offset: input.offset,
+      payload: input.bytes.subarray(0, maxDeadLetterBytes),
+    });
+    await this.#options.append(topics.deadLetters, 0, [letter]);
+  }
+}

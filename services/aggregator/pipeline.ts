@@ -1,0 +1,70 @@
+import { concatMap, filter, from, last, map, mergeMap, of, tap, type Observable } from 'rxjs';
+import type { Fetch } from '../../core/bus/bus.ts';
+import { decodeRaw, type RawInput, type RefusedInput } from './raw-input.ts';
+import type { Enricher } from './enricher.ts';
+import type { PartitionState } from './partition-state.ts';
+
+/** What the pipeline needs from outside, in the order of the partition. */
+export interface PipelinePorts {
+  /** Appends finished EventBatches to the partition's output. */
+  publish(batches: readonly Uint8Array[]): Promise<void>;
+  /** Keeps a message that cannot be used. */
+  refuse(input: RefusedInput): Promise<void>;
+}
+
+/**
+ * The path of one fetch of a raw partition, read from top to bottom: decode, repeats and gaps, identity and hold,
+ * events, output. Whole messages pass the operators, records never do. Emits once, when all of it is handed to
+ * `publish`: that is the back-pressure on the bus.
+ */
+export function aggregate(fetch: Fetch, state: PartitionState, enricher: Enricher, ports: PipelinePorts): Observable<number> {
+  return of(fetch).pipe(
+    tap(({ holes }) => noteHoles(holes, state)),
+    mergeMap(({ messages }) => from(messages)),
+    // After a restart the bus may begin before the checkpoint.
+    filter(({ offset }) => offset >= state.rawOffset),
+    map((message) => decodeRaw(message, fetch.partition)),
+    concatMap(async (input) => {
+      if (input.kind === 'refused') {
+        state.dispositions.refusedMessages++;
+        await ports.refuse(input);
+      } else {
+        const batches = processInput(input, state, enricher);
+        if (batches.length > 0) await ports.publish(batches);
+      }
+      state.rawOffset = input.offset + 1;
+    }),
+    last(() => true, undefined),
+    map(() => (state.rawOffset = Math.max(state.rawOffset, fetch.next))),
+  );
+}
+
+/** One decoded message: its session drops repeats and finds gaps, identity learns, records become events or wait. */
+function processInput(input: RawInput, state: PartitionState, enricher: Enricher): readonly Uint8Array[] {
+  enricher.begin(input.offset);
+  if (input.kind === 'tick') {
+    enricher.tick(input.appendedMs);
+    return enricher.finished();
+  }
+  const { body } = input;
+  const isNew = !state.has(input.node, input.session);
+  const session = state.session(input.node, input.session);
+  if (isNew) session.startAt(body, state.complete);
+  session.lastAppendedMs = Math.max(session.lastAppendedMs, input.appendedMs);
+  const seq = body.seq ?? 0;
+  const repeated = seq < session.nextSeq;
+  session.nextSeq = Math.max(session.nextSeq, seq + 1);
+  if (body.batch) enricher.batch(session, body.batch);
+  else if (repeated) return enricher.finished();
+  else if (body.identity) enricher.learn(session, body.identity.netns ?? []);
+  else if (body.keyframe) enricher.keyframe(session, body.keyframe);
+  else if (body.heartbeat) enricher.heartbeat(session, body.heartbeat.bootNs ?? 0);
+  return enricher.finished();
+}
+
+function noteHoles(holes: Fetch['holes'], state: PartitionState): void {
+  for (const hole of holes) {
+    const missed = hole.to - Math.max(hole.from, state.rawOffset);
+    if (missed > 0) state.unreadable[hole.reason] = (state.unreadable[hole.reason] ?? 0) + missed;
+  }
+}

@@ -1,0 +1,73 @@
+import { CollectorMessage, type CollectorBody, type RecordBatch } from '../../proto/collect.ts';
+import { RawMessage } from '../../proto/bus.ts';
+import { messageOf } from '../../core/app-error.ts';
+import { millisOf } from '../../core/time.ts';
+import type { AppError } from '../../core/app-error.ts';
+import type { Message } from '../../core/bus/bus.ts';
+import { aggregatorError } from './errors.ts';
+
+/** A raw message, decoded and checked: everything behind this point may trust its shape. */
+export type RawInput =
+  | { readonly kind: 'tick'; readonly offset: number; readonly appendedMs: number }
+  | {
+      readonly kind: 'stream';
+      readonly offset: number;
+      readonly appendedMs: number;
+      readonly node: string;
+      /** 16 bytes as hex. */
+      readonly session: string;
+      readonly body: CollectorBody;
+    };
+
+/** A raw message that cannot be used, for the DLQ. */
+export interface RefusedInput {
+  readonly kind: 'refused';
+  readonly offset: number;
+  readonly bytes: Uint8Array;
+  readonly error: AppError;
+}
+
+const minRecordBytes = 128;
+const maxNodeNameBytes = 253;
+
+/** Decodes one raw message. Never throws. */
+export function decodeRaw(message: Message, partition: number): RawInput | RefusedInput {
+  const { offset, value } = message;
+  const refuse = (error: AppError): RefusedInput => ({ kind: 'refused', offset, bytes: value, error });
+  try {
+    const raw = RawMessage.decode(value);
+    const appendedMs = raw.appended ? millisOf({ seconds: raw.appended.seconds ?? 0, nanos: raw.appended.nanos ?? 0 }) : 0;
+    if (raw.tick) return { kind: 'tick', offset, appendedMs };
+    const body = CollectorMessage.decode(raw.message);
+    const fault = streamFault(raw.node, raw.session, appendedMs) ?? (body.batch ? batchFault(body.batch) : undefined);
+    if (fault) return refuse(aggregatorError('AGGREGATOR_BATCH_INVALID', { offset, partition, ...fault }));
+    return { kind: 'stream', offset, appendedMs, node: raw.node, session: Buffer.from(raw.session).toString('hex'), body };
+  } catch (thrown) {
+    return refuse(aggregatorError('AGGREGATOR_UNDECODABLE', { offset, partition, cause: messageOf(thrown) }, thrown));
+  }
+}
+
+type Fault = { found: string; expected: string } | undefined;
+
+function streamFault(node: string, session: Uint8Array, appendedMs: number): Fault {
+  if (node === '' || Buffer.byteLength(node) > maxNodeNameBytes) {
+    return { found: `a node name of ${Buffer.byteLength(node)} bytes`, expected: `1 to ${maxNodeNameBytes}` };
+  }
+  if (session.length !== 16) return { found: `a session of ${session.length} bytes`, expected: '16' };
+  if (!Number.isSafeInteger(appendedMs)) return { found: `append time ${appendedMs}`, expected: 'milliseconds that fit a double' };
+  return undefined;
+}
+
+/** The count must be one that the bytes could hold: a batch may not claim items that it does not carry. */
+function batchFault(batch: RecordBatch): Fault {
+  const first = batch.firstItem ?? 0;
+  const count = batch.count ?? 0;
+  const bytes = batch.records?.length ?? 0;
+  if (!Number.isSafeInteger(first) || !Number.isSafeInteger(first + count)) {
+    return { found: `item number ${first}`, expected: 'one below 2^53' };
+  }
+  if (count > bytes / minRecordBytes) {
+    return { found: `${count} items in ${bytes} bytes`, expected: `at least ${minRecordBytes} bytes an item` };
+  }
+  return undefined;
+}

@@ -1,0 +1,118 @@
+import { createHash } from 'node:crypto';
+import type { CollectorBody, EnumNames, RecordBatch, TimeOffset } from '../../proto/collect.ts';
+import type { Instant } from '../../core/time.ts';
+import { addTo, type Dispositions } from './dispositions.ts';
+import { HeldRecords, type HeldSnapshot } from './held-records.ts';
+import { NodeIdentity, type Netns } from './identity.ts';
+
+/** One session's stream as far as it was read. A session is one life of one collector. */
+export class SessionState {
+  readonly node: string;
+  /** 32 hex digits. */
+  readonly session: string;
+  /** First half of every event id of the session. */
+  readonly idPrefix: string;
+  /** Next message that is not a repeat. */
+  nextSeq = 1;
+  /** Next item that is not a repeat. */
+  nextItem = 0;
+  /** Item at which reading began: the session's expected items are nextItem - firstRead. */
+  firstRead = 0;
+  /** From boot time to wall time, as of the newest batch: what `@timestamp` uses. */
+  clockOffset: Instant = { seconds: 0, nanos: 0 };
+  /** How far the node's stream is in event time (boot ns). */
+  watermarkNs = 0;
+  /** Append time of the newest message. */
+  lastAppendedMs = 0;
+  readonly identity = new NodeIdentity();
+  readonly held = new HeldRecords();
+  /** Kernel enumerations by name. */
+  readonly enums = new Map<string, Map<number, string>>();
+
+  constructor(node: string, session: string) {
+    this.node = node;
+    this.session = session;
+    this.idPrefix = createHash('sha256').update(node).update('\0').update(Buffer.from(session, 'hex')).digest('hex').slice(0, 16);
+  }
+
+  /**
+   * Takes a batch's numbers into account: how many of its items are repeats, and which gap lies before it.
+   * @returns index of the first item that is new
+   */
+  advance(batch: RecordBatch, dispositions: Dispositions): number {
+    const first = batch.firstItem ?? 0;
+    const count = batch.count ?? 0;
+    dispositions.itemsIn += count;
+    for (const range of batch.skipped ?? []) this.#skipped(range.firstItem ?? 0, range.count ?? 0, range.reason ?? '', dispositions);
+    const repeats = Math.min(count, Math.max(0, this.nextItem - first));
+    dispositions.repeats += repeats;
+    if (first > this.nextItem) dispositions.gaps += first - this.nextItem;
+    this.nextItem = Math.max(this.nextItem, first + count);
+    return repeats;
+  }
+
+  /**
+   * Called with the first message that is read of the session. A keyframe or heartbeat says where reading starts. Items
+   * before a batch that comes first are a gap, unless the partition itself is read from its middle.
+   */
+  startAt(body: CollectorBody, partitionComplete: boolean): void {
+    const start = body.keyframe?.nextItem ?? body.heartbeat?.nextItem ?? (partitionComplete ? 0 : body.batch?.firstItem) ?? 0;
+    this.nextItem = start;
+    this.firstRead = start;
+  }
+
+  learnEnums(enums: readonly EnumNames[]): void {
+    for (const { name, values } of enums) {
+      this.enums.set(name ?? '', new Map((values ?? []).map((v) => [v.value ?? 0, v.name ?? ''])));
+    }
+  }
+
+  /** A declared range adds to the gaps only where reading began behind it; elsewhere the numbers themselves show it. */
+  #skipped(first: number, count: number, reason: string, dispositions: Dispositions): void {
+    if (first + count <= this.nextItem && first >= this.firstRead) return;
+    addTo(dispositions.skipped, reason, count);
+    if (first + count <= this.firstRead) {
+      dispositions.gaps += this.firstRead - first;
+      this.firstRead = first;
+    }
+  }
+}
+
+/** An offset of the wire as exact integers. */
+export function instantFrom(offset: TimeOffset | null | undefined): Instant {
+  return { seconds: offset?.seconds ?? 0, nanos: offset?.nanos ?? 0 };
+}
+
+/** A session in a checkpoint. */
+export interface SessionSnapshot {
+  node: string;
+  session: string;
+  nextSeq: number;
+  nextItem: number;
+  firstRead: number;
+  clockOffset: Instant;
+  watermarkNs: number;
+  lastAppendedMs: number;
+  identity: readonly Netns[];
+  held: HeldSnapshot;
+  enums: readonly (readonly [string, readonly (readonly [number, string])[]])[];
+}
+
+export function snapshotOf(state: SessionState): SessionSnapshot {
+  const { node, session, nextSeq, nextItem, firstRead, clockOffset, watermarkNs, lastAppendedMs } = state;
+  return {
+    node, session, nextSeq, nextItem, firstRead, clockOffset, watermarkNs, lastAppendedMs,
+    identity: state.identity.snapshot(),
+    held: state.held.snapshot(),
+    enums: [...state.enums].map(([name, values]) => [name, [...values]] as const),
+  };
+}
+
+export function sessionFrom(snapshot: SessionSnapshot): SessionState {
+  const { node, session, nextSeq, nextItem, firstRead, clockOffset, watermarkNs, lastAppendedMs } = snapshot;
+  const state = Object.assign(new SessionState(node, session), { nextSeq, nextItem, firstRead, clockOffset, watermarkNs, lastAppendedMs });
+  state.identity.restore(snapshot.identity);
+  state.held.restore(snapshot.held);
+  for (const [name, values] of snapshot.enums) state.enums.set(name, new Map(values));
+  return state;
+}

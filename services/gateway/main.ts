@@ -1,0 +1,121 @@
+import { Server, ServerCredentials } from '@grpc/grpc-js';
+import { unlink } from 'node:fs/promises';
+import { messageOf } from '../../core/app-error.ts';
+import { appendRetrying } from '../../core/bus/append-retrying.ts';
+import type { Bus } from '../../core/bus/bus.ts';
+import { LogLimiter, type Log } from '../../core/log.ts';
+import { topics } from '../../proto/bus.ts';
+import { collectImplementation, collectService } from './collect-service.ts';
+import { gatewayError } from './errors.ts';
+import { emptyGatewayMetrics, type GatewayMetrics } from './metrics.ts';
+import { partitionOf } from './partition.ts';
+import { Positions } from './positions.ts';
+import { encodeTick } from './raw-encoder.ts';
+import { CollectorStream } from './stream.ts';
+
+export interface GatewayOptions {
+  readonly bus: Bus;
+  /** A Unix socket's path. */
+  readonly socketPath: string;
+  /** Whether to write ticks; a replay brings the capture's own. */
+  readonly ticks: boolean;
+  /** Bytes of one stream that may wait for durability. */
+  readonly maxInFlightBytes: number;
+  /** Largest gRPC message. */
+  readonly maxMessageBytes: number;
+  readonly log: Log;
+}
+
+/** A running gateway. */
+export interface Gateway {
+  readonly metrics: GatewayMetrics;
+  /** Asks every collector for a keyframe. */
+  requestKeyframes(reason: string): void;
+  /** Ends the streams once what they sent is durable, or after graceMs. */
+  close(graceMs?: number): Promise<void>;
+}
+
+const tickMs = 1_000;
+
+/** Starts the gateway: many gRPC streams in, raw partitions out, an ack once durable. */
+export async function startGateway(options: GatewayOptions): Promise<Gateway> {
+  const { bus, log } = options;
+  const metrics = emptyGatewayMetrics();
+  const limiter = new LogLimiter();
+  const streams = new Set<CollectorStream>();
+  const stopping = new AbortController();
+  const positions = new Positions(bus);
+  await positions.load();
+
+  const server = new Server({ 'grpc.max_receive_message_length': options.maxMessageBytes });
+  server.addService(
+    collectService,
+    collectImplementation((call) => {
+      const stream = new CollectorStream(call, {
+        partitionOf: (node) => partitionOf(node, bus.partitions(topics.raw)),
+        acked: (session) => positions.acked(session),
+        advance: (session, seq, partition) => positions.advance(session, seq, partition),
+        append: async (partition, values) => void (await appendRetrying(bus, topics.raw, partition, values, log, stopping.signal)),
+        maxInFlightBytes: options.maxInFlightBytes,
+        metrics,
+        warn: (message) => limiter.once(message, (heldBack) => log.warn({ heldBack }, message)),
+      });
+      streams.add(stream);
+      metrics.streams = streams.size;
+      const forget = (): void => {
+        streams.delete(stream);
+        metrics.streams = streams.size;
+      };
+      call.on('end', forget);
+      call.on('error', forget);
+      call.on('cancelled', forget);
+    }),
+  );
+  await listen(server, options.socketPath);
+
+  const clock = startClock(bus, positions, options.ticks, stopping.signal, log);
+  return {
+    metrics,
+    requestKeyframes: (reason) => streams.forEach((stream) => stream.requestKeyframe(reason)),
+    async close(graceMs = 5_000) {
+      clearInterval(clock);
+      const deadline = setTimeout(() => {
+        stopping.abort(new Error('the gateway closes'));
+        server.forceShutdown();
+      }, graceMs);
+      await new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
+      clearTimeout(deadline);
+      stopping.abort(new Error('the gateway is closed'));
+      await positions.save();
+    },
+  };
+}
+
+/** Each second: a tick into every raw partition, and the positions beside them. */
+function startClock(bus: Bus, positions: Positions, ticks: boolean, signal: AbortSignal, log: Log): NodeJS.Timeout {
+  let number = 0;
+  let busy = false;
+  return setInterval(() => {
+    // While the bus takes nothing, ticks do not queue up: time goes on when it does.
+    if (busy) return;
+    busy = true;
+    number++;
+    const partitions = ticks ? bus.partitions(topics.raw) : 0;
+    const appends = Array.from({ length: partitions }, (_, partition) => appendRetrying(bus, topics.raw, partition, [encodeTick(number)], log, signal));
+    Promise.all(appends)
+      .then(() => positions.save())
+      .catch((thrown: unknown) => log.debug({ cause: messageOf(thrown) }, 'tick not written'))
+      .finally(() => (busy = false));
+  }, tickMs);
+}
+
+async function listen(server: Server, socketPath: string): Promise<void> {
+  // Only the holder of the data folder's lock comes here: a socket file is left over from a process that is gone.
+  await unlink(socketPath).catch(() => undefined);
+  await new Promise<void>((resolve, reject) => {
+    server.bindAsync(`unix:${socketPath}`, ServerCredentials.createInsecure(), (thrown) => {
+      if (thrown === null) resolve();
+      else reject(gatewayError('GATEWAY_LISTEN', { address: socketPath, cause: messageOf(thrown) }, thrown));
+    });
+  });
+}

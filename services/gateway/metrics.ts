@@ -1,0 +1,21 @@
+/** What the gateway counts since its start. `itemsIn = itemsQueued + repeatedItems` and items of invalid messages. */
+export interface GatewayMetrics {
+  /** Streams open now. */
+  streams: number;
+  messagesIn: number;
+  bytesIn: number;
+  /** Items in record batches that arrived. */
+  itemsIn: number;
+  /** Items handed to the bus. */
+  itemsQueued: number;
+  /** Items that came again after they were durable. */
+  repeatedItems: number;
+  /** Messages that could not be read. */
+  invalidMessages: number;
+  /** Bytes that wait for durability. */
+  queuedBytes: number;
+}
+
+export function emptyGatewayMetrics(): GatewayMetrics {
+  return { streams: 0, messagesIn: 0, bytesIn: 0, itemsIn: 0, itemsQueued: 0, repeatedItems: 0, invalidMessages: 0, queuedBytes: 0 };
+}

@@ -1,0 +1,44 @@
+import { Writer } from 'protobufjs/minimal.js';
+import { wallNow } from '../../core/time.ts';
+
+// Field tags of RawMessage (bus.proto): number << 3 | wire type.
+const appendedTag = (1 << 3) | 2;
+const nodeTag = (2 << 3) | 2;
+const sessionTag = (3 << 3) | 2;
+const messageTag = (4 << 3) | 2;
+const tickTag = (5 << 3) | 2;
+const replayTag = (6 << 3) | 2;
+
+/** A RawMessage around a collector's bytes: written field by field, so that they are copied once. */
+export function encodeStreamMessage(node: string, session: Uint8Array, message: Uint8Array): Uint8Array {
+  const writer = Writer.create();
+  appended(writer);
+  writer.uint32(nodeTag).string(node);
+  writer.uint32(sessionTag).bytes(session);
+  writer.uint32(messageTag).bytes(message);
+  return writer.finish();
+}
+
+/** A tick, stamped now. */
+export function encodeTick(number: number): Uint8Array {
+  const writer = Writer.create();
+  appended(writer);
+  writer.uint32(tickTag).fork().uint32(1 << 3).uint64(number).ldelim();
+  return writer.finish();
+}
+
+/** A captured RawMessage as it is, with the replay's position behind it. */
+export function encodeReplayed(captured: Uint8Array, session: Uint8Array, seq: number): Uint8Array {
+  const writer = Writer.create();
+  writer.uint32(replayTag).fork().uint32((1 << 3) | 2).bytes(session).uint32(2 << 3).uint64(seq).ldelim();
+  const position = writer.finish();
+  const joined = new Uint8Array(captured.length + position.length);
+  joined.set(captured);
+  joined.set(position, captured.length);
+  return joined;
+}
+
+function appended(writer: Writer): void {
+  const { seconds, nanos } = wallNow();
+  writer.uint32(appendedTag).fork().uint32(1 << 3).int64(seconds).uint32(2 << 3).uint32(nanos).ldelim();
+}

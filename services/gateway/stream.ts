@@ -1,0 +1,155 @@
+import type { ServerDuplexStream } from '@grpc/grpc-js';
+import { status } from '@grpc/grpc-js';
+import { messageOf } from '../../core/app-error.ts';
+import { CollectorMessage, type GatewayBody, type Hello } from '../../proto/collect.ts';
+import { gatewayError } from './errors.ts';
+import type { GatewayMetrics } from './metrics.ts';
+import { encodeReplayed, encodeStreamMessage } from './raw-encoder.ts';
+
+/** What a stream needs from the gateway. */
+export interface StreamPorts {
+  partitionOf(node: string): number;
+  acked(session: string): number;
+  /** Durable when resolved; retried inside for as long as the bus may recover. */
+  append(partition: number, values: readonly Uint8Array[]): Promise<void>;
+  advance(session: string, seq: number, partition: number): void;
+  readonly maxInFlightBytes: number;
+  readonly metrics: GatewayMetrics;
+  warn(message: string): void;
+}
+
+interface Queued {
+  readonly seq: number;
+  readonly value: Uint8Array;
+}
+
+/** What Hello said. */
+interface Opened {
+  readonly node: string;
+  readonly session: Buffer;
+  readonly sessionHex: string;
+  readonly replay: boolean;
+  readonly partition: number;
+}
+
+/** The server side of one collector's stream: checks, appends in order, acks what is durable. */
+export class CollectorStream {
+  readonly #call: ServerDuplexStream<Buffer, GatewayBody>;
+  readonly #ports: StreamPorts;
+  #hello: Opened | undefined;
+  #queue: Queued[] = [];
+  #queuedBytes = 0;
+  #appending = false;
+  #lastSeq = 0;
+  #ended = false;
+
+  constructor(call: ServerDuplexStream<Buffer, GatewayBody>, ports: StreamPorts) {
+    this.#call = call;
+    this.#ports = ports;
+    call.on('data', (bytes: Buffer) => this.#receive(bytes));
+    call.on('end', () => this.#end());
+    call.on('error', () => this.#end());
+    call.on('cancelled', () => this.#end());
+  }
+
+  /** Asks the collector for a keyframe. */
+  requestKeyframe(reason: string): void {
+    if (this.#hello !== undefined && !this.#ended) this.#call.write({ keyframeRequest: { reason } });
+  }
+
+  #receive(bytes: Buffer): void {
+    const { metrics } = this.#ports;
+    let message: CollectorMessage;
+    try {
+      message = CollectorMessage.decode(bytes);
+    } catch (thrown) {
+      this.#invalid(messageOf(thrown));
+      return;
+    }
+    if (this.#hello === undefined) {
+      this.#open(message.hello ?? undefined);
+      return;
+    }
+    const { seq } = message;
+    const items = message.batch?.count ?? 0;
+    metrics.messagesIn++;
+    metrics.bytesIn += bytes.length;
+    metrics.itemsIn += items;
+    if (!Number.isSafeInteger(seq) || seq <= 0 || message.body === undefined || message.body === 'hello') {
+      this.#invalid(`it has seq ${seq} and ${message.body ?? 'no body'}`);
+      return;
+    }
+    if (seq <= this.#lastSeq) {
+      metrics.repeatedItems += items;
+      return;
+    }
+    this.#lastSeq = seq;
+    const { node, session, replay } = this.#hello;
+    const value = replay ? encodeReplayed(message.replayed ?? new Uint8Array(0), session, seq) : encodeStreamMessage(node, session, bytes);
+    this.#queue.push({ seq, value });
+    this.#queuedBytes += value.length;
+    if (this.#queuedBytes >= this.#ports.maxInFlightBytes) this.#call.pause();
+    metrics.queuedBytes += value.length;
+    metrics.itemsQueued += items;
+    void this.#drain();
+  }
+
+  #open(hello: Hello | undefined): void {
+    const node = hello?.node ?? '';
+    const session = Buffer.from(hello?.session ?? []);
+    if (hello === undefined || node === '' || session.length !== 16) {
+      const found = hello === undefined ? 'something else than Hello' : `node "${node}" and a session of ${session.length} bytes`;
+      this.#refuse(gatewayError('GATEWAY_HELLO_INVALID', { found, expected: 'Hello with a node and a session of 16 bytes' }).message);
+      return;
+    }
+    const sessionHex = session.toString('hex');
+    this.#hello = { node, session, sessionHex, replay: hello.replay ?? false, partition: this.#ports.partitionOf(node) };
+    this.#lastSeq = this.#ports.acked(sessionHex);
+    this.#call.write({ welcome: { ackedSeq: this.#lastSeq } });
+  }
+
+  /** One append at a time per stream: a retried one is never overtaken. */
+  async #drain(): Promise<void> {
+    if (this.#appending) return;
+    this.#appending = true;
+    const hello = this.#hello as Opened;
+    try {
+      while (this.#queue.length > 0) {
+        const batch = this.#queue;
+        this.#queue = [];
+        await this.#ports.append(hello.partition, batch.map(({ value }) => value));
+        const bytes = batch.reduce((sum, { value }) => sum + value.length, 0);
+        this.#queuedBytes -= bytes;
+        this.#ports.metrics.queuedBytes -= bytes;
+        const { seq } = batch[batch.length - 1] as Queued;
+        this.#ports.advance(hello.sessionHex, seq, hello.partition);
+        if (!this.#ended) this.#call.write({ ack: { seq } });
+        if (this.#call.isPaused() && this.#queuedBytes < this.#ports.maxInFlightBytes / 2) this.#call.resume();
+      }
+    } catch (thrown) {
+      this.#refuse(messageOf(thrown), status.UNAVAILABLE);
+    } finally {
+      this.#appending = false;
+    }
+    if (this.#ended) this.#call.end();
+  }
+
+  /** What cannot be read is counted and passed over: the aggregator sees its items as a gap. */
+  #invalid(cause: string): void {
+    this.#ports.metrics.invalidMessages++;
+    this.#ports.warn(gatewayError('GATEWAY_MESSAGE_INVALID', { node: this.#hello?.node ?? 'unknown', cause }).message);
+    if (this.#hello === undefined) this.#refuse(cause);
+  }
+
+  #refuse(details: string, code: status = status.INVALID_ARGUMENT): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#call.emit('error', { code, details });
+  }
+
+  #end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    if (!this.#appending) this.#call.end();
+  }
+}
