@@ -51,7 +51,7 @@ export function generateProto(name) {
 function withNumbers(code) {
   const importLine = 'import $protobuf from "protobufjs/minimal.js";\n';
   if (!code.includes(importLine)) throw new Error('gen: pbjs no longer imports protobufjs/minimal.js the way this script knows');
-  const body = code.replace(/^\/\*eslint-disable.*\*\/\n/, '');
+  const body = code.slice(code.indexOf(importLine));
   return body.replace(importLine, `${importLine}\n$protobuf.util.Long = null;\n$protobuf.configure();\n`);
 }
 

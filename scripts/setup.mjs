@@ -49,6 +49,20 @@ function isAbandoned(lock) {
   }
 }
 
+/** Removes a dead process's lock. One at a time, looking again, or a lock just taken anew could be the one removed. */
+function removeAbandoned(lock) {
+  const turn = `${lock}.turn`;
+  try {
+    mkdirSync(turn);
+  } catch (_) {
+    if (isAbandoned(turn)) fs.rmSync(turn, { recursive: true, force: true });
+    return false;
+  }
+  if (isAbandoned(lock)) fs.rmSync(lock, { recursive: true, force: true });
+  fs.rmSync(turn, { recursive: true, force: true });
+  return true;
+}
+
 /** Runs `work` while no other set-up of this checkout runs; waits for the other one, and says so. */
 export async function withLock(root, work) {
   mkdirSync(join(root, 'build'), { recursive: true });
@@ -61,10 +75,7 @@ export async function withLock(root, work) {
     } catch (thrown) {
       if (thrown.code !== 'EEXIST') throw thrown;
     }
-    if (isAbandoned(lock)) {
-      fs.rmSync(lock, { recursive: true, force: true });
-      continue;
-    }
+    if (isAbandoned(lock) && removeAbandoned(lock)) continue;
     if (!told) say(`another set-up runs here (process ${holderOf(lock)}): waiting for it`);
     told = true;
     await new Promise((resolve) => setTimeout(resolve, 200));

@@ -54,7 +54,7 @@ export function testsOfAddon(root) {
   const visit = (file) => {
     if (reaches.has(file)) return reaches.get(file);
     reaches.set(file, false);
-    const found = file === 'native/addon.ts' || importsOf(root, file).some(visit);
+    const found = file === 'native/index.ts' || importsOf(root, file).some(visit);
     reaches.set(file, found);
     return found;
   };
