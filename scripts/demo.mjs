@@ -1,6 +1,7 @@
 // `npm run demo -- [args]`: set-up, then `jitterscope demo [args]`.
-import { startCommand } from './start.mjs';
+import { join } from 'node:path';
+import { becomeProgram } from './start.mjs';
 
 export async function main(args) {
-  return startCommand(['demo', ...args]);
+  return becomeProgram(join('cli', 'main.js'), ['demo', ...args]);
 }

@@ -1,7 +1,17 @@
 // npm packages, native code and TypeScript: each is done again only when what it is made of has changed.
 import { createHash } from 'node:crypto';
-import fs, { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
-import { basename, join, relative } from 'node:path';
+import fs, {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { basename, dirname, join, relative } from 'node:path';
 import { run } from './step.mjs';
 
 const sourceFolders = ['schema', 'proto', 'bpf', 'native', 'services', 'core', 'cli', 'test', 'bench'];
@@ -99,9 +109,14 @@ function typescriptStamp(root) {
   return stampOf(root, sources);
 }
 
+// npx looks for a project's own command among those of its packages.
+function linkOf(root) {
+  return join(root, 'node_modules', '.bin', 'jitterscope');
+}
+
 /** Whether dist/ was compiled from the sources as they are. */
 export function typescriptBuilt(root) {
-  return existsSync(join(root, 'dist')) && readStamp(root, 'typescript') === typescriptStamp(root);
+  return existsSync(join(root, 'dist')) && existsSync(linkOf(root)) && readStamp(root, 'typescript') === typescriptStamp(root);
 }
 
 /** Compiles the TypeScript into dist/ and puts the generated protobuf code beside it. Throws StepFailure. */
@@ -123,5 +138,8 @@ export function buildTypescript(root) {
   }
   const command = join(dist, 'cli', 'main.js');
   if (existsSync(command)) chmodSync(command, 0o755);
+  mkdirSync(dirname(linkOf(root)), { recursive: true });
+  fs.rmSync(linkOf(root), { force: true });
+  symlinkSync(join('..', '..', 'dist', 'cli', 'main.js'), linkOf(root));
   writeStamp(root, 'typescript', stamp);
 }

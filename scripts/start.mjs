@@ -5,22 +5,22 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { setUp } from './setup.mjs';
 import { say } from './step.mjs';
 
-/** The compiled command line. */
-export const commandFile = join(fileURLToPath(new URL('..', import.meta.url)), 'dist', 'cli', 'main.js');
+const dist = join(fileURLToPath(new URL('..', import.meta.url)), 'dist');
 
-/** Sets up and becomes `jitterscope <command> <args>`. */
-export async function startCommand(args) {
+/** Sets up and becomes the compiled program `file` (`cli/main.js`) with these arguments. Resolves with an exit code when it cannot. */
+export async function becomeProgram(file, args) {
   const found = await setUp();
-  if (!existsSync(commandFile) || !found.typescript) {
-    say('jitterscope is not built; mend what is named above and start again');
+  const program = join(dist, file);
+  if (!found.typescript || !existsSync(program)) {
+    say(`${file} is not built; mend what is named above and start again`);
     return 1;
   }
-  if (!found.native) say('going on without the kernel: `jitterscope doctor` says what works');
-  process.argv = [process.argv[0], commandFile, ...args];
-  await import(pathToFileURL(commandFile).href);
+  if (!found.native) say('going on without the kernel: `npx jitterscope doctor` says what works');
+  process.argv = [process.argv[0], program, ...args];
+  await import(pathToFileURL(program).href);
   return undefined;
 }
 
 export async function main(args) {
-  return startCommand(['run', ...args]);
+  return becomeProgram(join('cli', 'main.js'), ['run', ...args]);
 }
