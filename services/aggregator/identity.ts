@@ -1,6 +1,6 @@
 import type { NetworkNamespace } from '../../proto/collect.ts';
 import { AddressIndex } from './address-index.ts';
-import { U64Index } from './u64-index.ts';
+import { U64Index } from '../../core/u64-index.ts';
 
 /** A network namespace as events name it. Plain data: checkpoints hold it. */
 export interface Netns {

@@ -1,0 +1,131 @@
+import { createConnection, createServer, type Server, type Socket } from 'node:net';
+import { chmod, unlink } from 'node:fs/promises';
+import { createInterface } from 'node:readline';
+import { AppError, errorTable, messageOf } from './app-error.ts';
+
+/** What can go wrong at a control socket. */
+export const controlError = errorTable({
+  CONTROL_UNREACHABLE: {
+    message: 'no jitterscope answers at {path}: {cause}',
+    retryable: true,
+    remedy: 'Start one with `npm start`, or name its data folder with --data-dir.',
+    exitCode: 75,
+  },
+  CONTROL_REFUSED: { message: '{message}', retryable: false, remedy: '{remedy}' },
+  CONTROL_UNKNOWN_METHOD: {
+    message: 'the running jitterscope knows no request {method}; it knows {known}',
+    retryable: false,
+    remedy: 'The command and the running process are of different versions.',
+  },
+});
+
+/** A request's parameters and answers are JSON; one line each. */
+export type ControlParams = Readonly<Record<string, unknown>>;
+
+/** Answers one request: each value yielded is one line. The signal aborts when the client is gone. */
+export type ControlMethod = (params: ControlParams, signal: AbortSignal) => AsyncIterable<unknown>;
+
+/** Unix socket paths are cut off here by the kernel (sun_path, unix(7)). */
+export const maxSocketPathBytes = 107;
+
+/** Answers requests on `<data-dir>/control.sock`, for its owner alone. */
+export class ControlServer {
+  readonly #methods: ReadonlyMap<string, ControlMethod>;
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+
+  private constructor(methods: ReadonlyMap<string, ControlMethod>) {
+    this.#methods = methods;
+    this.#server = createServer((socket) => void this.#serve(socket));
+  }
+
+  static async listen(path: string, methods: ReadonlyMap<string, ControlMethod>): Promise<ControlServer> {
+    await unlink(path).catch(() => undefined);
+    const control = new ControlServer(methods);
+    const umask = process.umask(0o177);
+    try {
+      await new Promise<void>((resolve, reject) => {
+        control.#server.once('error', reject);
+        control.#server.listen(path, resolve);
+      });
+    } finally {
+      process.umask(umask);
+    }
+    await chmod(path, 0o600);
+    return control;
+  }
+
+  async close(): Promise<void> {
+    for (const socket of this.#sockets) socket.destroy();
+    await new Promise<void>((resolve) => this.#server.close(() => resolve()));
+  }
+
+  async #serve(socket: Socket): Promise<void> {
+    this.#sockets.add(socket);
+    const gone = new AbortController();
+    const leave = (): void => {
+      this.#sockets.delete(socket);
+      gone.abort(new Error('the client is gone'));
+    };
+    socket.on('close', leave);
+    socket.on('error', leave);
+    const lines = createInterface({ input: socket, crlfDelay: Infinity });
+    lines.once('line', (line) => {
+      this.#answer(socket, line, gone.signal)
+        .catch((thrown: unknown) => send(socket, { error: refusalOf(thrown) }))
+        .finally(() => socket.end());
+    });
+  }
+
+  async #answer(socket: Socket, line: string, signal: AbortSignal): Promise<void> {
+    const request = JSON.parse(line) as { method?: unknown; params?: ControlParams };
+    const method = this.#methods.get(String(request.method));
+    if (method === undefined) {
+      throw controlError('CONTROL_UNKNOWN_METHOD', { method: String(request.method), known: [...this.#methods.keys()].join(', ') });
+    }
+    for await (const value of method(request.params ?? {}, signal)) {
+      if (signal.aborted) return;
+      if (!send(socket, { value })) await writable(socket, signal);
+    }
+  }
+}
+
+/** Asks a running process. Yields its answers; throws CONTROL_* otherwise. */
+export async function* askControl(path: string, method: string, params: ControlParams = {}, signal?: AbortSignal): AsyncGenerator<unknown> {
+  const socket = await connect(path);
+  const stop = (): void => void socket.destroy();
+  signal?.addEventListener('abort', stop, { once: true });
+  try {
+    socket.write(`${JSON.stringify({ method, params })}\n`);
+    for await (const line of createInterface({ input: socket, crlfDelay: Infinity })) {
+      const answer = JSON.parse(line) as { value?: unknown; error?: { message: string; remedy: string } };
+      if (answer.error !== undefined) throw controlError('CONTROL_REFUSED', answer.error);
+      yield answer.value;
+    }
+  } finally {
+    signal?.removeEventListener('abort', stop);
+    socket.destroy();
+  }
+}
+
+function connect(path: string): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = createConnection(path, () => resolve(socket));
+    socket.once('error', (thrown) => reject(controlError('CONTROL_UNREACHABLE', { path, cause: messageOf(thrown) }, thrown)));
+  });
+}
+
+function send(socket: Socket, value: unknown): boolean {
+  return socket.writable && socket.write(`${JSON.stringify(value)}\n`);
+}
+
+function writable(socket: Socket, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    socket.once('drain', resolve);
+    signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}
+
+function refusalOf(thrown: unknown): { message: string; remedy: string } {
+  return { message: messageOf(thrown), remedy: thrown instanceof AppError ? thrown.remedy : '' };
+}

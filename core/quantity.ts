@@ -1,0 +1,42 @@
+import { z } from 'zod';
+
+const sizeUnits: Readonly<Record<string, number>> = { B: 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, KB: 1e3, MB: 1e6, GB: 1e9 };
+const durationUnitsMs: Readonly<Record<string, number>> = { ms: 1, s: 1e3, m: 60e3, h: 3600e3, d: 86_400e3 };
+
+/** Bytes of a size such as 64MiB; undefined when it is not one. */
+export function parseSize(text: string): number | undefined {
+  return parseQuantity(text, sizeUnits);
+}
+
+/** Milliseconds of a duration such as 30s; undefined when it is not one. */
+export function parseDurationMs(text: string): number | undefined {
+  return parseQuantity(text, durationUnitsMs);
+}
+
+/** A size in the configuration: a string with its unit, bytes after parsing. */
+export function size(defaultText: string) {
+  return quantity(defaultText, parseSize, 'a size such as 64MiB');
+}
+
+/** A duration in the configuration: a string with its unit, milliseconds after parsing. */
+export function duration(defaultText: string) {
+  return quantity(defaultText, parseDurationMs, 'a duration such as 30s');
+}
+
+function quantity(defaultText: string, parse: (text: string) => number | undefined, expected: string) {
+  return z
+    .string({ error: (issue) => `found ${JSON.stringify(issue.input)}, expected ${expected}` })
+    .default(defaultText)
+    .transform((text, context) => {
+      const value = parse(text);
+      if (value !== undefined) return value;
+      context.addIssue({ code: 'custom', message: `found "${text}", expected ${expected}` });
+      return z.NEVER;
+    });
+}
+
+function parseQuantity(text: string, units: Readonly<Record<string, number>>): number | undefined {
+  const match = /^(\d+(?:\.\d+)?)\s*([A-Za-z]+)$/.exec(text.trim());
+  const unit = match === null ? undefined : units[match[2] as string];
+  return unit === undefined ? undefined : Math.round(Number(match?.[1]) * unit);
+}

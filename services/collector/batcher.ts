@@ -1,0 +1,112 @@
+import type { KernelLoss, RecordBatch, SkippedItems } from '../../proto/collect.ts';
+import { recordOffsets } from '../../schema/record.gen.ts';
+import { U64Index } from '../../core/u64-index.ts';
+import type { Instant } from '../../core/time.ts';
+
+const lenAt = recordOffsets.len;
+const netAt = recordOffsets.net;
+const lenUnit = 64;
+
+/** What the batcher hands on when a batch is full. */
+export type SealedBatch = RecordBatch & { readonly firstItem: number; readonly count: number };
+
+/**
+ * Numbers items in drain order and gathers them into batches. Bytes are kept as they came; a record is only looked at
+ * for its length and its namespace.
+ */
+export class Batcher {
+  readonly #maxBytes: number;
+  readonly #seal: (batch: SealedBatch) => void;
+  readonly #unknownNet: () => void;
+  #known = new U64Index();
+  #chunks: Buffer[] = [];
+  #bytes = 0;
+  #firstItem = 0;
+  #count = 0;
+  #kernelLosses: KernelLoss[] = [];
+  #skipped: SkippedItems[] = [];
+  clockOffset: Instant;
+
+  /**
+   * @param seal takes a full batch
+   * @param unknownNet is called before records of a namespace nobody knows are numbered
+   */
+  constructor(maxBytes: number, clockOffset: Instant, seal: (batch: SealedBatch) => void, unknownNet: () => void) {
+    this.#maxBytes = maxBytes;
+    this.clockOffset = clockOffset;
+    this.#seal = seal;
+    this.#unknownNet = unknownNet;
+  }
+
+  /** Number of the next item. */
+  get nextItem(): number {
+    return this.#firstItem + this.#count;
+  }
+
+  /** Whether anything waits. */
+  get pending(): boolean {
+    return this.#count > 0 || this.#kernelLosses.length > 0 || this.#skipped.length > 0;
+  }
+
+  /** Namespaces by cookie: records of others are announced to `unknownNet`. */
+  setKnown(cookies: Iterable<number>): void {
+    const known = new U64Index();
+    for (const cookie of cookies) known.set(cookie >>> 0, Math.floor(cookie / 2 ** 32), 1);
+    this.#known = known;
+  }
+
+  /** Takes a chunk of whole records. */
+  add(chunk: Buffer): void {
+    const { records, unknown } = this.#scan(chunk);
+    if (unknown) this.#unknownNet();
+    if (this.#bytes > 0 && this.#bytes + chunk.length > this.#maxBytes) this.flush();
+    this.#chunks.push(chunk);
+    this.#bytes += chunk.length;
+    this.#count += records;
+    if (this.#bytes >= this.#maxBytes) this.flush();
+  }
+
+  /** Records that the kernel had no room for since the last call. */
+  kernelLost(probe: number, count: number): void {
+    if (count > 0) this.#kernelLosses.push({ probe, count, reason: 'ring_full' });
+  }
+
+  /** Items that were numbered and will not be sent: told with the next batch. */
+  skip(firstItem: number, count: number, reason: string): void {
+    if (count > 0) this.#skipped.push({ firstItem, count, reason });
+  }
+
+  /** Seals what is gathered. */
+  flush(): void {
+    if (!this.pending) return;
+    const { seconds, nanos } = this.clockOffset;
+    const batch: SealedBatch = {
+      firstItem: this.#firstItem,
+      count: this.#count,
+      records: this.#chunks.length === 1 ? (this.#chunks[0] as Buffer) : Buffer.concat(this.#chunks, this.#bytes),
+      skipped: this.#skipped,
+      kernelLosses: this.#kernelLosses,
+      clockOffset: { seconds, nanos },
+    };
+    this.#firstItem += this.#count;
+    this.#count = 0;
+    this.#bytes = 0;
+    this.#chunks = [];
+    this.#kernelLosses = [];
+    this.#skipped = [];
+    this.#seal(batch);
+  }
+
+  /** The reader has checked lengths: a chunk is a whole number of records. */
+  #scan(chunk: Buffer): { records: number; unknown: boolean } {
+    let records = 0;
+    let unknown = false;
+    const words = new Uint32Array(chunk.buffer, chunk.byteOffset, chunk.length >>> 2);
+    for (let at = 0; at < chunk.length; at += (chunk[at + lenAt] as number) * lenUnit) {
+      records++;
+      const net = (at + netAt) >>> 2;
+      if (!unknown && this.#known.get(words[net] as number, words[net + 1] as number) < 0) unknown = true;
+    }
+    return { records, unknown };
+  }
+}

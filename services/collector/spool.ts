@@ -1,0 +1,107 @@
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { openEmbeddedLog } from '../../core/bus/embedded-log.ts';
+import type { Bus, BusObserver } from '../../core/bus/bus.ts';
+import { unsyncedDisk } from '../../core/bus/disk.ts';
+
+/** What a spool folder belongs to. */
+export interface SpooledSession {
+  readonly node: string;
+  /** 32 hex digits. */
+  readonly session: string;
+  /** Unix time in ms, for the order of sessions. */
+  readonly startedMs: number;
+}
+
+/** How far a session is acked. */
+export interface SpoolPosition {
+  readonly seq: number;
+  readonly nextItem: number;
+}
+
+const topic = 'spool';
+const group = 'gateway';
+
+/**
+ * The messages of one session until they are acked: a log whose offset is the message's seq - 1. Written before it is
+ * sent, not synced: it outlives the process, not the machine. At its cap the oldest messages go; the sender sees the hole.
+ */
+export class Spool {
+  readonly session: SpooledSession;
+  readonly #dir: string;
+  readonly #log: Bus;
+
+  private constructor(dir: string, session: SpooledSession, log: Bus) {
+    this.#dir = dir;
+    this.session = session;
+    this.#log = log;
+  }
+
+  /** Opens or creates `<root>/<session>/`. */
+  static async open(root: string, session: SpooledSession, maxBytes: number, observer: BusObserver): Promise<Spool> {
+    const dir = join(root, session.session);
+    await mkdir(dir, { recursive: true });
+    await writeFile(join(dir, 'session.json'), JSON.stringify(session));
+    const topics = [{ name: topic, partitions: 1, maxBytes, retain: 'oldest', deleteCheckpointed: true }] as const;
+    const log = await openEmbeddedLog({ dir, topics, observer, disk: unsyncedDisk, commitMs: 0 });
+    return new Spool(dir, session, log);
+  }
+
+  /** Sessions that earlier collectors left, oldest first. */
+  static async leftBehind(root: string): Promise<SpooledSession[]> {
+    const sessions: SpooledSession[] = [];
+    for (const name of await readdir(root).catch(() => [])) {
+      const text = await readFile(join(root, name, 'session.json'), 'utf8').catch(() => undefined);
+      const session = text === undefined ? undefined : parse(text);
+      if (session !== undefined && session.session === name) sessions.push(session);
+    }
+    return sessions.sort((a, b) => a.startedMs - b.startedMs);
+  }
+
+  /** Keeps one message; its seq was `nextSeq`. */
+  append(message: Uint8Array): Promise<number> {
+    return this.#log.append(topic, 0, [message]);
+  }
+
+  /** Seq after the last message. */
+  async nextSeq(): Promise<number> {
+    return (await this.#log.offsets(topic, 0)).next + 1;
+  }
+
+  /** Messages from a seq on, with the holes between them. */
+  read(fromSeq: number, signal: AbortSignal) {
+    return this.#log.read(topic, 0, fromSeq - 1, { signal, maxBytes: 1024 * 1024 });
+  }
+
+  /** Everything up to and with seq is durable elsewhere; nextItem is the number of the item behind it. */
+  async ack(position: SpoolPosition): Promise<void> {
+    await this.#log.commit(group, topic, 0, { offset: position.seq, metadata: JSON.stringify(position) });
+    await this.#log.checkpointed(topic, 0, position.seq);
+  }
+
+  /** The last ack. */
+  async acked(): Promise<SpoolPosition> {
+    const commit = await this.#log.committed(group, topic, 0);
+    if (commit === undefined) return { seq: 0, nextItem: 0 };
+    return { seq: commit.offset, nextItem: (JSON.parse(commit.metadata) as SpoolPosition).nextItem };
+  }
+
+  close(): Promise<void> {
+    return this.#log.close();
+  }
+
+  /** Closes and deletes: nothing of it is needed any more. */
+  async remove(): Promise<void> {
+    await this.#log.close();
+    await rm(this.#dir, { recursive: true, force: true });
+  }
+}
+
+function parse(text: string): SpooledSession | undefined {
+  try {
+    const { node, session, startedMs } = JSON.parse(text) as Partial<SpooledSession>;
+    return typeof node === 'string' && typeof session === 'string' && typeof startedMs === 'number' ? { node, session, startedMs } : undefined;
+  } catch {
+    return undefined;
+  }
+}
