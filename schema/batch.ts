@@ -26,6 +26,8 @@ export interface EventBatchView {
   namespace(row: number): string;
   pod(row: number): string;
   node(row: number): string;
+  /** Bytes of the line with its newline. */
+  lineLength(row: number): number;
   /** The NDJSON line with its newline: a view, not a copy. */
   line(row: number): Uint8Array;
   /** Rows from..to (exclusive) as one block of NDJSON: a view; a copy only where the rows of a joined view cross from one batch to the next. */

@@ -1,10 +1,10 @@
 import type { EventBatchView, eventKinds, severities } from './batch.ts';
-import { EventBatchWriter } from './event-batch-writer.ts';
 import { eventKinds as kindNames, severities as severityNames } from './batch.ts';
+import { EventBatchWriter } from './event-batch-writer.ts';
 
 /** Several batches of one partition, in order, as one. */
 export function joinEventBatches(views: readonly EventBatchView[]): EventBatchView {
-  return views.length === 1 ? (views[0] as EventBatchView) : new JoinedEventBatches(views);
+  return views.length === 1 ? views[0] : new JoinedEventBatches(views);
 }
 
 /** One row as an EventBatch of its own, with its origin and running number: what the DLQ keeps and replays. */
@@ -17,8 +17,18 @@ export function encodeSingleEvent(view: EventBatchView, row: number): Uint8Array
   const id = view.id(row);
   const dash = id.lastIndexOf('-');
   writer.add(
-    view.timeSeconds(row), view.timeNanos(row), view.rawOffset(row), view.ordinal(row), id.slice(0, dash), Number(id.slice(dash + 1)),
-    kindNames.indexOf(view.kind(row)), view.type(row), severityNames.indexOf(view.severity(row)), view.namespace(row), view.pod(row), view.node(row),
+    view.timeSeconds(row),
+    view.timeNanos(row),
+    view.rawOffset(row),
+    view.ordinal(row),
+    id.slice(0, dash),
+    Number(id.slice(dash + 1)),
+    kindNames.indexOf(view.kind(row)),
+    view.type(row),
+    severityNames.indexOf(view.severity(row)),
+    view.namespace(row),
+    view.pod(row),
+    view.node(row),
   );
   return writer.finish(view.eventNumber(row));
 }
@@ -43,7 +53,7 @@ class JoinedEventBatches implements EventBatchView {
     this.#views = views;
     this.#starts = [...starts, count];
     this.#part = new Uint32Array(count);
-    starts.forEach((start, part) => this.#part.fill(part, start, this.#starts[part + 1]));
+    for (let part = 0; part < starts.length; part++) this.#part.fill(part, starts[part], this.#starts[part + 1]);
     this.count = count;
     this.baseRawOffset = views[0]?.baseRawOffset ?? 0;
     this.firstEvent = views[0]?.firstEvent ?? 0;
@@ -97,28 +107,32 @@ class JoinedEventBatches implements EventBatchView {
     return this.#of(row).node(this.#at(row));
   }
 
+  lineLength(row: number): number {
+    return this.#of(row).lineLength(this.#at(row));
+  }
+
   line(row: number): Uint8Array {
     return this.#of(row).line(this.#at(row));
   }
 
   lines(from: number, to: number): Uint8Array {
     if (from >= to) return new Uint8Array(0);
-    const first = this.#part[from] as number;
-    const last = this.#part[to - 1] as number;
+    const first = this.#part[from];
+    const last = this.#part[to - 1];
     const blocks: Uint8Array[] = [];
     for (let part = first; part <= last; part++) {
-      const start = this.#starts[part] as number;
-      const view = this.#views[part] as EventBatchView;
+      const start = this.#starts[part];
+      const view = this.#views[part];
       blocks.push(view.lines(Math.max(0, from - start), Math.min(view.count, to - start)));
     }
-    return blocks.length === 1 ? (blocks[0] as Uint8Array) : Buffer.concat(blocks);
+    return blocks.length === 1 ? blocks[0] : Buffer.concat(blocks);
   }
 
   #of(row: number): EventBatchView {
-    return this.#views[this.#part[row] as number] as EventBatchView;
+    return this.#views[this.#part[row]];
   }
 
   #at(row: number): number {
-    return row - (this.#starts[this.#part[row] as number] as number);
+    return row - this.#starts[this.#part[row]];
   }
 }

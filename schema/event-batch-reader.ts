@@ -48,7 +48,10 @@ class DecodedEventBatch implements EventBatchView {
     const count = body.count ?? 0;
     /** An aligned copy of a column: protobufjs gives a view at any offset. */
     const column = <Numbers extends Uint8Array | Uint16Array | Uint32Array>(
-      name: string, raw: Uint8Array | null | undefined, perRow: number, make: (length: number) => Numbers,
+      name: string,
+      raw: Uint8Array | null | undefined,
+      perRow: number,
+      make: (length: number) => Numbers,
     ): Numbers => {
       const found = raw ?? empty;
       const expected = count * perRow;
@@ -90,8 +93,8 @@ class DecodedEventBatch implements EventBatchView {
   }
 
   timeSeconds(row: number): number {
-    const low = this.#time[row * 2] as number;
-    const high = this.#time[row * 2 + 1] as number;
+    const low = this.#time[row * 2];
+    const high = this.#time[row * 2 + 1];
     const first = high % 1e9;
     const upper = first * two16 + (low >>> 16);
     const lower = (upper % 1e9) * two16 + (low & 0xffff);
@@ -99,28 +102,28 @@ class DecodedEventBatch implements EventBatchView {
   }
 
   timeNanos(row: number): number {
-    const low = this.#time[row * 2] as number;
-    const upper = ((this.#time[row * 2 + 1] as number) % 1e9) * two16 + (low >>> 16);
+    const low = this.#time[row * 2];
+    const upper = (this.#time[row * 2 + 1] % 1e9) * two16 + (low >>> 16);
     return ((upper % 1e9) * two16 + (low & 0xffff)) % 1e9;
   }
 
   rawOffset(row: number): number {
-    return this.baseRawOffset + (this.#origins[row * 2] as number);
+    return this.baseRawOffset + this.#origins[row * 2];
   }
 
   ordinal(row: number): number {
-    return this.#origins[row * 2 + 1] as number;
+    return this.#origins[row * 2 + 1];
   }
 
   id(row: number): string {
-    const low = this.#idNumber[row * 2] as number;
-    const high = this.#idNumber[row * 2 + 1] as number;
+    const low = this.#idNumber[row * 2];
+    const high = this.#idNumber[row * 2 + 1];
     const number = high < 0x20_0000 ? high * two32 + low : (BigInt(high) << 32n) | BigInt(low);
     return `${this.#word(this.#idPrefix, row)}-${number}`;
   }
 
   kind(row: number): (typeof eventKinds)[number] {
-    return eventKinds[this.#kind[row] as number] as (typeof eventKinds)[number];
+    return eventKinds[this.#kind[row]];
   }
 
   type(row: number): string {
@@ -128,7 +131,7 @@ class DecodedEventBatch implements EventBatchView {
   }
 
   severity(row: number): (typeof severities)[number] {
-    return severities[this.#severity[row] as number] as (typeof severities)[number];
+    return severities[this.#severity[row]];
   }
 
   namespace(row: number): string {
@@ -143,6 +146,10 @@ class DecodedEventBatch implements EventBatchView {
     return this.#word(this.#node, row);
   }
 
+  lineLength(row: number): number {
+    return (row + 1 < this.count ? this.#lineOffsets[row + 1] : this.#lines.length) - this.#lineOffsets[row];
+  }
+
   line(row: number): Uint8Array {
     return this.lines(row, row + 1);
   }
@@ -153,19 +160,19 @@ class DecodedEventBatch implements EventBatchView {
   }
 
   #word(column: Uint16Array, row: number): string {
-    return this.#dictionary[column[row] as number] as string;
+    return this.#dictionary[column[row]];
   }
 
   #unindexed(): [string, string] | undefined {
     const words = this.#dictionary.length;
     for (const column of [this.#idPrefix, this.#type, this.#namespace, this.#pod, this.#node]) {
       for (let row = 0; row < this.count; row++) {
-        if ((column[row] as number) >= words) return [`dictionary index ${column[row]}`, `less than ${words}`];
+        if (column[row] >= words) return [`dictionary index ${column[row]}`, `less than ${words}`];
       }
     }
     for (let row = 0; row < this.count; row++) {
-      if ((this.#kind[row] as number) >= eventKinds.length) return [`kind ${this.#kind[row]}`, `less than ${eventKinds.length}`];
-      if ((this.#severity[row] as number) >= severities.length) return [`severity ${this.#severity[row]}`, `less than ${severities.length}`];
+      if (this.#kind[row] >= eventKinds.length) return [`kind ${this.#kind[row]}`, `less than ${eventKinds.length}`];
+      if (this.#severity[row] >= severities.length) return [`severity ${this.#severity[row]}`, `less than ${severities.length}`];
     }
     return undefined;
   }
@@ -173,9 +180,9 @@ class DecodedEventBatch implements EventBatchView {
   #unordered(): [string, string] | undefined {
     const origins = this.#origins;
     for (let at = 2; at < origins.length; at += 2) {
-      const rawDelta = origins[at] as number;
-      const before = origins[at - 2] as number;
-      if (rawDelta < before || (rawDelta === before && (origins[at + 1] as number) <= (origins[at - 1] as number))) {
+      const rawDelta = origins[at];
+      const before = origins[at - 2];
+      if (rawDelta < before || (rawDelta === before && origins[at + 1] <= origins[at - 1])) {
         return [`the origin of row ${at / 2} not behind that of the row before`, 'strictly increasing origins'];
       }
     }
@@ -189,7 +196,7 @@ class DecodedEventBatch implements EventBatchView {
     if (this.#lineOffsets[0] !== 0) return [`the first line at ${this.#lineOffsets[0]}`, '0'];
     let at = 0;
     for (let row = 0; row < count; row++) {
-      const end = row + 1 < count ? (this.#lineOffsets[row + 1] as number) : lines.length;
+      const end = row + 1 < count ? this.#lineOffsets[row + 1] : lines.length;
       // Offsets rise and stay inside, and the row's only newline is its last byte.
       if (end <= at || end > lines.length || lines.indexOf(newline, at) !== end - 1) {
         return [`row ${row} in bytes ${at} to ${end} of ${lines.length}`, 'one line with one newline, at its end'];

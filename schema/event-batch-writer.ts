@@ -88,17 +88,31 @@ export class EventBatchWriter {
    * indices into `eventKinds` and `severities`. Throws EVENT_BATCH_MISUSED where that is not so.
    */
   add(
-    timeSeconds: number, timeNanos: number, rawOffset: number, ordinal: number, idPrefix: string, idNumber: number,
-    kind: number, type: string, severity: number, namespace: string, pod: string, node: string,
+    timeSeconds: number,
+    timeNanos: number,
+    rawOffset: number,
+    ordinal: number,
+    idPrefix: string,
+    idNumber: number,
+    kind: number,
+    type: string,
+    severity: number,
+    namespace: string,
+    pod: string,
+    node: string,
   ): void {
     const row = this.count;
     if (row === this.#capacity) this.#growColumns(row * 2);
     if (row === 0) this.#baseRawOffset = rawOffset;
     const rawDelta = rawOffset - this.#baseRawOffset;
     if (rawOffset < this.#lastRawOffset || (rawOffset === this.#lastRawOffset && ordinal <= this.#lastOrdinal) || rawDelta >= two32) {
-      throw misused(`origin ${rawOffset}/${ordinal} after ${this.#lastRawOffset}/${this.#lastOrdinal}`, 'rising origins within 2^32 raw offsets');
+      throw misused(
+        `origin ${rawOffset}/${ordinal} after ${this.#lastRawOffset}/${this.#lastOrdinal}`,
+        'rising origins within 2^32 raw offsets',
+      );
     }
-    if (this.#linesEnd === this.#lineStart || this.#lines[this.#linesEnd - 1] !== 10) throw misused('a line without its newline', 'one committed line a row');
+    if (this.#linesEnd === this.#lineStart || this.#lines[this.#linesEnd - 1] !== 10)
+      throw misused('a line without its newline', 'one committed line a row');
     if (this.#dictionary.size > two16 - 5) throw misused(`${this.#dictionary.size} distinct strings`, 'less than 65531');
 
     const pair = row * 2;
@@ -149,7 +163,9 @@ export class EventBatchWriter {
       pod: bytesOf(pod.indices, rows),
       node: bytesOf(node.indices, rows),
       lineOffsets: bytesOf(this.#lineOffsets, rows),
-    }).uint32(linesTag).uint32(this.#lineStart);
+    })
+      .uint32(linesTag)
+      .uint32(this.#lineStart);
     // The lines are the last field, so the rest is encoded first and they go where they stay.
     const out = Buffer.allocUnsafeSlow(head.len + this.#lineStart);
     head.finishInto(out, 0);

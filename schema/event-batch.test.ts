@@ -23,14 +23,20 @@ interface Row {
 
 const word = fc.oneof(fc.constantFrom('', 'tcpreset', 'shop', 'web-0', 'node1'), fc.string({ unit: 'grapheme', maxLength: 12 }));
 const rowArbitrary = fc.record({
-  timeSeconds: fc.oneof(fc.constantFrom(0, 1, 4_294_967_295, 4_294_967_296, 18_446_744_072), fc.integer({ min: 1_700_000_000, max: 2_000_000_000 })),
+  timeSeconds: fc.oneof(
+    fc.constantFrom(0, 1, 4_294_967_295, 4_294_967_296, 18_446_744_072),
+    fc.integer({ min: 1_700_000_000, max: 2_000_000_000 }),
+  ),
   timeNanos: fc.oneof(fc.constantFrom(0, 999_999_999), fc.integer({ min: 0, max: 999_999_999 })),
   rawStep: fc.constantFrom(0, 0, 1, 70_000),
   idPrefix: fc.constantFrom('9c1f0b7a52e4d386', '0000000000000000'),
   idNumber: fc.oneof(fc.constantFrom(0, 4_294_967_296, Number.MAX_SAFE_INTEGER), fc.nat()),
   kind: fc.constantFrom(1, 2),
   severity: fc.constantFrom(1, 2, 3),
-  type: word, namespace: word, pod: word, node: word,
+  type: word,
+  namespace: word,
+  pod: word,
+  node: word,
   line: fc.string({ unit: 'grapheme', maxLength: 40 }).map((text) => `${JSON.stringify({ text })}\n`),
 });
 
@@ -51,8 +57,18 @@ function write(writer: EventBatchWriter, rows: readonly Row[], firstEvent: numbe
     const { buffer, at } = writer.reserve(maxBytes);
     writer.commit(buffer.write(row.line, at));
     writer.add(
-      row.timeSeconds, row.timeNanos, row.rawOffset, row.ordinal, row.idPrefix, row.idNumber,
-      row.kind, row.type, row.severity, row.namespace, row.pod, row.node,
+      row.timeSeconds,
+      row.timeNanos,
+      row.rawOffset,
+      row.ordinal,
+      row.idPrefix,
+      row.idNumber,
+      row.kind,
+      row.type,
+      row.severity,
+      row.namespace,
+      row.pod,
+      row.node,
     );
   }
   return writer.finish(firstEvent);
@@ -61,9 +77,18 @@ function write(writer: EventBatchWriter, rows: readonly Row[], firstEvent: numbe
 function readRow(view: EventBatchView, row: number): Row {
   const [idPrefix, idNumber] = view.id(row).split('-') as [string, string];
   return {
-    timeSeconds: view.timeSeconds(row), timeNanos: view.timeNanos(row), rawOffset: view.rawOffset(row), ordinal: view.ordinal(row),
-    idPrefix, idNumber: Number(idNumber), kind: eventKinds.indexOf(view.kind(row)), type: view.type(row),
-    severity: severities.indexOf(view.severity(row)), namespace: view.namespace(row), pod: view.pod(row), node: view.node(row),
+    timeSeconds: view.timeSeconds(row),
+    timeNanos: view.timeNanos(row),
+    rawOffset: view.rawOffset(row),
+    ordinal: view.ordinal(row),
+    idPrefix,
+    idNumber: Number(idNumber),
+    kind: eventKinds.indexOf(view.kind(row)),
+    type: view.type(row),
+    severity: severities.indexOf(view.severity(row)),
+    namespace: view.namespace(row),
+    pod: view.pod(row),
+    node: view.node(row),
     line: Buffer.from(view.line(row)).toString(),
   };
 }
@@ -103,8 +128,15 @@ test('several batches joined read like their rows in a row', () => {
       expect(rowsOf(view)).toEqual(rows);
       for (let from = 0; from <= rows.length; from++) {
         const to = Math.min(rows.length, from + 5);
-        expect(Buffer.from(view.lines(from, to)).toString()).toBe(rows.slice(from, to).map((row) => row.line).join(''));
-        if (from < to) expect(view.eventNumber(from)).toBe(7 + from);
+        expect(Buffer.from(view.lines(from, to)).toString()).toBe(
+          rows
+            .slice(from, to)
+            .map((row) => row.line)
+            .join(''),
+        );
+        if (from === to) continue;
+        expect(view.eventNumber(from)).toBe(7 + from);
+        expect(view.lineLength(from)).toBe(view.line(from).length);
       }
     }),
     { numRuns: 100 },
@@ -126,8 +158,19 @@ test('one row encoded alone keeps everything', () => {
 });
 
 const sample: readonly Row[] = Array.from({ length: 20 }, (_, index) => ({
-  timeSeconds: 1_790_000_000, timeNanos: index, rawOffset: 10 + (index >> 2), ordinal: index & 3, idPrefix: '9c1f0b7a52e4d386', idNumber: index,
-  kind: 1, type: 'tcpreset', severity: 1, namespace: 'shop', pod: `web-${index}`, node: 'node1', line: `{"n":${index}}\n`,
+  timeSeconds: 1_790_000_000,
+  timeNanos: index,
+  rawOffset: 10 + (index >> 2),
+  ordinal: index & 3,
+  idPrefix: '9c1f0b7a52e4d386',
+  idNumber: index,
+  kind: 1,
+  type: 'tcpreset',
+  severity: 1,
+  namespace: 'shop',
+  pod: `web-${index}`,
+  node: 'node1',
+  line: `{"n":${index}}\n`,
 }));
 
 test('byteLength tells the encoded size within a small margin', () => {
@@ -137,8 +180,11 @@ test('byteLength tells the encoded size within a small margin', () => {
 });
 
 test('a row the format cannot hold is refused', () => {
-  const attempt = (row: Row, before: readonly Row[] = []) => () => write(new EventBatchWriter(), [...before, row], 0);
-  const row = sample[5] as Row;
+  const attempt =
+    (row: Row, before: readonly Row[] = []) =>
+    () =>
+      write(new EventBatchWriter(), [...before, row], 0);
+  const row = sample[5];
   expect(attempt(row, [row])).toThrow(/rising origins/);
   expect(attempt({ ...row, rawOffset: 3 }, [row])).toThrow(/rising origins/);
   expect(attempt({ ...row, rawOffset: row.rawOffset + 2 ** 32 }, [row])).toThrow(/rising origins/);
@@ -155,23 +201,91 @@ test('an abandoned line leaves no trace', () => {
 });
 
 const damages: readonly (readonly [string, (body: InstanceType<typeof EventBatch>) => void])[] = [
-  ['a column too short', (body) => { body.kind = body.kind.subarray(1); }],
-  ['a column too long', (body) => { body.pod = Buffer.concat([body.pod, new Uint8Array(2)]); }],
-  ['a count beyond the columns', (body) => { body.count = 4_294_967_295; }],
-  ['a dictionary index out of range', (body) => { body.node = new Uint8Array(body.node).fill(255); }],
-  ['an unknown kind', (body) => { body.kind = new Uint8Array(body.kind).fill(9); }],
-  ['an unknown severity', (body) => { body.severity = new Uint8Array(body.severity).fill(9); }],
-  ['equal origins', (body) => { body.origins = new Uint8Array(body.origins.length); }],
-  ['a line offset behind the lines', (body) => { body.lineOffsets = new Uint8Array(body.lineOffsets).fill(255, 4); }],
-  ['lines without the last newline', (body) => { body.lines = body.lines.subarray(0, -1); }],
-  ['a second newline in a line', (body) => { const lines = new Uint8Array(body.lines); lines[2] = 10; body.lines = lines; }],
-  ['lines without events', (body) => { const { lines } = body; Object.assign(body, new EventBatch(), { lines }); }],
-  ['a raw offset beyond 2^53', (body) => { body.baseRawOffset = 2 ** 60; }],
-  ['a running number beyond 2^53', (body) => { body.firstEvent = 2 ** 53; }],
+  [
+    'a column too short',
+    (body) => {
+      body.kind = body.kind.subarray(1);
+    },
+  ],
+  [
+    'a column too long',
+    (body) => {
+      body.pod = Buffer.concat([body.pod, new Uint8Array(2)]);
+    },
+  ],
+  [
+    'a count beyond the columns',
+    (body) => {
+      body.count = 4_294_967_295;
+    },
+  ],
+  [
+    'a dictionary index out of range',
+    (body) => {
+      body.node = new Uint8Array(body.node).fill(255);
+    },
+  ],
+  [
+    'an unknown kind',
+    (body) => {
+      body.kind = new Uint8Array(body.kind).fill(9);
+    },
+  ],
+  [
+    'an unknown severity',
+    (body) => {
+      body.severity = new Uint8Array(body.severity).fill(9);
+    },
+  ],
+  [
+    'equal origins',
+    (body) => {
+      body.origins = new Uint8Array(body.origins.length);
+    },
+  ],
+  [
+    'a line offset behind the lines',
+    (body) => {
+      body.lineOffsets = new Uint8Array(body.lineOffsets).fill(255, 4);
+    },
+  ],
+  [
+    'lines without the last newline',
+    (body) => {
+      body.lines = body.lines.subarray(0, -1);
+    },
+  ],
+  [
+    'a second newline in a line',
+    (body) => {
+      const lines = new Uint8Array(body.lines);
+      lines[2] = 10;
+      body.lines = lines;
+    },
+  ],
+  [
+    'lines without events',
+    (body) => {
+      const { lines } = body;
+      Object.assign(body, new EventBatch(), { lines });
+    },
+  ],
+  [
+    'a raw offset beyond 2^53',
+    (body) => {
+      body.baseRawOffset = 2 ** 60;
+    },
+  ],
+  [
+    'a running number beyond 2^53',
+    (body) => {
+      body.firstEvent = 2 ** 53;
+    },
+  ],
 ];
 
 test.each(damages)('%s is refused by code', (_name, damage) => {
-  const body = EventBatch.decode(write(new EventBatchWriter(), sample, 3)) as InstanceType<typeof EventBatch>;
+  const body = EventBatch.decode(write(new EventBatchWriter(), sample, 3));
   damage(body);
   expect(() => decodeEventBatch(EventBatch.encode(body).finish())).toThrow(expect.objectContaining({ code: 'EVENT_BATCH_INVALID' }));
 });
@@ -198,7 +312,13 @@ test('100,000 mutated batches are either read whole or refused by code', () => {
     }
     let lineBytes = 0;
     for (let row = 0; row < view.count; row++) {
-      if (view.id(row) === undefined || view.type(row) === undefined || view.kind(row) === undefined || !Number.isSafeInteger(view.rawOffset(row))) throw new Error(`row ${row} unreadable`);
+      if (
+        view.id(row) === undefined ||
+        view.type(row) === undefined ||
+        view.kind(row) === undefined ||
+        !Number.isSafeInteger(view.rawOffset(row))
+      )
+        throw new Error(`row ${row} unreadable`);
       if (!(view.timeNanos(row) < 1e9) || !Number.isSafeInteger(view.timeSeconds(row))) throw new Error(`row ${row} has no time`);
       lineBytes += view.line(row).length;
     }

@@ -1,0 +1,60 @@
+import type { Bus } from '../../core/bus/bus.ts';
+import type { Log } from '../../core/log.ts';
+import type { SinksConfig } from './config.ts';
+import type { SinkCounters } from './metrics.ts';
+import { type SinkName, sinkRegistry } from './registry.ts';
+import type { RetryPolicy } from './retrying.ts';
+import { SinkRunner } from './sink-runner.ts';
+
+export interface SinksOptions {
+  /** Has the topics `events` and `deadLetters` (proto/bus.ts). */
+  readonly bus: Bus;
+  readonly config: SinksConfig;
+  readonly dataDir: string;
+  readonly log: Log;
+  /** Default: 250 ms to 30 s, paused sinks every 30 s. */
+  readonly policy?: RetryPolicy;
+}
+
+/** Whether all sinks deliver, and what holds back those that do not. */
+export interface SinksReadiness {
+  readonly ready: boolean;
+  /** `<sink>: <status>, <problem>`. */
+  readonly problems: readonly string[];
+}
+
+export interface Sinks {
+  /** Not ready while a sink starts or is paused; a store that may recover by itself does not make it unready. */
+  ready(): SinksReadiness;
+  stats(): readonly SinkCounters[];
+  /** Messages appended and not yet committed, by sink and partition. */
+  lag(): Promise<ReadonlyMap<string, ReadonlyMap<number, number>>>;
+  /** Lets what is under way end for up to `graceMs`, then stops. */
+  close(graceMs: number): Promise<void>;
+}
+
+const defaultPolicy: RetryPolicy = { initialMs: 250, maxMs: 30_000, pauseMs: 30_000 };
+
+/** Starts each enabled sink with a consumer group of its own: one that is down holds back no other. */
+export function startSinks({ bus, config, dataDir, log, policy = defaultPolicy }: SinksOptions): Sinks {
+  const runners = (Object.keys(sinkRegistry) as SinkName[])
+    .filter((name) => config[name].enabled)
+    .map((name) => new SinkRunner({ name, bus, policy, log, open: () => sinkRegistry[name].open(config[name], { dataDir, log }) }));
+  return {
+    ready() {
+      const held = runners.map(({ counters }) => counters).filter(({ status }) => status !== 'delivering' && status !== 'retrying');
+      return {
+        ready: held.length === 0,
+        problems: held.map(({ sink, status, problem }) => `${sink}: ${status}${problem === undefined ? '' : `, ${problem}`}`),
+      };
+    },
+    stats: () => runners.map(({ counters }) => counters),
+    async lag() {
+      const lags = await Promise.all(runners.map(async (runner) => [runner.counters.sink, await runner.lag()] as const));
+      return new Map(lags);
+    },
+    async close(graceMs) {
+      await Promise.all(runners.map((runner) => runner.close(graceMs)));
+    },
+  };
+}
