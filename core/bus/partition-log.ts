@@ -183,7 +183,7 @@ export class PartitionLog {
       return busError('BUS_BUSY', { ...where, found: this.#pendingBytes, limit: maxPendingBytes });
     }
     if (topic.retain === 'oldest') return undefined;
-    const excess = this.#bytes + this.#pendingBytes + bytes - this.#maxBytes;
+    const excess = this.#bytes + this.#pendingBytes + bytes + HEADER_BYTES - this.#maxBytes;
     const droppable = segmentsToDrop(this.#segments, excess, this.#floor);
     const freed = bytesOf(this.#segments.slice(0, droppable));
     return freed >= excess ? undefined : busError('BUS_FULL', { ...where, found: this.#bytes, limit: this.#maxBytes });
