@@ -1,6 +1,8 @@
 import { defineConfig } from 'vitest/config';
 
 const built = ['**/node_modules/**', '**/dist/**', '**/build/**', '**/.cache/**', '**/data/**'];
+/** Files that scripts/test.mjs leaves out, because this machine lacks what they need. */
+const leftOut = process.env.TESTS_LEFT_OUT?.split(' ') ?? [];
 const kernel = ['**/kernel.test.ts', '**/*.kernel.test.ts'];
 const promise = ['test/*.promise.test.ts'];
 
@@ -18,7 +20,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['**/*.test.ts'],
-          exclude: [...built, ...kernel, ...promise],
+          exclude: [...built, ...leftOut, ...kernel, ...promise],
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },

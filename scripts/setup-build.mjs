@@ -71,8 +71,15 @@ export function packagesInstalled(root) {
 export function installPackages(root) {
   const args = ['ci', '--include=dev', '--no-audit', '--no-fund'];
   const npm = process.env.npm_execpath;
-  if (npm && basename(npm) === 'npm-cli.js') run(process.execPath, [npm].concat(args), { cwd: root });
-  else run('npm', args, { cwd: root });
+  try {
+    if (npm && basename(npm) === 'npm-cli.js') run(process.execPath, [npm].concat(args), { cwd: root });
+    else run('npm', args, { cwd: root });
+  } catch (thrown) {
+    // After the error npm prints its usage and where it logged: what counts is at the head.
+    const errors = (thrown.output || '').split('\n').filter((line) => /^npm error ./.test(line));
+    if (errors.length > 0) thrown.output = errors.slice(0, 8).join('\n');
+    throw thrown;
+  }
 }
 
 function nativeStamp(root) {

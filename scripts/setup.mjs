@@ -14,7 +14,7 @@ import {
   packagesInstalled,
   typescriptBuilt,
 } from './setup-build.mjs';
-import { canInstall, installNeeds, missingNeeds, remedyFor, tellMissing } from './setup-system.mjs';
+import { canInstall, installNeeds, missingNeeds, tellMissing } from './setup-system.mjs';
 import { StepFailure, say, step, tail } from './step.mjs';
 
 const projectRoot = fileURLToPath(new URL('..', import.meta.url));
@@ -92,11 +92,12 @@ function isReady(root) {
   return packagesInstalled(root) && nativeBuilt(root) && typescriptBuilt(root);
 }
 
-/** Tells why a step failed. Returns false, the step's result. */
-function tellFailure(what, thrown) {
+/** Tells why a step failed, in the failed command's own words where it had any, and what that means. Returns false. */
+function tellFailure(whatItMeans, thrown) {
   if (!(thrown instanceof StepFailure)) throw thrown;
-  say(`${what}: ${thrown.message}`);
-  if (thrown.output.trim() !== '') process.stderr.write(`${tail(thrown.output, 20)}\n`);
+  const words = thrown.output.trim() === '' ? thrown.message : thrown.output;
+  process.stderr.write(`${tail(words, 20)}\n`);
+  say(whatItMeans);
   return false;
 }
 
@@ -109,15 +110,12 @@ function attempt(title, whatItMeans, work) {
   }
 }
 
-function buildAll(root, missing) {
+function buildAll(root) {
   const packages =
     packagesInstalled(root) || attempt('npm packages', 'the npm packages could not be installed', () => installPackages(root));
   if (!packages) return { packages, native: addonBuilt(root), typescript: false };
-  let native = nativeBuilt(root);
-  const lacking = missing.filter((need) => ['gcc', 'libc6-dev', 'libbpf-dev', 'clang'].includes(need.name));
-  const consequence = lacking.length === 0 ? '' : ` (${remedyFor(lacking)})`;
-  if (!native)
-    native = attempt('native addon and BPF objects', `without them nothing is read from the kernel${consequence}`, () => buildNative(root));
+  const native =
+    nativeBuilt(root) || attempt('native addon and BPF objects', 'without them nothing is read from the kernel', () => buildNative(root));
   const typescript = typescriptBuilt(root) || attempt('TypeScript', 'the TypeScript does not compile', () => buildTypescript(root));
   return { packages, native, typescript };
 }
@@ -138,7 +136,7 @@ export async function setUp(options = {}) {
     return await withLock(root, () => {
       missing = needed();
       if (installing && missing.length > 0) missing = installNeeds(missing, needed);
-      return { missing, ...buildAll(root, missing) };
+      return { missing, ...buildAll(root) };
     });
   } catch (thrown) {
     if (thrown.code !== 'EACCES' && thrown.code !== 'EROFS') throw thrown;
