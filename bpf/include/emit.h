@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * What every probe's object holds: the ring of records, the counter map, the settings and the token bucket.
+ * A probe first asks `netns_wanted`, then counts (`count`), then `emit_begin`, fills the record, `emit_end`.
+ * For each event that a probe wants to emit exactly one of METRIC_EMITTED, METRIC_SUPPRESSED and METRIC_RING_FULL grows.
+ */
+#ifndef JITTERSCOPE_EMIT_H
+#define JITTERSCOPE_EMIT_H
+
+#include "kernel.h"
+#include "record.h"
+#include "counter.h"
+#include <bpf/bpf_helpers.h>
+
+enum filter_mode {
+	FILTER_ALL = 0,
+	FILTER_LISTED = 1, /* only the namespaces in net_filter */
+};
+
+/* Changed by user space while programs run; each member takes effect by itself, at once. */
+struct settings {
+	__u64 interval_ns; /* a namespace's bucket gets one token per interval; 0: no limit */
+	__u32 burst;	   /* tokens of a full bucket; 0: no events, counters only */
+	__u32 filter_mode;
+};
+
+volatile struct settings settings SEC(".data.settings") = {
+	.interval_ns = 20 * 1000 * 1000,
+	.burst = 200,
+	.filter_mode = FILTER_ALL,
+};
+
+struct bucket_key {
+	__u64 net;
+	__u64 probe;
+};
+
+struct bucket {
+	__u64 tat;	  /* GCRA's theoretical arrival time, ns */
+	__u64 suppressed; /* since the last record */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4 * 1024 * 1024);
+} events SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__type(key, struct counter_key);
+	__type(value, __u64);
+} counters SEC(".maps");
+
+/* Increments that found room neither under their own key nor under `other`. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} counter_lost SEC(".maps");
+
+/* Key: struct record's net. The value means nothing. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u64);
+	__type(value, __u32);
+} net_filter SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct bucket_key);
+	__type(value, struct bucket);
+} buckets SEC(".maps");
+
+/* The bucket that namespaces share when `buckets` is full. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct bucket);
+} bucket_other SEC(".maps");
+
+static __always_inline __u64 *counter_at(const struct counter_key *key)
+{
+	__u64 *value = bpf_map_lookup_elem(&counters, key);
+	__u64 zero = 0;
+
+	if (value)
+		return value;
+	/* Another CPU may have added the key meanwhile: then this fails, and the look-up finds it. */
+	bpf_map_update_elem(&counters, key, &zero, BPF_NOEXIST);
+	return bpf_map_lookup_elem(&counters, key);
+}
+
+/* Adds one to a counter of a namespace. */
+static __always_inline void count(__u64 net, __u16 metric, __u16 bucket, __u32 label)
+{
+	struct counter_key key = {.net = net, .metric = metric, .bucket = bucket, .label = label};
+	__u64 *value = counter_at(&key);
+	__u32 first = 0;
+
+	if (!value) {
+		key.net = 0;
+		key.label = 0;
+		value = counter_at(&key);
+	}
+	if (!value)
+		value = bpf_map_lookup_elem(&counter_lost, &first);
+	if (value)
+		__sync_fetch_and_add(value, 1);
+}
+
+/* Whether the filter lets a namespace's events through. */
+static __always_inline bool netns_wanted(__u64 net)
+{
+	return settings.filter_mode == FILTER_ALL || bpf_map_lookup_elem(&net_filter, &net);
+}
+
+static __always_inline struct bucket *bucket_of(__u64 net, __u16 probe)
+{
+	struct bucket_key key = {.net = net, .probe = probe};
+	struct bucket *bucket = bpf_map_lookup_elem(&buckets, &key);
+	struct bucket fresh = {};
+	__u32 first = 0;
+
+	if (bucket)
+		return bucket;
+	bpf_map_update_elem(&buckets, &key, &fresh, BPF_NOEXIST);
+	bucket = bpf_map_lookup_elem(&buckets, &key);
+	return bucket ? bucket : bpf_map_lookup_elem(&bucket_other, &first);
+}
+
+/*
+ * Takes a token: the generic cell rate algorithm (ITU-T I.371), lock-free. A CPU that loses the race for the bucket
+ * this many times in a row gets no token.
+ */
+#define BUCKET_TRIES 8
+
+static __always_inline bool bucket_take(struct bucket *bucket, __u64 now)
+{
+	__u64 interval = settings.interval_ns;
+	__u64 depth = settings.burst * interval;
+
+	if (settings.burst == 0)
+		return false;
+	if (interval == 0)
+		return true;
+	for (int i = 0; i < BUCKET_TRIES; i++) {
+		__u64 tat = *(volatile __u64 *)&bucket->tat;
+		__u64 next = (tat > now ? tat : now) + interval;
+
+		if (next - now > depth) {
+			/* Left over from larger settings: now smaller ones hold. */
+			if (tat > now + depth)
+				__sync_val_compare_and_swap(&bucket->tat, tat, now + depth);
+			return false;
+		}
+		if (__sync_val_compare_and_swap(&bucket->tat, tat, next) == tat)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Begins a record: zeroed but for ts, probe, variant, len, cpu, net and v[0], which is the number of events withheld in
+ * this namespace since the last record. NULL when the bucket or the ring says no; that is counted.
+ */
+static __always_inline struct record *emit_begin(__u16 probe, __u8 variant, __u64 net)
+{
+	__u64 now = bpf_ktime_get_boot_ns();
+	struct bucket *bucket = bucket_of(net, probe);
+	struct record *record;
+	__u64 suppressed;
+
+	if (!bucket || !bucket_take(bucket, now)) {
+		if (bucket)
+			__sync_fetch_and_add(&bucket->suppressed, 1);
+		count(net, METRIC_SUPPRESSED, probe, 0);
+		return 0;
+	}
+	record = bpf_ringbuf_reserve(&events, sizeof(*record), 0);
+	if (!record) {
+		count(net, METRIC_RING_FULL, probe, 0);
+		return 0;
+	}
+	__builtin_memset(record, 0, sizeof(*record));
+	suppressed = __sync_lock_test_and_set(&bucket->suppressed, 0);
+	record->ts = now;
+	record->probe = probe;
+	record->variant = variant;
+	record->len = sizeof(*record) / 64;
+	record->cpu = bpf_get_smp_processor_id();
+	record->net = net;
+	record->v[0] = suppressed > 0xffffffff ? 0xffffffff : suppressed;
+	return record;
+}
+
+/* Ends a record. Nobody is woken: the reader drains on a timer. */
+static __always_inline void emit_end(struct record *record)
+{
+	count(record->net, METRIC_EMITTED, record->probe, 0);
+	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
+}
+
+#endif
