@@ -22,7 +22,7 @@ const steps = [
 
 /** Command line. Resolves with the exit code. */
 export async function main() {
-  const found = await setUp({ only: 'build' });
+  const found = await setUp({ only: 'packages' });
   if (!found.packages) return 1;
   let failed = 0;
   for (const { title, args } of steps) {

@@ -5,6 +5,8 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { completeLock } from './gen-lock.mjs';
+import { generateRecord } from './gen-record.mjs';
+import { setUp } from './setup.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
@@ -61,24 +63,12 @@ function withoutLong(types) {
   return code;
 }
 
-/** Runs a generator that writes its own file, and returns what it wrote; the file is put back as it was. */
-export function generateByScript(script, path) {
-  const file = join(root, path);
-  const before = existsSync(file) ? readFileSync(file, 'utf8') : undefined;
-  try {
-    execFileSync(process.execPath, [join(root, script)], { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] });
-    return { [path]: readFileSync(file, 'utf8') };
-  } finally {
-    if (before !== undefined) writeFileSync(file, before);
-  }
-}
-
 /** Every generated file that is checked in: path from the root → text. */
 export function generateAll() {
   return {
     ...generateProto('collect'),
     ...generateProto('bus'),
-    ...generateByScript('scripts/gen-record.mjs', 'schema/record.gen.ts'),
+    'schema/record.gen.ts': generateRecord(),
     'package-lock.json': completeLock(join(root, 'package-lock.json')),
   };
 }
@@ -91,8 +81,9 @@ export function staleFiles(files) {
   });
 }
 
-/** Command line. Returns the exit code. */
-export function main(args) {
+/** Command line. Resolves with the exit code. */
+export async function main(args) {
+  if (!(await setUp({ only: 'packages' })).packages) return 1;
   const check = args.includes('--check');
   const files = generateAll();
   const stale = staleFiles(files);

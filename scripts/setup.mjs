@@ -88,7 +88,8 @@ export async function withLock(root, work) {
   }
 }
 
-function isReady(root) {
+function isReady(root, only) {
+  if (only === 'packages') return packagesInstalled(root);
   return packagesInstalled(root) && nativeBuilt(root) && typescriptBuilt(root);
 }
 
@@ -110,10 +111,10 @@ function attempt(title, whatItMeans, work) {
   }
 }
 
-function buildAll(root) {
+function buildAll(root, only) {
   const packages =
     packagesInstalled(root) || attempt('npm packages', 'the npm packages could not be installed', () => installPackages(root));
-  if (!packages) return { packages, native: addonBuilt(root), typescript: false };
+  if (!packages || only === 'packages') return { packages, native: addonBuilt(root), typescript: typescriptBuilt(root) };
   const native =
     nativeBuilt(root) || attempt('native addon and BPF objects', 'without them nothing is read from the kernel', () => buildNative(root));
   const typescript = typescriptBuilt(root) || attempt('TypeScript', 'the TypeScript does not compile', () => buildTypescript(root));
@@ -121,22 +122,23 @@ function buildAll(root) {
 }
 
 /**
- * Sets everything up. `options.only: 'build'` leaves the system packages alone; `options.tier: 'test'` adds what the
+ * Sets everything up. `options.only` leaves the system packages alone ('build'), and what is
+ * built, too ('packages'); `options.tier: 'test'` adds what the
  * tests need. Resolves with what is there afterwards: `{ missing: needs, packages, native, typescript: booleans }`.
  */
 export async function setUp(options = {}) {
   const root = options.root || projectRoot;
-  const needed = () => (options.only === 'build' ? [] : missingNeeds(options.tier));
+  const needed = () => (options.only ? [] : missingNeeds(options.tier));
   let missing = needed();
   const installing = missing.length > 0 && canInstall();
   if (missing.length > 0 && !installing) tellMissing(missing);
   // The common case, nothing to do, needs no lock.
-  if (!installing && isReady(root)) return { missing, packages: true, native: true, typescript: true };
+  if (!installing && isReady(root, options.only)) return { missing, packages: true, native: true, typescript: true };
   try {
     return await withLock(root, () => {
       missing = needed();
       if (installing && missing.length > 0) missing = installNeeds(missing, needed);
-      return { missing, ...buildAll(root) };
+      return { missing, ...buildAll(root, options.only) };
     });
   } catch (thrown) {
     if (thrown.code !== 'EACCES' && thrown.code !== 'EROFS') throw thrown;

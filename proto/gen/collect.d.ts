@@ -1033,11 +1033,11 @@ export namespace jitterscope {
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];
 
-                /** Downtime fromUnixNs. */
-                fromUnixNs: number;
+                /** Downtime fromUnix. */
+                fromUnix?: (jitterscope.collect.v1.TimeOffset.$Properties|null);
 
-                /** Downtime toUnixNs. */
-                toUnixNs: number;
+                /** Downtime toUnix. */
+                toUnix?: (jitterscope.collect.v1.TimeOffset.$Properties|null);
 
                 /**
                  * Encodes the specified Downtime message. Does not implicitly {@link jitterscope.collect.v1.Downtime.verify|verify} messages.
@@ -1063,11 +1063,11 @@ export namespace jitterscope {
                 /** Properties of a Downtime. */
                 interface $Properties {
 
-                    /** Downtime fromUnixNs */
-                    fromUnixNs?: (number|null);
+                    /** Downtime fromUnix */
+                    fromUnix?: (jitterscope.collect.v1.TimeOffset.$Properties|null);
 
-                    /** Downtime toUnixNs */
-                    toUnixNs?: (number|null);
+                    /** Downtime toUnix */
+                    toUnix?: (jitterscope.collect.v1.TimeOffset.$Properties|null);
 
                     /** Unknown fields preserved while decoding when enabled */
                     $unknowns?: Uint8Array[];

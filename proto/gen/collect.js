@@ -1580,8 +1580,8 @@ export const jitterscope = $root.jitterscope = (() => {
                                 this[keys[i]] = properties[keys[i]];
                 };
 
-                Downtime.prototype.fromUnixNs = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
-                Downtime.prototype.toUnixNs = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+                Downtime.prototype.fromUnix = null;
+                Downtime.prototype.toUnix = null;
 
                 Downtime.encode = function (message, writer, _depth) {
                     if (!writer)
@@ -1590,10 +1590,10 @@ export const jitterscope = $root.jitterscope = (() => {
                         _depth = 0;
                     if (_depth > $util.recursionLimit)
                         throw $Error("max depth exceeded");
-                    if (message.fromUnixNs != null && $Object.hasOwnProperty.call(message, "fromUnixNs") && (typeof message.fromUnixNs === "object" ? message.fromUnixNs.low || message.fromUnixNs.high : message.fromUnixNs !== 0))
-                        writer.uint32(9).fixed64(message.fromUnixNs);
-                    if (message.toUnixNs != null && $Object.hasOwnProperty.call(message, "toUnixNs") && (typeof message.toUnixNs === "object" ? message.toUnixNs.low || message.toUnixNs.high : message.toUnixNs !== 0))
-                        writer.uint32(17).fixed64(message.toUnixNs);
+                    if (message.fromUnix != null && $Object.hasOwnProperty.call(message, "fromUnix"))
+                        $root.jitterscope.collect.v1.TimeOffset.encode(message.fromUnix, writer.uint32(10).fork(), _depth + 1).ldelim();
+                    if (message.toUnix != null && $Object.hasOwnProperty.call(message, "toUnix"))
+                        $root.jitterscope.collect.v1.TimeOffset.encode(message.toUnix, writer.uint32(18).fork(), _depth + 1).ldelim();
                     if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                         for (let i = 0; i < message.$unknowns.length; ++i)
                             writer.raw(message.$unknowns[i]);
@@ -1628,21 +1628,15 @@ export const jitterscope = $root.jitterscope = (() => {
                         let wireType = tag & 7;
                         switch (tag >>>= 3) {
                         case 1: {
-                                if (wireType !== 1)
+                                if (wireType !== 2)
                                     break;
-                                if (typeof (value = reader.fixed64()) === "object" ? value.low || value.high : value !== 0)
-                                    message.fromUnixNs = value;
-                                else
-                                    delete message.fromUnixNs;
+                                message.fromUnix = $root.jitterscope.collect.v1.TimeOffset.decode(reader, reader.size(), $undefined, _depth + 1, message.fromUnix);
                                 continue;
                             }
                         case 2: {
-                                if (wireType !== 1)
+                                if (wireType !== 2)
                                     break;
-                                if (typeof (value = reader.fixed64()) === "object" ? value.low || value.high : value !== 0)
-                                    message.toUnixNs = value;
-                                else
-                                    delete message.toUnixNs;
+                                message.toUnix = $root.jitterscope.collect.v1.TimeOffset.decode(reader, reader.size(), $undefined, _depth + 1, message.toUnix);
                                 continue;
                             }
                         }
