@@ -35,11 +35,15 @@ export interface Sinks {
 
 const defaultPolicy: RetryPolicy = { initialMs: 250, maxMs: 30_000, pauseMs: 30_000 };
 
-/** Starts each enabled sink with a consumer group of its own: one that is down holds back no other. */
-export function startSinks({ bus, config, dataDir, log, policy = defaultPolicy }: SinksOptions): Sinks {
+/**
+ * Starts each enabled sink with a consumer group of its own: one that is down holds back no other. Resolves when each
+ * has started or has failed to for the first time; those go on trying, see `ready`.
+ */
+export async function startSinks({ bus, config, dataDir, log, policy = defaultPolicy }: SinksOptions): Promise<Sinks> {
   const runners = (Object.keys(sinkRegistry) as SinkName[])
     .filter((name) => config[name].enabled)
     .map((name) => new SinkRunner({ name, bus, policy, log, open: () => sinkRegistry[name].open(config[name], { dataDir, log }) }));
+  await Promise.all(runners.map((runner) => runner.started));
   return {
     ready() {
       const held = runners.map(({ counters }) => counters).filter(({ status }) => status !== 'delivering' && status !== 'retrying');

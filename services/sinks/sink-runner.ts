@@ -26,13 +26,20 @@ export class SinkRunner {
   readonly #closing = new AbortController();
   #status: SinkStatus = 'starting';
   #problem: string | undefined;
+  #leaving = false;
   #opened: OpenedSink | undefined;
   #consumer: Consumer | undefined;
   readonly #life: Promise<void>;
+  /** Resolves when the sink delivers, or has failed to start for the first time. */
+  readonly started: Promise<void>;
 
   constructor(options: SinkRunnerOptions) {
     this.#options = options;
-    this.#life = this.#run();
+    let settle = (): void => undefined;
+    this.started = new Promise((resolve) => {
+      settle = resolve;
+    });
+    this.#life = this.#run(settle).finally(settle);
   }
 
   /** The sink as it stands. The worst partition speaks for it. */
@@ -57,6 +64,7 @@ export class SinkRunner {
 
   /** Lets what is under way end for up to `graceMs`, then stops. What is not committed is delivered after the next start. */
   async close(graceMs: number): Promise<void> {
+    this.#leaving = true;
     const consumer = this.#consumer;
     if (consumer === undefined) this.#closing.abort(new Error('closing'));
     else await consumer.close(graceMs);
@@ -66,12 +74,12 @@ export class SinkRunner {
     this.#status = 'closed';
   }
 
-  async #run(): Promise<void> {
+  async #run(settle: () => void): Promise<void> {
     const { signal } = this.#closing;
     const { name, policy, log } = this.#options;
     for (let attempt = 0; !signal.aborted; attempt++) {
       try {
-        await this.#deliver(() => {
+        await this.#deliver(settle, () => {
           attempt = 0;
         });
         return;
@@ -81,6 +89,7 @@ export class SinkRunner {
         const waitMs = retryable ? backoffMs(attempt, policy) : policy.pauseMs;
         this.#status = retryable ? 'retrying' : 'paused';
         this.#problem = thrown instanceof AppError ? `${thrown.code}: ${thrown.message}` : messageOf(thrown);
+        settle();
         if (attempt === 0 || !retryable)
           log.error({ sink: name, err: thrown, waitMs: Math.round(waitMs) }, 'the sink stopped and starts anew');
         await sleep(waitMs, signal).catch(() => undefined);
@@ -89,7 +98,7 @@ export class SinkRunner {
   }
 
   /** Opens what is not open and delivers until the consumer is closed. */
-  async #deliver(started: () => void): Promise<void> {
+  async #deliver(started: () => void, progressed: () => void): Promise<void> {
     const { name, bus, policy, log } = this.#options;
     const { signal } = this.#closing;
     this.#opened ??= await this.#options.open();
@@ -103,18 +112,23 @@ export class SinkRunner {
       sink: sinkWithRetries,
       counters: this.#delivery,
       log,
+      assigned: (partition, dispositions) => {
+        this.#partitions.set(partition, dispositions);
+      },
       committed: (partition, dispositions) => {
         this.#partitions.set(partition, dispositions);
-        started();
+        progressed();
       },
       revoked: (partition) => {
-        this.#partitions.delete(partition);
+        // At the end the counts stay: a summary wants them.
+        if (!this.#leaving) this.#partitions.delete(partition);
         this.#problems.delete(partition);
       },
     });
     this.#consumer = consumer;
     this.#status = 'delivering';
     this.#problem = undefined;
+    started();
     if (signal.aborted) await consumer.close(0);
     await consumer.finished.finally(() => {
       this.#consumer = undefined;

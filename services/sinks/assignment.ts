@@ -1,0 +1,107 @@
+import type { Bus, Commit, Fetch } from '../../core/bus/bus.ts';
+import type { Log } from '../../core/log.ts';
+import { topics } from '../../proto/bus.ts';
+import type { EventBatchView } from '../../schema/batch.ts';
+import { decodeEventBatch } from '../../schema/event-batch.ts';
+import type { Intake } from './intake.ts';
+import { decodePosition, isBehind, noPosition, type Position } from './position.ts';
+import type { Sink, StoredOrigin } from './sink.ts';
+
+/** Bytes of one fetch: what is delivered between two commits, and what a crash can leave uncommitted. */
+export const fetchMaxBytes = 1024 * 1024;
+
+/** What a crash can leave uncommitted, with room for a message that is larger than a fetch should be. */
+const uncommittedBytes = 2 * fetchMaxBytes;
+
+/** One assigned partition. */
+export interface Partition {
+  position: Position;
+  /** Last event the store held when the partition was assigned, past the committed position. */
+  readonly stored: StoredOrigin | undefined;
+  /** Messages below this offset may have been sent by the life before, as far as its one fetch went. */
+  readonly suspectUntil: number;
+  suspectBytes: number;
+}
+
+/** What an assignment looks at. */
+export interface AssignContext {
+  readonly name: string;
+  readonly bus: Bus;
+  readonly sink: Sink;
+  readonly log: Log;
+}
+
+/** Where a partition goes on: behind the commit, and behind what the store holds already. */
+export async function assign({ name, bus, sink, log }: AssignContext, partition: number, commit: Commit | undefined): Promise<Partition> {
+  const { earliest, next } = await bus.offsets(topics.events, partition);
+  let position = commit && decodePosition(commit.metadata);
+  if (commit !== undefined && position === undefined) {
+    const metadata = commit.metadata.slice(0, 200);
+    log.warn({ sink: name, partition, metadata }, 'the committed metadata cannot be read: counts start anew at the committed offset');
+  }
+  position ??= commit === undefined && earliest === 0 ? { ...noPosition, nextEvent: 0 } : noPosition;
+
+  let stored = sink.delivered?.(partition);
+  if (stored !== undefined && !isBehind(stored.rawOffset, stored.ordinal, position.origin)) stored = undefined;
+  if (
+    stored !== undefined &&
+    position.origin === undefined &&
+    !(await isOfThisStream(bus, partition, commit?.offset ?? earliest, next, stored))
+  ) {
+    log.warn(
+      { sink: name, partition, stored },
+      'the store was filled from another bus: what it holds stays, and this bus is delivered from its start',
+    );
+    stored = undefined;
+  }
+  return { position, stored, suspectUntil: next, suspectBytes: uncommittedBytes };
+}
+
+/** How many of the new items the store holds already. */
+export function alreadyStored({ view, items }: Intake, stored: StoredOrigin | undefined): number {
+  let held = 0;
+  if (stored === undefined) return held;
+  while (held < items.length && !isBehind(view.rawOffset(items[held]), view.ordinal(items[held]), stored)) held++;
+  return held;
+}
+
+/** Whether a life before this one may have sent events of the fetch and not have committed them. */
+export function isSuspect(partition: Partition, fetch: Fetch): boolean {
+  const first = fetch.messages[0];
+  if (first === undefined || first.offset >= partition.suspectUntil || partition.suspectBytes <= 0) return false;
+  for (const { value } of fetch.messages) partition.suspectBytes -= value.length;
+  return true;
+}
+
+/**
+ * Whether a store that claims to hold events up to `stored` was filled from this stream, when the group has
+ * committed no event yet. Then at most one fetch can have been delivered, so the event must be found, with its id,
+ * close behind where the group starts. It is not when the bus was deleted and the store was kept.
+ */
+async function isOfThisStream(bus: Bus, partition: number, from: number, until: number, stored: StoredOrigin): Promise<boolean> {
+  let bytes = 0;
+  for await (const fetch of bus.read(topics.events, partition, from, { until })) {
+    for (const { value } of fetch.messages) {
+      const found = lookUp(value, stored);
+      if (found !== undefined) return found;
+      bytes += value.length;
+      if (bytes > uncommittedBytes) return false;
+    }
+  }
+  return false;
+}
+
+/** Whether the message holds the event; undefined when it must be further on. */
+function lookUp(value: Uint8Array, stored: StoredOrigin): boolean | undefined {
+  let view: EventBatchView;
+  try {
+    view = decodeEventBatch(value);
+  } catch {
+    return undefined;
+  }
+  for (let row = 0; row < view.count; row++) {
+    if (view.rawOffset(row) === stored.rawOffset && view.ordinal(row) === stored.ordinal) return view.id(row) === stored.eventId;
+    if (isBehind(view.rawOffset(row), view.ordinal(row), stored)) return false;
+  }
+  return undefined;
+}
