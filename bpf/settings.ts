@@ -1,0 +1,72 @@
+/** Names of the maps that every probe's object has (bpf/include/emit.h). */
+export const probeMaps = {
+  /** Ring of records. */
+  ring: 'events',
+  counters: 'counters',
+  /** Per-CPU array of one u64: increments that found no room in `counters`. */
+  counterLost: 'counter_lost',
+  /** Namespaces let through in mode `listed`: u64 as in the record's net → u32. */
+  netFilter: 'net_filter',
+  /** Token buckets: { u64 net; u64 probe } → { u64 tat; u64 suppressed }. A dead namespace's is to be deleted. */
+  buckets: 'buckets',
+} as const;
+
+/** Section that holds struct settings (bpf/include/emit.h); written while programs run, each member takes effect at once. */
+export const settingsSection = '.data.settings';
+
+/** Byte offset of each member of struct settings. */
+export const settingsOffsets = { intervalNs: 0, burst: 8, filterMode: 12 } as const;
+
+/** Length of struct settings. */
+export const settingsBytes = 16;
+
+/** Which namespaces a probe looks at. */
+export type FilterMode = 'all' | 'listed';
+
+/** What can be changed while a probe runs. */
+export interface ProbeSettings {
+  /** A namespace's token bucket gets one token per this many ns; 0: no limit. */
+  readonly intervalNs: number;
+  /** Events that a namespace may emit at once; 0: none, counters only. */
+  readonly burst: number;
+  readonly filterMode: FilterMode;
+}
+
+/** What an object starts with: 50 events a second and namespace, 200 at once. */
+export const defaultSettings: ProbeSettings = { intervalNs: 20_000_000, burst: 200, filterMode: 'all' };
+
+const filterModes: readonly FilterMode[] = ['all', 'listed'];
+
+/** Bytes for `writeData(settingsSection, 0, bytes)`. */
+export function encodeSettings(settings: ProbeSettings): Uint8Array {
+  const view = new DataView(new ArrayBuffer(settingsBytes));
+  view.setBigUint64(settingsOffsets.intervalNs, BigInt(settings.intervalNs), true);
+  view.setUint32(settingsOffsets.burst, settings.burst, true);
+  view.setUint32(settingsOffsets.filterMode, filterModes.indexOf(settings.filterMode), true);
+  return new Uint8Array(view.buffer);
+}
+
+/** Settings as read with `readData(settingsSection)`. */
+export function decodeSettings(bytes: Uint8Array): ProbeSettings {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return {
+    intervalNs: Number(view.getBigUint64(settingsOffsets.intervalNs, true)),
+    burst: view.getUint32(settingsOffsets.burst, true),
+    filterMode: filterModes[view.getUint32(settingsOffsets.filterMode, true)] ?? 'all',
+  };
+}
+
+/** Key of a namespace in the map `net_filter`. @param net the record's net */
+export function netFilterKey(net: bigint | number): Uint8Array {
+  const view = new DataView(new ArrayBuffer(8));
+  view.setBigUint64(0, BigInt(net), true);
+  return new Uint8Array(view.buffer);
+}
+
+/** Key of a namespace's token bucket in the map `buckets`. */
+export function bucketKey(net: bigint | number, probe: number): Uint8Array {
+  const view = new DataView(new ArrayBuffer(16));
+  view.setBigUint64(0, BigInt(net), true);
+  view.setBigUint64(8, BigInt(probe), true);
+  return new Uint8Array(view.buffer);
+}

@@ -1,0 +1,70 @@
+import type { Degradation, KernelFacts, Selection } from '../probe.ts';
+
+const withoutSock: Degradation = {
+  what: 'resets that answer packets for which there is no socket (closed ports)',
+  reason:
+    'before 6.10 the tracepoint tcp_send_reset is silent there, and kprobes on tcp_v4_send_reset and tcp_v6_send_reset cannot be attached',
+  remedy: 'use a kernel of 6.10 or later, or one with CONFIG_KPROBES; OutRsts of /proc/net/snmp counts them in any case',
+};
+
+const withoutReason: Degradation = {
+  what: 'reasons of sent resets',
+  reason: 'the tracepoint tcp_send_reset of this kernel has no reason',
+  remedy: 'use a kernel of 6.10 or later',
+};
+
+const withoutSent: Degradation = {
+  what: 'sent resets',
+  reason: 'the kernel has no tracepoint tcp_send_reset with a socket and a packet',
+  remedy: 'use a kernel with CONFIG_DEBUG_INFO_BTF, CONFIG_TRACEPOINTS and CONFIG_INET',
+};
+
+const withoutReceived: Degradation = {
+  what: 'received resets',
+  reason: 'the kernel has no tracepoint tcp_receive_reset',
+  remedy: withoutSent.remedy,
+};
+
+const withoutOwner: Degradation = {
+  what: 'processes that own the sockets',
+  reason: 'the kernel has no tracepoint inet_sock_set_state, or no storage in sockets',
+  remedy: 'use a kernel with CONFIG_BPF_SYSCALL of 5.12 or later',
+};
+
+const byInode: Degradation = {
+  what: 'cookies of network namespaces',
+  reason: 'struct net has no net_cookie: namespaces are told by inode, which the kernel gives to the next namespace at once',
+  remedy: 'use a kernel of 5.12 or later',
+};
+
+/** Chooses tcpreset's programs by the prototypes of the kernel's tracepoints. */
+export function selectTcpreset(kernel: KernelFacts): Selection {
+  const attach: string[] = [];
+  const iterators: string[] = [];
+  const degraded: Degradation[] = [];
+  const whenNotAttached = new Map<string, Degradation>();
+
+  // Owners first: a reset's owner must be noted before the reset.
+  if ((kernel.tracepointArgs('inet_sock_set_state') ?? 0) >= 3 && kernel.hasMember('sock', 'sk_bpf_storage')) {
+    attach.push('owner_note');
+    iterators.push('owner_seed');
+    whenNotAttached.set('owner_note', withoutOwner);
+  } else {
+    degraded.push(withoutOwner);
+  }
+  const sentArgs = kernel.tracepointArgs('tcp_send_reset') ?? 0;
+  if (sentArgs >= 3) {
+    attach.push('tcpreset_sent');
+  } else if (sentArgs === 2) {
+    attach.push('tcpreset_sent_no_reason', 'tcpreset_sent_v4', 'tcpreset_sent_v6');
+    whenNotAttached.set('tcpreset_sent_v4', withoutSock);
+    whenNotAttached.set('tcpreset_sent_v6', withoutSock);
+    degraded.push(withoutReason);
+  } else {
+    degraded.push(withoutSent);
+  }
+  if ((kernel.tracepointArgs('tcp_receive_reset') ?? 0) >= 1) attach.push('tcpreset_received');
+  else degraded.push(withoutReceived);
+  if (!kernel.hasMember('net', 'net_cookie')) degraded.push(byInode);
+  return { programs: [...attach, ...iterators], attach, iterators, degraded, whenNotAttached };
+}
