@@ -51,7 +51,8 @@ async function embeddedLog(dir: string, messageBytes: number): Promise<{ append:
   });
   let seen = 0;
   const read = await perCpuSecond(async () => {
-    for await (const fetch of log.read(TOPIC.name, 0, 0, { until: count })) for (const { value } of fetch.messages) seen += value.byteLength;
+    for await (const fetch of log.read(TOPIC.name, 0, 0, { until: count }))
+      for (const { value } of fetch.messages) seen += value.byteLength;
   });
   if (seen !== TOTAL_BYTES) throw new Error(`read ${seen} of ${TOTAL_BYTES} bytes`);
   await log.close();

@@ -119,7 +119,14 @@ export interface Consumer {
 /** What a bus counts. The owner turns it into metrics. */
 export interface BusObserver {
   /** Messages cut, skipped or dropped, by reason: torn_tail (bytes), damaged, retention (with the group that missed them). */
-  lost?(loss: { topic: string; partition: number; reason: 'torn_tail' | 'damaged' | 'retention'; group?: string; messages: number; bytes: number }): void;
+  lost?(loss: {
+    topic: string;
+    partition: number;
+    reason: 'torn_tail' | 'damaged' | 'retention';
+    group?: string;
+    messages: number;
+    bytes: number;
+  }): void;
   /** Durable appends. */
   appended?(topic: string, messages: number, bytes: number): void;
   /** Something was found or repaired that an operator should know of (a file of commits that cannot be read). */

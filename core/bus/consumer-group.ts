@@ -1,5 +1,5 @@
-import type { Commit, Fetch, ReadOptions } from './bus.ts';
 import type { AppError } from '../app-error.ts';
+import type { Commit, Fetch, ReadOptions } from './bus.ts';
 import type { GroupMember } from './group-member.ts';
 
 /** What a consumer group needs from its bus. */

@@ -22,7 +22,12 @@ afterEach(async () => {
 });
 
 test('a partition changes hands only when its running handle has ended, and nothing is handled twice', async () => {
-  for (let partition = 0; partition < 3; partition++) await log.append('t', partition, Array.from({ length: 50 }, (_, index) => text(`${index}`)));
+  for (let partition = 0; partition < 3; partition++)
+    await log.append(
+      't',
+      partition,
+      Array.from({ length: 50 }, (_, index) => text(`${index}`)),
+    );
   const running = new Set<number>();
   const handled: string[] = [];
   const join = async () => {
@@ -84,7 +89,12 @@ test('when a member fails, the others take its partitions', async () => {
 });
 
 test('an assigned that fails ends the consumer with its error', async () => {
-  const consumer = await log.consume({ group: 'g', topic: 't', assigned: () => Promise.reject(new Error('no state')), handle: async () => undefined });
+  const consumer = await log.consume({
+    group: 'g',
+    topic: 't',
+    assigned: () => Promise.reject(new Error('no state')),
+    handle: async () => undefined,
+  });
   await expect(consumer.finished).rejects.toThrow('no state');
 });
 

@@ -49,7 +49,10 @@ export function busContract(name: string, openBus: () => Promise<BusUnderTest>):
 
     test('refuses a message over 8 MiB, and appends nothing of that call', async () => {
       const before = await nextOf(one, 0);
-      await expect(bus.append(one, 0, [text('small'), new Uint8Array(8 * 1024 * 1024 + 1)])).rejects.toMatchObject({ code: 'BUS_MESSAGE_TOO_LARGE', retryable: false });
+      await expect(bus.append(one, 0, [text('small'), new Uint8Array(8 * 1024 * 1024 + 1)])).rejects.toMatchObject({
+        code: 'BUS_MESSAGE_TOO_LARGE',
+        retryable: false,
+      });
       expect(await nextOf(one, 0)).toBe(before);
     });
 
@@ -87,7 +90,8 @@ export function busContract(name: string, openBus: () => Promise<BusUnderTest>):
       const stop = new AbortController();
       const seen: string[] = [];
       const reading = (async () => {
-        for await (const fetch of bus.read(one, 0, from, { signal: stop.signal })) seen.push(...fetch.messages.map(({ value }) => String(Buffer.from(value))));
+        for await (const fetch of bus.read(one, 0, from, { signal: stop.signal }))
+          seen.push(...fetch.messages.map(({ value }) => String(Buffer.from(value))));
       })();
       for (const value of ['1', '2', '3']) {
         await bus.append(one, 0, [text(value)]);
@@ -99,7 +103,11 @@ export function busContract(name: string, openBus: () => Promise<BusUnderTest>):
     });
 
     test('readers of one partition do not disturb each other', async () => {
-      const from = await bus.append(one, 0, Array.from({ length: 200 }, (_, index) => text(`m${index}`)));
+      const from = await bus.append(
+        one,
+        0,
+        Array.from({ length: 200 }, (_, index) => text(`m${index}`)),
+      );
       const reads = await Promise.all([from, from + 50, from + 199].map((start) => readAll(bus, one, 0, start, from + 200)));
       expect(reads.map(({ values }) => values.length)).toEqual([200, 150, 1]);
       expect(reads[1].values[0]).toBe('m50');
@@ -107,7 +115,7 @@ export function busContract(name: string, openBus: () => Promise<BusUnderTest>):
 
     test('a group that never committed has no commit; then the last one, with its metadata', async () => {
       const group = newGroup();
-      const next = await bus.append(many, 2, [text('x'), text('y')]) + 2;
+      const next = (await bus.append(many, 2, [text('x'), text('y')])) + 2;
       expect(await bus.committed(group, many, 2)).toBeUndefined();
       await bus.commit(group, many, 2, { offset: next - 1, metadata: 'origin 12:3' });
       await bus.commit(group, many, 2, { offset: next, metadata: 'größer' });
@@ -161,7 +169,10 @@ export function busContract(name: string, openBus: () => Promise<BusUnderTest>):
         await consumer.close();
         runs.push(seen);
       }
-      expect(runs).toEqual([['1', '2', '3', '4'], ['3', '4']]);
+      expect(runs).toEqual([
+        ['1', '2', '3', '4'],
+        ['3', '4'],
+      ]);
     });
 
     test('one handle at a time per partition, and the next one after it resolved', async () => {
@@ -229,7 +240,12 @@ export function busContract(name: string, openBus: () => Promise<BusUnderTest>):
       const seen = [0, 0];
       const consumers = await Promise.all(
         seen.map((_, index) =>
-          bus.consume({ group: newGroup(), topic: one, assigned: async () => from, handle: async (fetch) => void (seen[index] += fetch.messages.length) }),
+          bus.consume({
+            group: newGroup(),
+            topic: one,
+            assigned: async () => from,
+            handle: async (fetch) => void (seen[index] += fetch.messages.length),
+          }),
         ),
       );
       await bus.append(one, 0, [text('x'), text('y'), text('z')]);
@@ -239,7 +255,12 @@ export function busContract(name: string, openBus: () => Promise<BusUnderTest>):
 
     test('a handler that rejects ends its consumer, not the bus', async () => {
       const from = await nextOf(one, 0);
-      const consumer = await bus.consume({ group: newGroup(), topic: one, assigned: async () => from, handle: () => Promise.reject(new Error('broken sink')) });
+      const consumer = await bus.consume({
+        group: newGroup(),
+        topic: one,
+        assigned: async () => from,
+        handle: () => Promise.reject(new Error('broken sink')),
+      });
       await bus.append(one, 0, [text('x')]);
       await expect(consumer.finished).rejects.toThrow('broken sink');
       await consumer.close();

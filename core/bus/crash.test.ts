@@ -44,7 +44,9 @@ test(`no acknowledged message or commit is lost when the process is killed, ${RO
   let committed = 0;
   let started = 0;
   for (let round = 0; round < ROUNDS; round++) {
-    const child = spawn(process.execPath, [`${dir}/program/append.js`, `${dir}/log`, String(started)], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const child = spawn(process.execPath, [`${dir}/program/append.js`, `${dir}/log`, String(started)], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
     const before = acked.size;
     createInterface({ input: child.stdout }).on('line', (line) => {
       const [number, offset] = line.split(' ');
@@ -74,7 +76,10 @@ test(`no acknowledged message or commit is lost when the process is killed, ${RO
 });
 
 const root = process.getuid?.() === 0;
-if (!root) console.warn(`SKIPPED core/bus/crash.test.ts, a full disk of ${SPACE_MIB} MiB: mounting one needs root : sudo npx vitest run core/bus/crash.test.ts`);
+if (!root)
+  console.warn(
+    `SKIPPED core/bus/crash.test.ts, a full disk of ${SPACE_MIB} MiB: mounting one needs root : sudo npx vitest run core/bus/crash.test.ts`,
+  );
 
 test.skipIf(!root)(`a full disk refuses appends and commits, and both go on when there is space again`, { timeout: 120_000 }, async () => {
   const mount = `${dir}/small`;
@@ -87,7 +92,10 @@ test.skipIf(!root)(`a full disk refuses appends and commits, and both go on when
       const acked: number[] = [];
       let refusal: unknown;
       for (let number = 0; number < 1000 && refusal === undefined; number++) {
-        await log.append('t', 0, [Buffer.alloc(100_000, number)]).then((offset) => acked.push(offset), (error: unknown) => (refusal = error));
+        await log.append('t', 0, [Buffer.alloc(100_000, number)]).then(
+          (offset) => acked.push(offset),
+          (error: unknown) => (refusal = error),
+        );
       }
       expect(refusal).toMatchObject({ code: 'BUS_DISK_FULL', retryable: true });
       // The last free pages go too.
@@ -131,7 +139,12 @@ async function transpile(out: string): Promise<void> {
     for (const name of await readdir(`${sources}/${folder}`)) {
       if (!name.endsWith('.ts') || name.endsWith('.test.ts')) continue;
       const { outputText } = ts.transpileModule(await readFile(`${sources}/${folder}/${name}`, 'utf8'), {
-        compilerOptions: { target: ts.ScriptTarget.ES2023, module: ts.ModuleKind.ESNext, rewriteRelativeImportExtensions: true, verbatimModuleSyntax: true },
+        compilerOptions: {
+          target: ts.ScriptTarget.ES2023,
+          module: ts.ModuleKind.ESNext,
+          rewriteRelativeImportExtensions: true,
+          verbatimModuleSyntax: true,
+        },
       });
       await writeFile(`${out}/${folder}/${name.replace(/\.ts$/, '.js')}`, outputText);
     }

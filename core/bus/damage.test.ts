@@ -23,7 +23,7 @@ beforeAll(async () => {
   const log = await openEmbeddedLog({ dir: `${root}/whole`, topics: [topic], commitMs: 0, segmentBytes: SEGMENT_BYTES });
   let next = 0;
   for (let group = 1; next < MESSAGES; group = (group % 4) + 1) {
-    const values = Array.from({ length: Math.min(group, MESSAGES - next) }, (_, index) => text(valueOf(next + index)));
+    const values = Array.from({ length: Math.min(group, MESSAGES - next) }, (_, index) => text(messageOf(next + index)));
     next += values.length;
     await log.append('t', 0, values);
   }
@@ -44,11 +44,17 @@ beforeAll(async () => {
 
 afterAll(() => rm(root, { recursive: true }));
 
-test('whatever bytes are flipped: all other messages are read, in order, the holes are exact, and no offset is given out twice', { timeout: 120_000 }, async () => {
+test('whatever bytes are flipped: all other messages are read, in order, the holes are exact, and no offset is given out twice', {
+  timeout: 120_000,
+}, async () => {
   const shape = { bits: fc.integer({ min: 1, max: 255 }), run: fc.integer({ min: 1, max: 60 }) };
   const anywhere = fc.record({ file: fc.nat(), at: fc.nat(), ...shape });
   // The end of the log is where damage and a write that was cut short look alike.
-  const atTheEnd = fc.record({ file: fc.constant(files.length - 1), at: fc.integer({ min: -(frames[MESSAGES - 1].to - frames[MESSAGES - 1].from + HEADER_BYTES), max: -1 }), ...shape });
+  const atTheEnd = fc.record({
+    file: fc.constant(files.length - 1),
+    at: fc.integer({ min: -(frames[MESSAGES - 1].to - frames[MESSAGES - 1].from + HEADER_BYTES), max: -1 }),
+    ...shape,
+  });
   const flip = fc.oneof(anywhere, atTheEnd);
   await fc.assert(
     fc.asyncProperty(fc.array(flip, { minLength: 1, maxLength: 4 }), async (flips) => {
@@ -79,7 +85,7 @@ test('whatever bytes are flipped: all other messages are read, in order, the hol
           const read = await readAll(log, 't', 0, 0, next);
           const whole = frames.flatMap((_, offset) => (lost.includes(offset) ? [] : [offset]));
           expect(read.offsets).toEqual(whole);
-          expect(read.values).toEqual(whole.map(valueOf));
+          expect(read.values).toEqual(whole.map(messageOf));
           const holes = read.holes.flatMap(offsetsOf);
           expect(holes.filter((offset) => offset < MESSAGES)).toEqual(lost);
           expect(new Set(read.holes.map(({ reason }) => reason)).size).toBe(lost.length > 0 ? 1 : 0);
@@ -112,7 +118,7 @@ test('a write cut short at any byte loses only what was not whole, and says how 
         const whole = length >= to ? MESSAGES : MESSAGES - 1;
         expect((await log.offsets('t', 0)).next).toBe(whole);
         const read = await readAll(log, 't', 0, 0, whole);
-        expect(read).toMatchObject({ values: Array.from({ length: whole }, (_, offset) => valueOf(offset)), holes: [] });
+        expect(read).toMatchObject({ values: Array.from({ length: whole }, (_, offset) => messageOf(offset)), holes: [] });
         const torn = length < to ? length - from : length < to + HEADER_BYTES ? length - to : 0;
         expect(losses).toEqual(torn === 0 ? [] : [{ topic: 't', partition: 0, reason: 'torn_tail', messages: 0, bytes: torn }]);
         expect(await log.append('t', 0, [text('again')])).toBe(whole);
@@ -134,7 +140,11 @@ test('a file that was extended but not filled is cut back', async () => {
 });
 
 test('an older segment that was cut or emptied is a hole up to the next one', async () => {
-  for (const [index, keep] of [[1, 100], [1, 0], [0, 37]] as const) {
+  for (const [index, keep] of [
+    [1, 100],
+    [1, 0],
+    [0, 37],
+  ] as const) {
     await withCopy(async (dir) => {
       await truncate(`${dir}/t/0/${files[index]}`, keep);
       const lost = frames.flatMap(({ file, to }, offset) => (file === files[index] && to > keep ? [offset] : []));
@@ -175,7 +185,7 @@ test('a reader that starts in the middle of damage is told only of its own part'
     await writeFile(`${dir}/t/0/${file}`, bytes);
     await opened(dir, async (log) => {
       expect(await readAll(log, 't', 0, 2, 6)).toEqual({
-        values: [4, 5].map(valueOf),
+        values: [4, 5].map(messageOf),
         offsets: [4, 5],
         holes: [{ from: 2, to: 4, reason: 'damaged' }],
       });
@@ -189,10 +199,11 @@ test('an end of the log that was lost is noticed by what a group has committed',
     await truncate(`${dir}/t/0/${frames[MESSAGES - 1].file}`, frames[MESSAGES - 1].from);
     await opened(dir, async (log, losses) => {
       expect((await log.offsets('t', 0)).next).toBe(MESSAGES);
+      expect((await readAll(log, 't', 0, MESSAGES - 2, MESSAGES)).holes).toEqual([{ from: MESSAGES - 1, to: MESSAGES, reason: 'damaged' }]);
       expect(sum(losses, 'damaged')).toBe(1);
       expect(await log.append('t', 0, [text('new')])).toBe(MESSAGES);
       const read = await readAll(log, 't', 0, MESSAGES - 2, MESSAGES + 1);
-      expect(read.values).toEqual([valueOf(MESSAGES - 2), 'new']);
+      expect(read.values).toEqual([messageOf(MESSAGES - 2), 'new']);
       expect(read.holes).toEqual([{ from: MESSAGES - 1, to: MESSAGES, reason: 'damaged' }]);
     });
     await opened(dir, async (log) => expect((await log.offsets('t', 0)).next).toBe(MESSAGES + 1));
@@ -283,7 +294,7 @@ async function opened(dir: string, body: (log: EmbeddedLog, losses: Loss[], warn
 }
 
 /** Message `offset`: of different lengths, some empty, with the words of a frame in it. */
-function valueOf(offset: number): string {
+function messageOf(offset: number): string {
   return offset % 7 === 3 ? '' : `message ${offset} JSLM JSLC `.repeat((offset * 5) % 13);
 }
 

@@ -25,7 +25,7 @@ export interface Disk {
 
 /** The file system of this machine. */
 export const localDisk: Disk = {
-  open: promisify(fs.open) as (path: string, flags: number) => Promise<number>,
+  open: promisify(fs.open),
   close: promisify(fs.close),
   writev: async (fd, buffers, position) => (await writev(fd, buffers, position)).bytesWritten,
   read: async (fd, buffer, length, position) => {

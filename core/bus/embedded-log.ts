@@ -59,8 +59,17 @@ export async function openEmbeddedLog(options: EmbeddedLogOptions): Promise<Embe
         const dropped = (segment: Segment): void => tellMissed(groups, observer, spec.name, partition, segment);
         topic.partitions.push(
           await PartitionLog.open({
-            disk, topic: spec, partition, folder: `${folder}/${partition}`, commitMs, commitBytes, maxPendingBytes,
-            segmentBytes, minNext, observer, dropped,
+            disk,
+            topic: spec,
+            partition,
+            folder: `${folder}/${partition}`,
+            commitMs,
+            commitBytes,
+            maxPendingBytes,
+            segmentBytes,
+            minNext,
+            observer,
+            dropped,
           }),
         );
       }

@@ -8,7 +8,8 @@ export const busError = errorTable({
     remedy: 'Use one of the topics that the bus was opened with.',
   },
   BUS_TOPIC_NAME: {
-    message: '{what} name "{found}" cannot be used: expected 1 to 200 characters of a-z A-Z 0-9 . _ - that do not begin with a dot, and no topic named "groups"',
+    message:
+      '{what} name "{found}" cannot be used: expected 1 to 200 characters of a-z A-Z 0-9 . _ - that do not begin with a dot, and no topic named "groups"',
     retryable: false,
     remedy: 'Choose another name.',
   },
@@ -81,7 +82,8 @@ export const busError = errorTable({
     remedy: 'It was given to another member, which goes on from the last commit: drop the work.',
   },
   BUS_HANDLER_STUCK: {
-    message: 'the handler of group {group} for {topic}/{partition} did not end within {waitedMs} ms, {abortedMs} ms of them after its signal',
+    message:
+      'the handler of group {group} for {topic}/{partition} did not end within {waitedMs} ms, {abortedMs} ms of them after its signal',
     retryable: false,
     remedy: 'It is a defect of the consumer: its work must end when the signal aborts. Its messages are delivered again.',
   },

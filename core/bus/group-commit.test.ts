@@ -48,7 +48,11 @@ test('writes of a partition are at least commitMs apart', async () => {
 
 test('commits of a group are gathered into one replaced file', async () => {
   const before = calls.fdatasync;
-  await log.append('t', 0, Array.from({ length: 100 }, () => text('x')));
+  await log.append(
+    't',
+    0,
+    Array.from({ length: 100 }, () => text('x')),
+  );
   await Promise.all(Array.from({ length: 100 }, (_, index) => log.commit('g', 't', 0, { offset: index, metadata: `${index}` })));
   expect(await log.committed('g', 't', 0)).toEqual({ offset: 99, metadata: '99' });
   expect(calls.fdatasync - before).toBe(2);
@@ -70,18 +74,21 @@ test.each([
   ['EDQUOT', 'writev', 'BUS_DISK_FULL', true],
   ['EIO', 'writev', 'BUS_IO', false],
   ['EIO', 'fdatasync', 'BUS_IO', false],
-] as const)('%s of %s rejects that group with %s, leaves nothing behind, and the next append works', async (errno, call, code, retryable) => {
-  await log.append('t', 0, [text('before')]);
-  fault = failing(call, errno);
-  const group = [log.append('t', 0, [text('lost 1')]), log.append('t', 0, [text('lost 2')])];
-  for (const result of await Promise.allSettled(group)) expect(result).toMatchObject({ status: 'rejected', reason: { code, retryable } });
-  fault = () => undefined;
-  expect(await log.append('t', 0, [text('after')])).toBe(1);
-  expect((await readAll(log, 't', 0, 0, 2)).values).toEqual(['before', 'after']);
-  await log.close();
-  await open({});
-  expect(await readAll(log, 't', 0, 0, 2)).toMatchObject({ values: ['before', 'after'], holes: [] });
-});
+] as const)(
+  '%s of %s rejects that group with %s, leaves nothing behind, and the next append works',
+  async (errno, call, code, retryable) => {
+    await log.append('t', 0, [text('before')]);
+    fault = failing(call, errno);
+    const group = [log.append('t', 0, [text('lost 1')]), log.append('t', 0, [text('lost 2')])];
+    for (const result of await Promise.allSettled(group)) expect(result).toMatchObject({ status: 'rejected', reason: { code, retryable } });
+    fault = () => undefined;
+    expect(await log.append('t', 0, [text('after')])).toBe(1);
+    expect((await readAll(log, 't', 0, 0, 2)).values).toEqual(['before', 'after']);
+    await log.close();
+    await open({});
+    expect(await readAll(log, 't', 0, 0, 2)).toMatchObject({ values: ['before', 'after'], holes: [] });
+  },
+);
 
 test('while torn bytes cannot be cut, appends are refused; then they are cut first', async () => {
   await log.append('t', 0, [text('before')]);

@@ -1,7 +1,7 @@
 import * as fs from 'node:fs';
 import { mkdir, readdir, stat } from 'node:fs/promises';
 import type { Disk } from './disk.ts';
-import { recoverSegment, type Recovery } from './recover-segment.ts';
+import { type Recovery, recoverSegment } from './recover-segment.ts';
 import { Segment, segmentBase } from './segment.ts';
 
 /** The files of a partition as they were found. */

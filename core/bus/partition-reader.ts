@@ -81,7 +81,14 @@ export class PartitionReader {
       this.#position = to;
       return this.#told([], holes);
     }
-    const open = await this.#segment();
+    const found = log.segmentOf(this.#position);
+    if (found === undefined) {
+      // The end of the log was lost, and only a group's commit tells how far it went.
+      holes.push({ from: this.#position, to: Math.min(log.next, this.#until), reason: 'damaged' });
+      this.#position = holes[0].to;
+      return this.#told([], holes);
+    }
+    const open = await this.#opened(found);
     if (open === undefined) return undefined;
     const { segment, cursor } = open;
     // Taken before the read: the writer moves both while it runs.
@@ -115,22 +122,19 @@ export class PartitionReader {
     return { topic, partition, messages, next: this.#position, holes };
   }
 
-  /** The open segment of the position; undefined when retention was faster, and the position has to be looked at again. */
-  async #segment(): Promise<OpenSegment | undefined> {
-    const { disk, log } = this.#place;
-    const segment = log.segmentOf(this.#position);
-    if (this.#open !== undefined && this.#open.segment === segment) return this.#open;
+  /** The segment, open; undefined when retention was faster, and the position has to be looked at again. */
+  async #opened(segment: Segment): Promise<OpenSegment | undefined> {
+    if (this.#open?.segment === segment) return this.#open;
     await this.close();
-    if (segment === undefined) return undefined;
     let fd: number;
     try {
-      fd = await disk.open(segment.path, fs.constants.O_RDONLY);
+      fd = await this.#place.disk.open(segment.path, fs.constants.O_RDONLY);
     } catch (error) {
       if (segment.deleted) return undefined;
       throw diskError('open', segment.path, error);
     }
     this.#buffer ??= Buffer.allocUnsafeSlow(this.#fetchBytes);
-    this.#open = { segment, fd, cursor: new SegmentCursor(disk, fd, this.#buffer, segment.placeOf(this.#position)) };
+    this.#open = { segment, fd, cursor: new SegmentCursor(this.#place.disk, fd, this.#buffer, segment.placeOf(this.#position)) };
     return this.#open;
   }
 }

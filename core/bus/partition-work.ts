@@ -37,7 +37,15 @@ export class PartitionWork {
       this.#abort.abort();
       if (!(await endsWithin(this.#ended, ABORTED_MS))) {
         const { name: group, topic, log } = this.#group;
-        log.warned(busError('BUS_HANDLER_STUCK', { group, topic, partition: this.#partition, waitedMs: graceMs + ABORTED_MS, abortedMs: ABORTED_MS }));
+        log.warned(
+          busError('BUS_HANDLER_STUCK', {
+            group,
+            topic,
+            partition: this.#partition,
+            waitedMs: graceMs + ABORTED_MS,
+            abortedMs: ABORTED_MS,
+          }),
+        );
       }
     }
     try {

@@ -24,7 +24,10 @@ export interface Recovery {
  * but not filled). Any other bytes at the end are damaged messages: they may have been as many as fit there.
  */
 export async function recoverSegment(disk: Disk, fd: number, segment: Segment): Promise<Recovery> {
-  const cursor = new SegmentCursor(disk, fd, Buffer.allocUnsafeSlow(Math.min(SCAN_BYTES, segment.size + HEADER_BYTES)), { offset: segment.base, position: 0 });
+  const cursor = new SegmentCursor(disk, fd, Buffer.allocUnsafeSlow(Math.min(SCAN_BYTES, segment.size + HEADER_BYTES)), {
+    offset: segment.base,
+    position: 0,
+  });
   const fileBytes = segment.size;
   const holes: Hole[] = [];
   while (!cursor.exhausted(fileBytes)) {

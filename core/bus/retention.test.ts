@@ -148,7 +148,13 @@ test('dropped segments are gone from the folder', async () => {
 
 async function open(retain: 'oldest' | 'checkpoint'): Promise<void> {
   const observer: BusObserver = { lost: (loss) => losses.push(loss) };
-  log = await openEmbeddedLog({ dir, topics: [{ name: 't', partitions: 1, maxBytes: 64 * KIB, retain }], commitMs: 0, segmentBytes: 8 * KIB, observer });
+  log = await openEmbeddedLog({
+    dir,
+    topics: [{ name: 't', partitions: 1, maxBytes: 64 * KIB, retain }],
+    commitMs: 0,
+    segmentBytes: 8 * KIB,
+    observer,
+  });
 }
 
 async function fill(messages: number): Promise<void> {

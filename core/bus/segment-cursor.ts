@@ -1,6 +1,6 @@
+import { crc32c } from '../crc32c.ts';
 import type { Hole, Message } from './bus.ts';
 import type { Disk } from './disk.ts';
-import { crc32c } from '../crc32c.ts';
 import { FrameHeader, HEADER_BYTES, nextHeaderCandidate } from './frame.ts';
 
 /** What one step of a cursor found. */
