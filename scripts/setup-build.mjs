@@ -133,8 +133,8 @@ export function buildTypescript(root) {
   const before = readStamp(root, 'typescript')
     .split('\n')
     .map((line) => line.split(' ')[0]);
-  // tsc keeps what it wrote for a file that is gone, and its record of what it wrote outlives dist/.
-  if (!existsSync(dist) || before.some((file) => file !== '' && !existsSync(join(root, file)))) {
+  // tsc keeps what it wrote for a source that is gone, and does not miss what was removed from dist/.
+  if (!existsSync(linkOf(root)) || before.some((file) => file !== '' && !existsSync(join(root, file)))) {
     fs.rmSync(dist, { recursive: true, force: true });
     fs.rmSync(join(root, 'build', 'tsconfig.tsbuildinfo'), { force: true });
   }
