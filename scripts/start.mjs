@@ -5,14 +5,13 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { setUp } from './setup.mjs';
 import { say } from './step.mjs';
 
-const dist = join(fileURLToPath(new URL('..', import.meta.url)), 'dist');
+const program = join(fileURLToPath(new URL('..', import.meta.url)), 'dist', 'cli', 'main.js');
 
-/** Sets up and becomes the compiled program `file` (`cli/main.js`) with these arguments. Resolves with an exit code when it cannot. */
-export async function becomeProgram(file, args) {
+/** Sets up and becomes `jitterscope <args>`. Resolves with an exit code when it cannot. */
+export async function becomeCommand(args) {
   const found = await setUp();
-  const program = join(dist, file);
   if (!found.typescript || !existsSync(program)) {
-    say(`${file} is not built; mend what is named above and start again`);
+    say('jitterscope is not built; mend what is named above and start again');
     return 1;
   }
   if (!found.native) say('going on without the kernel: `npx jitterscope doctor` says what works');
@@ -22,5 +21,5 @@ export async function becomeProgram(file, args) {
 }
 
 export async function main(args) {
-  return becomeProgram(join('cli', 'main.js'), ['run', ...args]);
+  return becomeCommand(['run', ...args]);
 }

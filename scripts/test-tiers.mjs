@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join, normalize, relative } from 'node:path';
+import { dirname, join, normalize, relative, resolve } from 'node:path';
 import { addonBuilt, filesUnder } from './setup-build.mjs';
 import { hasCommand, missingNeeds, remedyFor } from './setup-system.mjs';
 
@@ -117,5 +117,5 @@ export function runSanitize(root) {
 
 /** A path as the filters of vitest want it: relative to the root. */
 export function filterFrom(root, path) {
-  return existsSync(path) ? relative(root, join(process.cwd(), path)) : path;
+  return existsSync(path) ? relative(root, resolve(path)) : path;
 }
