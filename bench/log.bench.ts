@@ -23,22 +23,32 @@ const TOPIC = { name: 'raw', partitions: 1, maxBytes: 4 * TOTAL_BYTES, retain: '
 /** Append and read of the embedded log per CPU-second (all threads and the kernel's part), and a plain file's. */
 export async function run(): Promise<BenchRow[]> {
   const rows: BenchRow[] = [];
+  await measured(64 * KIB);
   for (const messageBytes of [256 * KIB, 64 * KIB]) {
-    const dir = await mkdtemp(`${tmpdir()}/jitterscope-bench-`);
-    try {
-      const plain = await plainFile(`${dir}/plain`, messageBytes);
-      const logged = await embeddedLog(`${dir}/log`, messageBytes);
-      const name = `embedded log, ${messageBytes / KIB} KiB messages`;
-      rows.push({ name: `${name}: append`, value: logged.append, unit: 'MB/core-s', reference: plain.append });
-      rows.push({ name: `${name}: read`, value: logged.read, unit: 'MB/core-s', reference: plain.read });
-    } finally {
-      await rm(dir, { recursive: true });
-    }
+    const { plain, logged } = await measured(messageBytes);
+    const name = `embedded log, ${messageBytes / KIB} KiB messages`;
+    rows.push({ name: `${name}: append`, value: logged.append, unit: 'MB/core-s', reference: plain.append });
+    rows.push({ name: `${name}: read`, value: logged.read, unit: 'MB/core-s', reference: plain.read });
   }
   return rows;
 }
 
-async function embeddedLog(dir: string, messageBytes: number): Promise<{ append: number; read: number }> {
+/** Bytes per CPU-second, in MB. */
+interface Rates {
+  readonly append: number;
+  readonly read: number;
+}
+
+async function measured(messageBytes: number): Promise<{ readonly plain: Rates; readonly logged: Rates }> {
+  const dir = await mkdtemp(`${tmpdir()}/jitterscope-bench-`);
+  try {
+    return { plain: await plainFile(`${dir}/plain`, messageBytes), logged: await embeddedLog(`${dir}/log`, messageBytes) };
+  } finally {
+    await rm(dir, { recursive: true });
+  }
+}
+
+async function embeddedLog(dir: string, messageBytes: number): Promise<Rates> {
   const log = await openEmbeddedLog({ dir, topics: [TOPIC] });
   const message = noise(messageBytes);
   const count = TOTAL_BYTES / messageBytes;
@@ -60,7 +70,7 @@ async function embeddedLog(dir: string, messageBytes: number): Promise<{ append:
 }
 
 /** The same bytes, in writes as large as the log's groups, each followed by fdatasync; no header, no checksum. */
-async function plainFile(path: string, messageBytes: number): Promise<{ append: number; read: number }> {
+async function plainFile(path: string, messageBytes: number): Promise<Rates> {
   const message = noise(messageBytes);
   const group = Array.from({ length: IN_FLIGHT_BYTES / messageBytes }, () => message);
   const file = await open(path, fs.constants.O_CREAT | fs.constants.O_RDWR);

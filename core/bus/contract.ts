@@ -137,7 +137,7 @@ export function busContract(name: string, openBus: () => Promise<BusUnderTest>):
           group,
           topic: one,
           assigned: async () => choice,
-          handle: async (fetch) => void firsts.push(fetch.messages[0].offset),
+          handle: async (fetch) => void firsts.push(...fetch.messages.slice(0, 1).map(({ offset }) => offset)),
         });
         const seen = firsts.length;
         await until(() => firsts.length > seen);

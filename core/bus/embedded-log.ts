@@ -139,6 +139,7 @@ export class EmbeddedLog implements Bus {
     this.#members.add(member);
     const forget = (): void => void this.#members.delete(member);
     member.finished.then(forget, forget);
+    this.#commits.joined(name, topic);
     group.join(member);
     return member;
   }
@@ -209,7 +210,7 @@ export class EmbeddedLog implements Bus {
 
 /** Retention took a segment: each group that had not read all of it is told what it missed. */
 function tellMissed(groups: GroupFolder, observer: BusObserver, topic: string, partition: number, segment: Segment): void {
-  for (const group of groups.of(topic, partition)) {
+  for (const group of groups.readersOf(topic, partition)) {
     const messages = missedMessages(segment.base, segment.end, groups.get(group, topic, partition)?.offset);
     if (messages === 0) continue;
     const bytes = Math.round((segment.size * messages) / (segment.end - segment.base));

@@ -26,10 +26,10 @@ afterEach(async () => {
 test('appends made together become one write and one fdatasync', async () => {
   await log.append('t', 0, [text('first')]);
   const before = { ...calls };
-  await Promise.all(Array.from({ length: 500 }, (_, index) => log.append('t', 0, [text(`m${index}`)])));
+  await Promise.all(Array.from({ length: 3000 }, (_, index) => log.append('t', 0, [text(`m${index}`)])));
   expect(calls.writev - before.writev).toBe(1);
   expect(calls.fdatasync - before.fdatasync).toBe(1);
-  expect((await readAll(log, 't', 0, 1, 501)).values).toEqual(Array.from({ length: 500 }, (_, index) => `m${index}`));
+  expect((await readAll(log, 't', 0, 1, 3001)).values).toEqual(Array.from({ length: 3000 }, (_, index) => `m${index}`));
 });
 
 test('writes of a partition are at least commitMs apart', async () => {

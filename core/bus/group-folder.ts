@@ -12,6 +12,8 @@ export class GroupFolder {
   readonly #folder: string;
   readonly #commitMs: number;
   readonly #groups = new Map<string, GroupCommits>();
+  /** Groups by topic. */
+  readonly #joined = new Map<string, Set<string>>();
 
   private constructor(disk: Disk, folder: string, commitMs: number) {
     this.#disk = disk;
@@ -34,9 +36,18 @@ export class GroupFolder {
     return this.#groups.get(group)?.get(topic, partition);
   }
 
-  /** Names of the groups that have committed in a partition. */
-  of(topic: string, partition: number): string[] {
-    return [...this.#groups].filter(([, commits]) => commits.get(topic, partition) !== undefined).map(([name]) => name);
+  /** A group has a member now: it misses what retention drops, also before its first commit. */
+  joined(group: string, topic: string): void {
+    let groups = this.#joined.get(topic);
+    if (groups === undefined) this.#joined.set(topic, (groups = new Set()));
+    groups.add(group);
+  }
+
+  /** Names of the groups that read a partition: they have committed in it, or had a member in this process. */
+  readersOf(topic: string, partition: number): Set<string> {
+    const readers = new Set(this.#joined.get(topic));
+    for (const [name, commits] of this.#groups) if (commits.get(topic, partition) !== undefined) readers.add(name);
+    return readers;
   }
 
   /** The furthest offset that any group has committed in a partition. */

@@ -47,8 +47,7 @@ export class PartitionReader {
 
   /** The next fetch; undefined when `until` is reached, the signal aborted, or the log was closed. */
   async next(): Promise<Fetch | undefined> {
-    const { log, topic, partition } = this.#place;
-    if (this.#position > log.next) throw busError('BUS_OFFSET', { what: 'start', found: this.#position, topic, partition, next: log.next });
+    const { log } = this.#place;
     while (this.#position < this.#until && !this.#ended()) {
       if (this.#position >= log.next) {
         await log.reached(this.#position, this.#signal);
@@ -141,6 +140,8 @@ export class PartitionReader {
 
 /** A reader as the bus hands it out; its file is closed when the loop over it ends. */
 export async function* readPartition(place: ReadPlace, options: ReadOptions): AsyncGenerator<Fetch, void, undefined> {
+  const { log, topic, partition, from } = place;
+  if (from > log.next) throw busError('BUS_OFFSET', { what: 'start', found: from, topic, partition, next: log.next });
   const reader = new PartitionReader(place, options);
   try {
     for (let fetch = await reader.next(); fetch !== undefined; fetch = await reader.next()) yield fetch;

@@ -52,6 +52,24 @@ test('a group that keeps up misses nothing, and nobody is told', async () => {
   expect(losses).toEqual([]);
 });
 
+test('a group that never came to commit misses everything that is dropped', async () => {
+  await open('oldest');
+  await fill(10);
+  let started = false;
+  const consumer = await log.consume({
+    group: 'slow',
+    topic: 't',
+    handle: (_, signal) => {
+      started = true;
+      return new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(new Error('aborted'))));
+    },
+  });
+  await until(() => started);
+  await fill(190);
+  expect(missed('slow')).toBe((await log.offsets('t', 0)).earliest);
+  await consumer.close(0);
+});
+
 test('what a group missed is not counted again after opening the log again', async () => {
   await open('oldest');
   await fill(1);
