@@ -67,7 +67,7 @@ function importsOf(root, file) {
   return [...imports].map((match) => normalize(join(dirname(file), match[1] ?? match[2])));
 }
 
-const filesOfTier = { kernel: /(^|\.)kernel\.test\.ts$/, promise: /\.promise\.test\.ts$/, unit: /\.test\.ts$/ };
+const filesOfTier = { kernel: /(^|[./])kernel\.test\.ts$/, promise: /\.promise\.test\.ts$/, unit: /\.test\.ts$/ };
 
 /** Runs a tier of vitest; `leftOut` names files to leave out. */
 export function runVitest(root, tier, filters, leftOut) {
