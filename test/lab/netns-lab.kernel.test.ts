@@ -1,0 +1,46 @@
+import { existsSync } from 'node:fs';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { NetnsLab } from './netns-lab.ts';
+
+let lab: NetnsLab;
+
+beforeAll(() => {
+  lab = new NetnsLab('-self');
+});
+
+afterAll(() => lab.remove());
+
+test.each(['ipv4', 'ipv6'] as const)('a closed port refuses each connection over %s, from the local port that was asked for', async (family) => {
+  const { outcomes } = await lab.result(lab.a, 'connect.mjs', lab.a[family], '20000', '40', lab.b[family], '81');
+  expect(outcomes).toHaveLength(40);
+  expect(new Set(outcomes as unknown[])).toEqual(
+    new Set(Array.from({ length: 40 }, (_, index) => ({ localPort: 20_000 + index, outcome: 'ECONNREFUSED' }))),
+  );
+});
+
+test.each([
+  ['linger', 'ipv4'],
+  ['linger', 'ipv6'],
+  ['unread', 'ipv4'],
+  ['unread', 'ipv6'],
+] as const)('the server resets by %s over %s', async (how, family) => {
+  const server = lab.start(lab.b, 'abort-server.mjs', '::', '9000', how);
+  expect(await server.line()).toEqual({ pid: server.pid, port: 9000 });
+  const before = lab.snmp(lab.b).get('Tcp.OutRsts') as number;
+  expect(await lab.result(lab.a, 'send.mjs', lab.a[family], '30000', lab.b[family], '9000')).toMatchObject({ localPort: 30_000, outcome: 'ECONNRESET' });
+  expect(lab.snmp(lab.b).get('Tcp.OutRsts')).toBe(before + 1);
+  await server.stop();
+});
+
+test('a script that fails says why', async () => {
+  await expect(lab.start(lab.a, 'send.mjs', 'nowhere', '1', 'nowhere', '1').line()).rejects.toThrow('nowhere');
+});
+
+test('nothing is left of a lab that was removed', async () => {
+  const other = new NetnsLab('-gone');
+  const server = other.start(other.a, 'abort-server.mjs', '::', '9000', 'linger');
+  await server.line();
+  await other.remove();
+  await other.remove();
+  expect([existsSync(other.a.path), existsSync(other.b.path), existsSync(`/proc/${server.pid}/fd/0`)]).toEqual([false, false, false]);
+});

@@ -1,0 +1,159 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+/** One namespace of the lab. */
+export interface LabNetns {
+  readonly name: string;
+  /** /run/netns/<name> */
+  readonly path: string;
+  readonly ipv4: string;
+  readonly ipv6: string;
+}
+
+/** A program that runs in a namespace and says JSON lines. */
+export interface LabProcess {
+  readonly pid: number;
+  /** The next line of its output, parsed. Throws with its error output when it ends before. */
+  line(): Promise<Record<string, unknown>>;
+  /** Resolves with the exit code. */
+  ended(): Promise<number | null>;
+  stop(): Promise<void>;
+}
+
+/** Name of the lab's interface in both namespaces. */
+export const labInterface = 'veth0';
+
+/**
+ * Two network namespaces with a cable between them: 198.51.100.1 and .2, 2001:db8::1 and ::2, loopback up. Needs root
+ * and iproute2. Everything that was started or made is gone after `remove`, or when the process ends.
+ */
+export class NetnsLab {
+  readonly a: LabNetns;
+  readonly b: LabNetns;
+  readonly #children = new Set<ChildProcess>();
+  readonly #onExit = () => this.#removeNow();
+
+  /** @param label tells labs of one process apart */
+  constructor(label = '') {
+    this.a = netnsOf(`jst-${process.pid}${label}-a`, 1);
+    this.b = netnsOf(`jst-${process.pid}${label}-b`, 2);
+    process.once('exit', this.#onExit);
+    try {
+      this.#make();
+    } catch (error) {
+      this.#removeNow();
+      throw error;
+    }
+  }
+
+  #make(): void {
+    for (const { name } of [this.a, this.b]) {
+      ip('netns', 'add', name);
+      ip('-n', name, 'link', 'set', 'lo', 'up');
+    }
+    ip('link', 'add', labInterface, 'netns', this.a.name, 'type', 'veth', 'peer', 'name', labInterface, 'netns', this.b.name);
+    for (const { name, ipv4, ipv6 } of [this.a, this.b]) {
+      ip('-n', name, 'address', 'add', `${ipv4}/24`, 'dev', labInterface);
+      ip('-n', name, 'address', 'add', `${ipv6}/64`, 'dev', labInterface, 'nodad');
+      ip('-n', name, 'link', 'set', labInterface, 'up');
+    }
+  }
+
+  /** Runs a command in a namespace to its end and returns its output; throws when it fails. */
+  run(netns: LabNetns, command: string, ...args: string[]): string {
+    return execFileSync('nsenter', [`--net=${netns.path}`, command, ...args], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+  }
+
+  /** Starts a script of test/lab in a namespace. */
+  start(netns: LabNetns, script: string, ...args: string[]): LabProcess {
+    const file = fileURLToPath(new URL(script, import.meta.url));
+    const child = spawn('nsenter', [`--net=${netns.path}`, process.execPath, file, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    this.#children.add(child);
+    child.once('exit', () => this.#children.delete(child));
+    return processOf(child);
+  }
+
+  /** Runs a script of test/lab to its end and returns the last line it said, parsed. */
+  async result(netns: LabNetns, script: string, ...args: string[]): Promise<Record<string, unknown>> {
+    const started = this.start(netns, script, ...args);
+    const line = await started.line();
+    await started.ended();
+    return line;
+  }
+
+  /** Counters of the namespace's /proc/net/snmp: "Tcp.OutRsts" → number. */
+  snmp(netns: LabNetns): ReadonlyMap<string, number> {
+    const lines = this.run(netns, 'cat', '/proc/net/snmp').trim().split('\n');
+    const counters = new Map<string, number>();
+    for (let index = 0; index + 1 < lines.length; index += 2) {
+      const [protocol = '', ...names] = (lines[index] as string).split(' ');
+      const values = (lines[index + 1] as string).split(' ').slice(1);
+      names.forEach((name, column) => {
+        counters.set(`${protocol.slice(0, -1)}.${name}`, Number(values[column]));
+      });
+    }
+    return counters;
+  }
+
+  /** Index of the lab's interface in a namespace. */
+  ifindex(netns: LabNetns): number {
+    return Number(this.run(netns, 'cat', `/sys/class/net/${labInterface}/ifindex`));
+  }
+
+  /** Ends what was started and removes the namespaces. Any number of times. */
+  async remove(): Promise<void> {
+    const children = [...this.#children];
+    for (const child of children) child.kill('SIGKILL');
+    await Promise.all(children.map((child) => (child.exitCode === null && child.signalCode === null ? once(child, 'exit') : undefined)));
+    this.#removeNow();
+    process.removeListener('exit', this.#onExit);
+  }
+
+  #removeNow(): void {
+    for (const child of this.#children) child.kill('SIGKILL');
+    for (const { name, path } of [this.a, this.b]) if (existsSync(path)) ip('netns', 'delete', name);
+  }
+}
+
+function netnsOf(name: string, host: number): LabNetns {
+  return { name, path: `/run/netns/${name}`, ipv4: `198.51.100.${host}`, ipv6: `2001:db8::${host}` };
+}
+
+function ip(...args: string[]): void {
+  execFileSync('ip', args, { stdio: ['ignore', 'ignore', 'pipe'] });
+}
+
+function processOf(child: ChildProcess): LabProcess {
+  let output = '';
+  let errors = '';
+  let closed = false;
+  const lines: string[] = [];
+  const ended = once(child, 'close').then(() => {
+    closed = true;
+    return child.exitCode;
+  });
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+    const parts = (output + text).split('\n');
+    output = parts.pop() ?? '';
+    lines.push(...parts);
+  });
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    errors = (errors + text).slice(-4096);
+  });
+  return {
+    pid: child.pid ?? 0,
+    async line() {
+      while (lines.length === 0 && !closed) await Promise.race([once(child.stdout as NodeJS.EventEmitter, 'data'), ended]);
+      const line = lines.shift();
+      if (line === undefined) throw new Error(`${child.spawnargs.join(' ')} ended without a line: ${errors.trim()}`);
+      return JSON.parse(line) as Record<string, unknown>;
+    },
+    ended: () => ended,
+    async stop() {
+      child.kill('SIGKILL');
+      await ended;
+    },
+  };
+}
