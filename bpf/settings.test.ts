@@ -1,0 +1,21 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { bucketKey, decodeSettings, defaultSettings, encodeSettings, netFilterKey, type ProbeSettings } from './settings.ts';
+
+test('settings are read back as they were written', () => {
+  const settings = fc.record<ProbeSettings>({
+    intervalNs: fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER }),
+    burst: fc.integer({ min: 0, max: 0xffff_ffff }),
+    filterMode: fc.constantFrom('all', 'listed'),
+  });
+  fc.assert(fc.property(settings, (value) => expect(decodeSettings(encodeSettings(value))).toEqual(value)));
+});
+
+test('the bytes are those of struct settings', () => {
+  expect(Buffer.from(encodeSettings(defaultSettings)).toString('hex')).toBe('002d310100000000c800000000000000');
+});
+
+test('keys are little-endian, at full width', () => {
+  expect(Buffer.from(netFilterKey(2n ** 64n - 2n)).toString('hex')).toBe('feffffffffffffff');
+  expect(Buffer.from(bucketKey(4567, 1)).toString('hex')).toBe('d7110000000000000100000000000000');
+});
