@@ -1,4 +1,4 @@
-import { appendFile, copyFile, mkdtemp, readdir, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises';
+import { appendFile, copyFile, mkdir, mkdtemp, readdir, readFile, rename, rm, rmdir, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
@@ -186,7 +186,6 @@ test('when the manifest cannot be written, the events are taken back and written
   // A folder in the place of the temporary file: the write fails, whoever the user is.
   await rename(join(dir, 'manifest.json'), join(dir, 'kept'));
   await rm(join(dir, 'manifest.json.tmp'), { force: true });
-  const { mkdir, rmdir } = await import('node:fs/promises');
   await mkdir(join(dir, 'manifest.json.tmp'));
   await expect(deliver(sink, 10, 10)).rejects.toMatchObject({ name: 'AppError' });
   expect(await textOf(dir)).toBe(linesOf(0, 10));
