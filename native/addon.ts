@@ -3,7 +3,7 @@
  * are bytes. Every failure is thrown as a NativeFailure.
  */
 export interface NativeFailure extends Error {
-  /** NATIVE_OPEN, NATIVE_LOAD, NATIVE_ATTACH, NATIVE_MAP, NATIVE_READER, NATIVE_NETNS, NATIVE_LOCK, NATIVE_ARGUMENT, NATIVE_REPLAY */
+  /** NATIVE_OPEN, NATIVE_LOAD, NATIVE_ATTACH, NATIVE_RUN, NATIVE_MAP, NATIVE_READER, NATIVE_NETNS, NATIVE_LOCK, NATIVE_ARGUMENT, NATIVE_REPLAY */
   code: string;
   /** errno of the call that failed, 0 if none. */
   errno: number;
@@ -37,7 +37,10 @@ export interface BpfObject {
   attached(program: string): boolean;
   /** Runs an iter/ program to its end and returns what it wrote. */
   iterate(program: string): Buffer;
-  /** Runs a syscall or raw_tp program once in the kernel with ctx as its context (tests); returns its return value. */
+  /**
+   * Runs a syscall or raw_tp program once in the kernel with ctx as its context (tests); returns its return value.
+   * What a syscall program writes into its context is in ctx afterwards.
+   */
   testRun(program: string, ctx: Uint8Array): number;
   /** Bytes of a global data section's map (.data.settings), effective at once. */
   readData(section: string): Buffer;
@@ -51,24 +54,28 @@ export interface BpfObject {
   readMap(map: string): Buffer;
   /** Starts the reader thread on a ring buffer map. */
   startReader(ring: string, options: ReaderOptions, onChunk: (chunk: Buffer) => void): Reader;
+  /** Detaches everything and asks the readers to stop; they still deliver what the ring holds. Again: nothing. */
   close(): void;
 }
 
 export interface ReaderOptions {
-  /** Period of the drain timer, ms. */
+  /** Period of the drain timer, 1 to 60000 ms. */
   readonly drainMs: number;
-  /** Size of one chunk, bytes. A chunk holds whole records. */
+  /** Size of one chunk, 256 bytes to 64 MiB. A chunk holds whole records. */
   readonly chunkBytes: number;
-  /** Chunks that may wait for JavaScript. When all wait, the ring is left as it is: the kernel counts what no longer fits. */
+  /** Chunks that may wait for JavaScript, 1 to 4096. When all wait, the ring is left as it is: the kernel counts what no longer fits. */
   readonly maxChunks: number;
 }
 
-/** A running reader thread, of a ring or of a file. */
+/** A running reader thread, of a ring or of a file. It keeps the process alive until it has ended. */
 export interface Reader {
   stats(): ReaderStats;
-  /** Drains what is there, delivers it, ends the thread. Resolves after the last chunk was delivered. */
+  /** Drains what is in the ring (a file is not read further), delivers it, ends the thread. Resolves after the last chunk was delivered. */
   stop(): Promise<void>;
-  /** Resolves when a file is read to its end and delivered; a ring's reader resolves at stop. */
+  /**
+   * Resolves when a file is read to its end and delivered, rejects with NATIVE_REPLAY when reading fails on the way;
+   * a ring's reader resolves at stop.
+   */
   readonly ended: Promise<void>;
 }
 
@@ -78,7 +85,10 @@ export interface ReaderStats {
   readonly chunks: number;
   /** Drains that found no free chunk. */
   readonly stalls: number;
-  /** Records that were not 128, 192 or 256 bytes long, or whose len field says otherwise: dropped and counted. */
+  /**
+   * Records that were not 128, 192 or 256 bytes long, or whose len field says otherwise: dropped and counted.
+   * Of a file: each step of 64 bytes where no record can begin, and a truncated end.
+   */
   readonly malformed: number;
   /** Bytes in the ring now (0 for files). */
   readonly ringBytes: number;
@@ -86,7 +96,7 @@ export interface ReaderStats {
 
 /** Process-wide functions of the addon. */
 export interface Native {
-  /** Version of the linked libbpf: 1.1.2. */
+  /** Version of the linked libbpf: 1.1. */
   libbpfVersion(): string;
   /** @param owner file name, for messages */
   openObject(owner: string, bytes: Uint8Array): BpfObject;
@@ -103,6 +113,7 @@ export interface Native {
   /**
    * Enters a namespace on a thread of its own, sends one netlink request and returns the answers end to end.
    * @param netnsPath /run/netns/web or /proc/123/ns/net
+   * The answer is at most 16 MiB and has no NLMSG_DONE or acknowledgement; the kernel's error is the errno of NATIVE_NETNS.
    * @param protocol NETLINK_ROUTE 0, NETLINK_SOCK_DIAG 4, ...
    */
   netlinkDump(netnsPath: string, protocol: number, request: Uint8Array): Buffer;
