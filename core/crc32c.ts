@@ -1,5 +1,9 @@
+import { nativeOrUndefined } from '../native/index.ts';
+
 /** Castagnoli polynomial, bits reversed (RFC 3720, appendix B.4). */
 const POLYNOMIAL = 0x82f63b78;
+/** Below this the way into the addon costs more than the sum. */
+const NATIVE_FROM_BYTES = 64;
 const TABLES = slicingTables();
 
 /**
@@ -7,8 +11,15 @@ const TABLES = slicingTables();
  * @param seed the sum of the bytes before these, to continue it
  */
 export function crc32c(bytes: Uint8Array, seed = 0): number {
-  return crc32cJs(bytes, seed);
+  if (bytes.byteLength < NATIVE_FROM_BYTES) return crc32cJs(bytes, seed);
+  return large(bytes, seed);
 }
+
+let large = (bytes: Uint8Array, seed: number): number => {
+  const native = nativeOrUndefined();
+  large = native === undefined ? crc32cJs : (input, from) => native.crc32c(input, from);
+  return large(bytes, seed);
+};
 
 /** The same sum in JavaScript, eight bytes a step (slicing-by-8, Kounavis and Berry 2005). */
 export function crc32cJs(bytes: Uint8Array, seed = 0): number {

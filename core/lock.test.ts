@@ -1,0 +1,59 @@
+import { spawn } from 'node:child_process';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { until } from './bus/contract.ts';
+import { lockDataDir } from './lock.ts';
+import { processIdentity } from './process-identity.ts';
+
+let dir: string;
+
+beforeEach(async () => {
+  dir = await mkdtemp(`${tmpdir()}/jitterscope-lock-`);
+});
+
+afterEach(() => rm(dir, { recursive: true }));
+
+test('a folder is held by one, and is free again after release', async () => {
+  const lock = await lockDataDir(`${dir}/new/folder`);
+  await expect(lockDataDir(`${dir}/new/folder`)).rejects.toMatchObject({
+    code: 'DATA_DIR_LOCKED',
+    details: { pid: process.pid },
+    exitCode: 75,
+  });
+  await lock.release();
+  await (await lockDataDir(`${dir}/new/folder`)).release();
+  expect(await readdir(`${dir}/new/folder`)).toEqual(['LOCK']);
+});
+
+test('the error names the holder with its command line; a holder that ended holds nothing', async () => {
+  const holder = spawn('sleep', ['1000']);
+  try {
+    await until(() => processIdentity(holder.pid ?? 0)?.command === 'sleep 1000');
+    await writeFile(`${dir}/LOCK`, JSON.stringify(processIdentity(holder.pid ?? 0)));
+    await expect(lockDataDir(dir)).rejects.toThrow(`is in use by process ${holder.pid}: sleep 1000`);
+  } finally {
+    holder.kill('SIGKILL');
+  }
+  await until(() => processIdentity(holder.pid ?? 0) === undefined);
+  const lock = await lockDataDir(dir);
+  expect(JSON.parse(await readFile(`${dir}/LOCK`, 'utf8'))).toMatchObject({ pid: process.pid });
+  await lock.release();
+});
+
+test('a process that has the id of a dead holder is not taken for it', async () => {
+  await writeFile(`${dir}/LOCK`, JSON.stringify({ ...processIdentity(process.ppid), startTicks: '1' }));
+  await (await lockDataDir(dir)).release();
+});
+
+test.each(['', 'garbage', '{"pid":"1"}', 'null'])('a LOCK that holds %j holds nobody', async (content) => {
+  await writeFile(`${dir}/LOCK`, content);
+  await (await lockDataDir(dir)).release();
+});
+
+test('of many that try at once one gets it', async () => {
+  const tries = await Promise.allSettled(Array.from({ length: 10 }, () => lockDataDir(dir)));
+  const won = tries.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+  expect(won).toHaveLength(1);
+  await won[0].release();
+});

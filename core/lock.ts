@@ -1,0 +1,100 @@
+import { mkdir, open, readFile, rm, writeFile } from 'node:fs/promises';
+import { nativeOrUndefined } from '../native/index.ts';
+import { type AppError, errorTable } from './app-error.ts';
+import { type ProcessIdentity, processIdentity } from './process-identity.ts';
+
+const lockError = errorTable({
+  DATA_DIR_LOCKED: {
+    message: 'the data folder {dir} is in use by process {pid}: {command}',
+    retryable: true,
+    remedy: 'Stop that process, or give this one a folder of its own with --data-dir.',
+    exitCode: 75,
+  },
+});
+
+/** How long a start may take to write its name; a claim that is older was left by a process that died. */
+const CLAIM_MS = 5_000;
+const CLAIM_RETRY_MS = 20;
+
+/** A data folder that this process holds. */
+export interface DataDirLock {
+  release(): Promise<void>;
+}
+
+/**
+ * Takes a data folder for this process alone, creating it. Rejects with DATA_DIR_LOCKED, which names the holder.
+ * Held by flock(2) on `LOCK` where the addon loads: the kernel lets go of it whatever way the process ends. Without
+ * the addon, by the process id and start time that `LOCK` holds; either kind respects the other.
+ */
+export async function lockDataDir(dir: string): Promise<DataDirLock> {
+  await mkdir(dir, { recursive: true });
+  const path = `${dir}/LOCK`;
+  const native = nativeOrUndefined();
+  if (native === undefined) return await claimed(path, () => takeByName(dir, path));
+  const flock = native.lockFile(path);
+  if (flock === undefined) throw locked(dir, await holderOf(path));
+  try {
+    await claimed(path, () => takeByName(dir, path));
+  } catch (error) {
+    flock.close();
+    throw error;
+  }
+  return {
+    release: async () => {
+      await writeFile(path, '');
+      flock.close();
+    },
+  };
+}
+
+async function takeByName(dir: string, path: string): Promise<DataDirLock> {
+  const holder = await holderOf(path);
+  if (holder !== undefined && isRunning(holder)) throw locked(dir, holder);
+  await writeFile(path, `${JSON.stringify(processIdentity(process.pid))}\n`);
+  return { release: () => writeFile(path, '') };
+}
+
+/** Who wrote its name into the file; undefined when nobody did, or when it cannot be read. */
+async function holderOf(path: string): Promise<ProcessIdentity | undefined> {
+  try {
+    const { pid, startTicks, command } = JSON.parse(await readFile(path, 'utf8')) as Partial<ProcessIdentity>;
+    return typeof pid === 'number' && typeof startTicks === 'string' && typeof command === 'string'
+      ? { pid, startTicks, command }
+      : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isRunning({ pid, startTicks }: ProcessIdentity): boolean {
+  return processIdentity(pid)?.startTicks === startTicks;
+}
+
+function locked(dir: string, holder: ProcessIdentity | undefined): AppError {
+  return lockError('DATA_DIR_LOCKED', {
+    dir,
+    pid: holder?.pid ?? 'unknown',
+    command: holder?.command ?? 'it has not written its name yet',
+  });
+}
+
+/** Looking and writing are two steps: a file that only one process can create keeps them together. */
+async function claimed<Result>(path: string, body: () => Promise<Result>): Promise<Result> {
+  const claim = `${path}.claim`;
+  const givenUpAt = performance.now() + CLAIM_MS;
+  for (;;) {
+    try {
+      await (await open(claim, 'wx')).close();
+      break;
+    } catch (error) {
+      if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
+      if (performance.now() > givenUpAt) await rm(claim, { force: true });
+      else await new Promise((resolve) => setTimeout(resolve, CLAIM_RETRY_MS));
+    }
+  }
+  try {
+    return await body();
+  } finally {
+    await rm(claim, { force: true });
+  }
+}
