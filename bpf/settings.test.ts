@@ -8,7 +8,11 @@ test('settings are read back as they were written', () => {
     burst: fc.integer({ min: 0, max: 0xffff_ffff }),
     filterMode: fc.constantFrom('all', 'listed'),
   });
-  fc.assert(fc.property(settings, (value) => expect(decodeSettings(encodeSettings(value))).toEqual(value)));
+  fc.assert(
+    fc.property(settings, (value) => {
+      expect(decodeSettings(encodeSettings(value))).toEqual(value);
+    }),
+  );
 });
 
 test('the bytes are those of struct settings', () => {

@@ -1,0 +1,116 @@
+import type { Probe } from '../../bpf/probe.ts';
+import { bucketKey, encodeSettings, netFilterKey, type ProbeSettings, probeMaps, settingsSection } from '../../bpf/settings.ts';
+import type { BpfObject, Native, Reader } from '../../native/addon.ts';
+import { counterKeyBytes, counterKeyOffsets, metrics } from '../../schema/record.gen.ts';
+import { RecordReader } from '../../schema/record.ts';
+import { eventually } from './eventually.ts';
+
+/** A record's own bytes, and a reader that stands on them. */
+export interface SeenRecord {
+  readonly bytes: Uint8Array;
+  readonly record: RecordReader;
+}
+
+/** One entry of the counter map. */
+export interface CounterEntry {
+  readonly net: number;
+  readonly metric: number;
+  readonly bucket: number;
+  readonly label: number;
+  readonly value: number;
+}
+
+export interface ProbeRunOptions {
+  /** Size of the ring; a power of two of at least a page. */
+  readonly ringBytes?: number;
+  /** Size of the counter map. */
+  readonly counterEntries?: number;
+  readonly drainMs?: number;
+}
+
+/** A probe that runs in this kernel, as the collector would run it, and what it told. */
+export class ProbeRun {
+  readonly object: BpfObject;
+  readonly #chunks: Uint8Array[] = [];
+  readonly #reader: Reader;
+
+  constructor(native: Native, probe: Probe, object: Uint8Array, options: ProbeRunOptions = {}) {
+    const { programs, attach, iterators } = probe.select(native);
+    this.object = native.openObject(probe.object, object);
+    for (const { name } of this.object.programs()) this.object.setAutoload(name, programs.includes(name));
+    if (options.ringBytes !== undefined) this.object.setMapEntries(probeMaps.ring, options.ringBytes);
+    if (options.counterEntries !== undefined) this.object.setMapEntries(probeMaps.counters, options.counterEntries);
+    this.object.load();
+    this.#reader = this.object.startReader(
+      probeMaps.ring,
+      { drainMs: options.drainMs ?? 10, chunkBytes: 256 * 1024, maxChunks: 16 },
+      (chunk) => this.#chunks.push(Uint8Array.from(chunk)),
+    );
+    for (const program of attach) this.object.attach(program);
+    for (const program of iterators) this.object.iterate(program);
+  }
+
+  set(settings: ProbeSettings): void {
+    this.object.writeData(settingsSection, 0, encodeSettings(settings));
+  }
+
+  /** Lets a namespace through the filter in mode `listed`. */
+  list(net: bigint): void {
+    this.object.mapUpdate(probeMaps.netFilter, netFilterKey(net), new Uint8Array(4));
+  }
+
+  /** All entries of the counter map. */
+  counters(): CounterEntry[] {
+    const bytes = this.object.readMap(probeMaps.counters);
+    const size = counterKeyBytes + 8;
+    return Array.from({ length: bytes.length / size }, (_, index) => {
+      const at = index * size;
+      return {
+        net: Number(bytes.readBigUInt64LE(at + counterKeyOffsets.net)),
+        metric: bytes.readUInt16LE(at + counterKeyOffsets.metric),
+        bucket: bytes.readUInt16LE(at + counterKeyOffsets.bucket),
+        label: bytes.readUInt32LE(at + counterKeyOffsets.label),
+        value: Number(bytes.readBigUInt64LE(at + counterKeyBytes)),
+      };
+    });
+  }
+
+  /** Sum of a metric's counters; of one namespace, when given. */
+  count(metric: number, net?: bigint): number {
+    const entries = this.counters().filter((entry) => entry.metric === metric && (net === undefined || entry.net === Number(net)));
+    return entries.reduce((sum, entry) => sum + entry.value, 0);
+  }
+
+  /** Events withheld in a namespace since its last record. */
+  withheld(net: bigint, probe: number): number {
+    const bucket = this.object.mapLookup(probeMaps.buckets, bucketKey(net, probe));
+    return bucket === undefined ? 0 : Number(bucket.readBigUInt64LE(8));
+  }
+
+  /** Every record of a namespace so far, once all that were counted as emitted have been read. */
+  async records(net: bigint): Promise<SeenRecord[]> {
+    await eventually('every emitted record was read', () => this.#all().length === this.count(metrics.EMITTED));
+    return this.#all().filter(({ record }) => record.net === Number(net));
+  }
+
+  #all(): SeenRecord[] {
+    const seen: SeenRecord[] = [];
+    const walker = new RecordReader();
+    for (const chunk of this.#chunks) {
+      walker.reset(chunk);
+      while (walker.next()) {
+        const record = new RecordReader();
+        const bytes = walker.copy();
+        record.reset(bytes);
+        record.next();
+        seen.push({ bytes, record });
+      }
+    }
+    return seen;
+  }
+
+  async stop(): Promise<void> {
+    await this.#reader.stop();
+    this.object.close();
+  }
+}
