@@ -16,6 +16,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* The kernel's own (include/linux/errno.h), not for user space, yet seen there. */
+#define ENOTSUPP 524
+
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
 
 /* Returns NULL from a callback after a failed Node-API call, with an exception pending. */

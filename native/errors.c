@@ -2,6 +2,7 @@
 /* NativeFailure: an Error with code, errno, errnoName, log and hint. */
 #include "addon.h"
 
+#include <bpf/libbpf.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,18 +11,30 @@
 
 static const char *errno_name(int err)
 {
+	/* In the order of enum libbpf_errno. */
+	static const char *const libbpf_names[] = {
+		"LIBBPF_LIBELF", "LIBBPF_FORMAT", "LIBBPF_KVERSION", "LIBBPF_ENDIAN", "LIBBPF_INTERNAL",
+		"LIBBPF_RELOC",	 "LIBBPF_LOAD",	  "LIBBPF_VERIFY",   "LIBBPF_PROG2BIG", "LIBBPF_KVER",
+		"LIBBPF_PROGTYPE", "LIBBPF_WRNGPID", "LIBBPF_INVSEQ", "LIBBPF_NLPARSE",
+	};
+	size_t libbpf_index = (size_t)err - __LIBBPF_ERRNO__START;
 	const char *name = err ? strerrorname_np(err) : "";
 
+	if (err == ENOTSUPP)
+		return "ENOTSUPP";
+	if (err >= __LIBBPF_ERRNO__START && libbpf_index < ARRAY_SIZE(libbpf_names))
+		return libbpf_names[libbpf_index];
 	return name ? name : "UNKNOWN";
 }
 
 napi_value failure_create(napi_env env, const char *code, int err, const char *message)
 {
-	char whole[MESSAGE_SIZE + 128], hint[512];
+	char whole[MESSAGE_SIZE + 256], hint[512], words[128];
 	napi_value code_value, text, error;
 
+	libbpf_strerror(err, words, sizeof(words));
 	if (err)
-		snprintf(whole, sizeof(whole), "%s: %s (%s)", message, strerror(err), errno_name(err));
+		snprintf(whole, sizeof(whole), "%s: %s (%s)", message, words, errno_name(err));
 	else
 		snprintf(whole, sizeof(whole), "%s", message);
 	if (napi_create_string_utf8(env, code, NAPI_AUTO_LENGTH, &code_value) != napi_ok ||

@@ -106,6 +106,8 @@ const char *hint_for(const char *code, int err, char *buffer, size_t size)
 		return "Free memory, raise the memory limit, or make the maps smaller";
 	if (err == EMFILE || err == ENFILE)
 		return "Raise the limit of open files";
+	if (strstr(log_text(), "failed to find kernel BTF type ID"))
+		return "This kernel lacks the hook: leave the program out";
 	if (is(code, "NATIVE_LOAD"))
 		return "The last lines of libbpf and the verifier are in the log";
 	if (is(code, "NATIVE_ATTACH"))

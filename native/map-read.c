@@ -158,8 +158,7 @@ napi_value object_read_map(napi_env env, napi_callback_info info)
 		return fail(env, "NATIVE_MAP", EINVAL, "Map %s of %s has no entries to read",
 			    bpf_map__name(entries.map), object->owner);
 	err = read_batches(&entries);
-	/* ENOTSUPP, 524, is the kernel's own. */
-	if (err == -EOPNOTSUPP || err == -524 || err == -EINVAL) {
+	if (err == -EOPNOTSUPP || err == -ENOTSUPP || err == -EINVAL) {
 		entries.used = 0;
 		err = read_keys(&entries);
 	}
