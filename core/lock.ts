@@ -13,7 +13,7 @@ const lockError = errorTable({
 });
 
 /** How long a start may take to write its name; a claim that is older was left by a process that died. */
-const CLAIM_MS = 5_000;
+const CLAIM_MS = 2_000;
 const CLAIM_RETRY_MS = 20;
 
 /** A data folder that this process holds. */
