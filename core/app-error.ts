@@ -35,7 +35,7 @@ export class AppError extends Error {
 /** Makes a table of errors into the function that creates them: `const busError = errorTable({ BUS_FULL: {...} })`. */
 export function errorTable<Rows extends Readonly<Record<string, ErrorRow>>>(rows: Rows) {
   return (code: keyof Rows & string, details: ErrorDetails = {}, cause?: unknown): AppError =>
-    new AppError(code, rows[code] as ErrorRow, details, cause);
+    new AppError(code, rows[code], details, cause);
 }
 
 /** The text of anything that was thrown. */

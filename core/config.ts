@@ -72,7 +72,10 @@ function readFile(file: string): Tree {
 
 /** SINKS__LOKI__TENANT_ID → sinks.loki.tenantId */
 function environmentPath(name: string): string[] {
-  return name.slice(prefix.length).split('__').map((part) => part.toLowerCase().replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase()));
+  return name
+    .slice(prefix.length)
+    .split('__')
+    .map((part) => part.toLowerCase().replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase()));
 }
 
 /** Values parse as YAML: 5 is a number, "5" a string, [a, b] a list. */
@@ -80,9 +83,15 @@ function assign(tree: Tree, path: readonly string[], text: string): void {
   let at = tree;
   for (const key of path.slice(0, -1)) {
     const next = at[key];
-    at = at[key] = typeof next === 'object' && next !== null ? (next as Tree) : {};
+    const child: Tree = isTree(next) ? next : {};
+    at[key] = child;
+    at = child;
   }
-  at[path[path.length - 1] as string] = parse(text) as unknown;
+  at[path[path.length - 1]] = parse(text) as unknown;
+}
+
+function isTree(value: unknown): value is Tree {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function problemsOf(error: ZodError, schema: ZodType): string[] {
@@ -108,7 +117,9 @@ function shapeOf(schema: unknown): Record<string, unknown> | undefined {
 }
 
 function suggestion(key: string, known: readonly string[]): string {
-  const best = known.map((name) => ({ name, distance: editDistance(key.toLowerCase(), name.toLowerCase()) })).sort((a, b) => a.distance - b.distance)[0];
+  const best = known
+    .map((name) => ({ name, distance: editDistance(key.toLowerCase(), name.toLowerCase()) }))
+    .sort((a, b) => a.distance - b.distance)[0];
   if (best !== undefined && best.distance <= 3) return `; did you mean ${best.name}?`;
   return known.length > 0 ? `; expected one of ${known.join(', ')}` : '';
 }
@@ -119,9 +130,9 @@ function editDistance(a: string, b: string): number {
   for (let i = 1; i <= a.length; i++) {
     const next = [i];
     for (let j = 1; j <= b.length; j++) {
-      next.push(Math.min((row[j] as number) + 1, (next[j - 1] as number) + 1, (row[j - 1] as number) + (a[i - 1] === b[j - 1] ? 0 : 1)));
+      next.push(Math.min(row[j] + 1, next[j - 1] + 1, row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1)));
     }
     row = next;
   }
-  return row[b.length] as number;
+  return row[b.length];
 }

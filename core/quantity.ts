@@ -37,6 +37,6 @@ function quantity(defaultText: string, parse: (text: string) => number | undefin
 
 function parseQuantity(text: string, units: Readonly<Record<string, number>>): number | undefined {
   const match = /^(\d+(?:\.\d+)?)\s*([A-Za-z]+)$/.exec(text.trim());
-  const unit = match === null ? undefined : units[match[2] as string];
+  const unit = match === null ? undefined : units[match[2]];
   return unit === undefined ? undefined : Math.round(Number(match?.[1]) * unit);
 }

@@ -18,7 +18,7 @@ export class U64Index {
   get(lo: number, hi: number): number {
     let slot = this.#slotOf(lo, hi);
     for (;;) {
-      const value = this.#value[slot] as number;
+      const value = this.#value[slot];
       if (value < 0 || (this.#lo[slot] === (lo | 0) && this.#hi[slot] === (hi | 0))) return value;
       slot = (slot + 1) & this.#mask;
     }
@@ -27,10 +27,10 @@ export class U64Index {
   set(lo: number, hi: number, value: number): void {
     if ((this.#size + 1) * 2 > this.#mask + 1) this.#grow();
     let slot = this.#slotOf(lo, hi);
-    while ((this.#value[slot] as number) >= 0 && !(this.#lo[slot] === (lo | 0) && this.#hi[slot] === (hi | 0))) {
+    while (this.#value[slot] >= 0 && !(this.#lo[slot] === (lo | 0) && this.#hi[slot] === (hi | 0))) {
       slot = (slot + 1) & this.#mask;
     }
-    if ((this.#value[slot] as number) < 0) this.#size++;
+    if (this.#value[slot] < 0) this.#size++;
     this.#lo[slot] = lo;
     this.#hi[slot] = hi;
     this.#value[slot] = value;
@@ -51,8 +51,8 @@ export class U64Index {
     this.#hi = new Int32Array(capacity);
     this.#value = new Int32Array(capacity).fill(-1);
     for (let slot = 0; slot < value.length; slot++) {
-      const v = value[slot] as number;
-      if (v >= 0) this.set(lo[slot] as number, hi[slot] as number, v);
+      const v = value[slot];
+      if (v >= 0) this.set(lo[slot], hi[slot], v);
     }
   }
 }

@@ -46,7 +46,11 @@ export const eventFields: readonly EventField[] = [
   { path: 'jitterscope.schema', type: 'long', description: 'Version of this document.' },
   { path: 'jitterscope.type', type: 'keyword', description: 'Kind of event: the probe or the rule.' },
   { path: 'jitterscope.probe', type: 'keyword', description: 'Probe that saw it.' },
-  { path: 'jitterscope.role', type: 'keyword', description: 'client or server: whether the local end opened the connection. Absent when unknown.' },
+  {
+    path: 'jitterscope.role',
+    type: 'keyword',
+    description: 'client or server: whether the local end opened the connection. Absent when unknown.',
+  },
   { path: 'jitterscope.tcp.state', type: 'keyword', description: "State of the local end's socket." },
   { path: 'jitterscope.socket.cookie', type: 'long', description: 'Kernel cookie of the socket: joins the events of one connection.' },
   { path: 'jitterscope.socket.v4mapped', type: 'boolean', description: 'true: IPv4 over an IPv6 socket.' },
@@ -54,10 +58,18 @@ export const eventFields: readonly EventField[] = [
   { path: 'jitterscope.netns.name', type: 'keyword', description: 'Network namespace of the entity, by its /run/netns name.' },
   { path: 'jitterscope.netns.cookie', type: 'long', description: 'Kernel cookie of that namespace; never reused while the kernel runs.' },
   { path: 'jitterscope.netns.inode', type: 'long', description: 'Inode of that namespace, as in /proc/<pid>/ns/net.' },
-  { path: 'jitterscope.peer.netns.name', type: 'keyword', description: 'Network namespace of the far end, when it is another one of the same node.' },
+  {
+    path: 'jitterscope.peer.netns.name',
+    type: 'keyword',
+    description: 'Network namespace of the far end, when it is another one of the same node.',
+  },
   { path: 'jitterscope.peer.netns.cookie', type: 'long', description: 'Kernel cookie of that namespace.' },
   { path: 'jitterscope.peer.netns.inode', type: 'long', description: 'Inode of that namespace.' },
   { path: 'jitterscope.identity.source', type: 'keyword', description: 'How the local end was found: netns, node, unknown.' },
-  { path: 'jitterscope.identity.destination', type: 'keyword', description: 'How the far end was found: same, ip, node, external, ambiguous.' },
+  {
+    path: 'jitterscope.identity.destination',
+    type: 'keyword',
+    description: 'How the far end was found: same, ip, node, external, ambiguous.',
+  },
   { path: 'jitterscope.suppressed', type: 'long', description: 'Events like it that the token bucket withheld since the one before.' },
 ];

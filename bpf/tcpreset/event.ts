@@ -1,5 +1,5 @@
-import type { EventDescription, EventNames } from '../event.ts';
 import type { RecordReader } from '../../schema/record.ts';
+import type { EventDescription, EventNames } from '../event.ts';
 
 const sent = 1;
 const tcpSynSent = 2;

@@ -1,12 +1,19 @@
 import { AppError } from '../app-error.ts';
-import { LogLimiter, type Log } from '../log.ts';
+import { type Log, LogLimiter } from '../log.ts';
 import { retry } from '../retry.ts';
 import type { Bus } from './bus.ts';
 
 const limiter = new LogLimiter();
 
 /** Appends for as long as it takes while the bus may recover (a full disk, a broker away). Rejects when the signal aborts or the failure is for good. */
-export function appendRetrying(bus: Bus, topic: string, partition: number, values: readonly Uint8Array[], log: Log, signal: AbortSignal): Promise<number> {
+export function appendRetrying(
+  bus: Bus,
+  topic: string,
+  partition: number,
+  values: readonly Uint8Array[],
+  log: Log,
+  signal: AbortSignal,
+): Promise<number> {
   return retry(() => bus.append(topic, partition, values), {
     initialMs: 50,
     maxMs: 2_000,

@@ -46,6 +46,8 @@ export interface TopicSpec {
    * refused. `oldest`: the oldest go, counted for each group that had not read them.
    */
   readonly retain: 'checkpoint' | 'oldest';
+  /** Messages below the newest checkpoint go as soon as their segment is full, not only at the cap: for a spool. Default false. */
+  readonly deleteCheckpointed?: boolean;
 }
 
 export interface ReadOptions {

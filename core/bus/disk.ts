@@ -51,6 +51,9 @@ export const localDisk: Disk = {
   },
 };
 
+/** For what must outlive the process but not the machine: nothing waits for the disk. */
+export const unsyncedDisk: Disk = { ...localDisk, fdatasync: () => Promise.resolve(), syncFolder: () => Promise.resolve() };
+
 /** Writes all buffers at a position, however many calls it takes. */
 export async function writeFully(disk: Disk, fd: number, buffers: readonly Uint8Array[], bytes: number, position: number): Promise<void> {
   let done = await disk.writev(fd, buffers, position);

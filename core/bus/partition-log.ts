@@ -206,6 +206,7 @@ export class PartitionLog {
   async #makeRoom(bytes: number): Promise<void> {
     const { topic, dropped } = this.#options;
     const newestWins = topic.retain === 'oldest';
+    if (topic.deleteCheckpointed === true) await this.#files.drop(Number.POSITIVE_INFINITY, this.#floor).removed;
     const excess = this.#files.bytes + bytes - this.#maxBytes;
     const { segments, removed } = this.#files.drop(excess, newestWins ? Number.POSITIVE_INFINITY : this.#floor);
     if (newestWins) for (const segment of segments) dropped(segment);

@@ -18,11 +18,11 @@ export class AddressIndex {
     const words = wordsOf(address);
     if ((this.#used + 1) * 2 > this.#mask + 1) this.#grow();
     const slot = this.#find(words[0], words[1], words[2], words[3]);
-    if ((this.#heads[slot] as number) < 0) {
+    if (this.#heads[slot] < 0) {
       this.#keys.set(words, slot * 4);
       this.#used++;
     }
-    this.#next.push(this.#heads[slot] as number);
+    this.#next.push(this.#heads[slot]);
     this.#heads[slot] = this.#entity.length;
     this.#entity.push(entity);
     this.#from.push(fromBootNs);
@@ -36,9 +36,9 @@ export class AddressIndex {
    */
   holderAt(w0: number, w1: number, w2: number, w3: number, bootNs: number, slackNs: number): number {
     let holder = -1;
-    for (let at = this.#heads[this.#find(w0, w1, w2, w3)] as number; at >= 0; at = this.#next[at] as number) {
-      if (bootNs + slackNs < (this.#from[at] as number) || bootNs - slackNs >= (this.#to[at] as number)) continue;
-      const entity = this.#entity[at] as number;
+    for (let at = this.#heads[this.#find(w0, w1, w2, w3)]; at >= 0; at = this.#next[at]) {
+      if (bootNs + slackNs < this.#from[at] || bootNs - slackNs >= this.#to[at]) continue;
+      const entity = this.#entity[at];
       if (holder >= 0 && holder !== entity) return -2;
       holder = entity;
     }
@@ -49,7 +49,7 @@ export class AddressIndex {
     const mixed = w0 ^ Math.imul(w1, 0x85ebca6b) ^ Math.imul(w2, 0xc2b2ae35) ^ Math.imul(w3, 0x27d4eb2f);
     let slot = Math.imul(mixed ^ (mixed >>> 15), 0x9e3779b1) >>> this.#shift;
     const keys = this.#keys;
-    while ((this.#heads[slot] as number) >= 0) {
+    while (this.#heads[slot] >= 0) {
       const at = slot * 4;
       if (keys[at] === (w0 | 0) && keys[at + 1] === (w1 | 0) && keys[at + 2] === (w2 | 0) && keys[at + 3] === (w3 | 0)) break;
       slot = (slot + 1) & this.#mask;
@@ -65,11 +65,11 @@ export class AddressIndex {
     this.#keys = new Int32Array(capacity * 4);
     this.#heads = new Int32Array(capacity).fill(-1);
     for (let old = 0; old < heads.length; old++) {
-      if ((heads[old] as number) < 0) continue;
+      if (heads[old] < 0) continue;
       const words = keys.subarray(old * 4, old * 4 + 4);
-      const slot = this.#find(words[0] as number, words[1] as number, words[2] as number, words[3] as number);
+      const slot = this.#find(words[0], words[1], words[2], words[3]);
       this.#keys.set(words, slot * 4);
-      this.#heads[slot] = heads[old] as number;
+      this.#heads[slot] = heads[old];
     }
   }
 }

@@ -1,10 +1,10 @@
 import { mkdir, open, readdir, readFile, rename, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { crc32c } from '../../core/crc32c.ts';
+import type { AppError } from '../../core/app-error.ts';
 import { messageOf } from '../../core/app-error.ts';
+import { crc32c } from '../../core/crc32c.ts';
 import { aggregatorError } from './errors.ts';
 import type { PartitionSnapshot } from './partition-state.ts';
-import type { AppError } from '../../core/app-error.ts';
 
 /** Where checkpoints are kept: files here, a topic over Kafka. */
 export interface CheckpointStore {
@@ -71,7 +71,8 @@ function encode(snapshot: PartitionSnapshot): Buffer {
 }
 
 function decode(bytes: Buffer): PartitionSnapshot {
-  if (bytes.length < headerBytes || bytes.toString('latin1', 0, magic.length) !== magic) throw new Error('it does not start as a checkpoint');
+  if (bytes.length < headerBytes || bytes.toString('latin1', 0, magic.length) !== magic)
+    throw new Error('it does not start as a checkpoint');
   const length = bytes.readUInt32LE(magic.length);
   if (bytes.length !== headerBytes + length) throw new Error(`it has ${bytes.length} bytes, expected ${headerBytes + length}`);
   const body = bytes.subarray(headerBytes);

@@ -1,9 +1,9 @@
 import type { EventNames } from '../../bpf/event.ts';
-import { isMapped } from './line-buffer.ts';
+import type { RecordReader } from '../../schema/record.ts';
 import { addressText } from './address-text.ts';
 import type { FoundBy, Netns, NetnsId } from './identity.ts';
+import { isMapped } from './line-buffer.ts';
 import type { SessionState } from './session.ts';
-import type { RecordReader } from '../../schema/record.ts';
 
 const ambiguous = -2;
 
@@ -54,7 +54,7 @@ export function labelOf(netns: Netns, node: string): string {
 /** Loopback (127.0.0.0/8, ::1) and link-local (169.254.0.0/16, fe80::/10) addresses mean something in their own namespace only. */
 function isNodeLocal(bytes: Uint8Array, at: number): boolean {
   if (isMapped(bytes, at)) return bytes[at + 12] === 127 || (bytes[at + 12] === 169 && bytes[at + 13] === 254);
-  if (bytes[at] === 0xfe && ((bytes[at + 1] as number) & 0xc0) === 0x80) return true;
+  if (bytes[at] === 0xfe && (bytes[at + 1] & 0xc0) === 0x80) return true;
   for (let i = 0; i < 15; i++) if (bytes[at + i] !== 0) return false;
   return bytes[at + 15] === 1;
 }

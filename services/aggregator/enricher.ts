@@ -1,15 +1,15 @@
 import type { EventDescription } from '../../bpf/event.ts';
+import type { Instant } from '../../core/time.ts';
 import type { Keyframe, NetworkNamespace, RecordBatch } from '../../proto/collect.ts';
 import { EventBatchWriter } from '../../schema/event-batch.ts';
 import { recordFlags } from '../../schema/record.gen.ts';
 import { RecordReader } from '../../schema/record.ts';
 import { addTo } from './dispositions.ts';
 import { Ends } from './end-names.ts';
-import { EventLineWriter, maxLineBytes, type EventPlace } from './event-line.ts';
+import { EventLineWriter, type EventPlace, maxLineBytes } from './event-line.ts';
 import type { HeldRecord } from './held-records.ts';
 import type { PartitionState } from './partition-state.ts';
 import { instantFrom, type SessionState } from './session.ts';
-import type { Instant } from '../../core/time.ts';
 
 /** A record of a namespace that nobody knows yet waits until its node's stream is this much further. */
 export const holdNs = 3e9;
@@ -191,8 +191,18 @@ export class Enricher {
     const length = this.#lines.write(room.buffer, room.at, description, variant, record, ends, place);
     writer.commit(length);
     writer.add(
-      place.unixSeconds, place.nanos, this.#rawOffset, ordinal, session.idPrefix, item,
-      kindEvent, description.type, variant.severity, namespaceOf(ends), '', session.node,
+      place.unixSeconds,
+      place.nanos,
+      this.#rawOffset,
+      ordinal,
+      session.idPrefix,
+      item,
+      kindEvent,
+      description.type,
+      variant.severity,
+      namespaceOf(ends),
+      '',
+      session.node,
     );
     if (writer.byteLength >= this.#options.maxBatchBytes) this.flush();
   }

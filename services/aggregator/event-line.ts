@@ -1,6 +1,6 @@
 import type { EventDescription, EventVariant } from '../../bpf/event.ts';
-import { ecsVersion, eventSchemaVersion } from '../../schema/event.ts';
 import { severities } from '../../schema/batch.ts';
+import { ecsVersion, eventSchemaVersion } from '../../schema/event.ts';
 import { recordFlags } from '../../schema/record.gen.ts';
 import type { RecordReader } from '../../schema/record.ts';
 import type { Ends } from './end-names.ts';
@@ -10,10 +10,30 @@ import { LineBuffer } from './line-buffer.ts';
 /** Room that one line may take: names are at most 255 bytes each, and JSON may escape each byte six-fold. */
 export const maxLineBytes = 16_384;
 
-const transports: ReadonlyMap<number, string> = new Map([[6, 'tcp'], [17, 'udp'], [1, 'icmp'], [58, 'ipv6-icmp'], [132, 'sctp']]);
+const transports: ReadonlyMap<number, string> = new Map([
+  [6, 'tcp'],
+  [17, 'udp'],
+  [1, 'icmp'],
+  [58, 'ipv6-icmp'],
+  [132, 'sctp'],
+]);
 const directions = ['', 'ingress', 'egress'];
 /** include/net/tcp_states.h */
-const tcpStates = ['', 'ESTABLISHED', 'SYN_SENT', 'SYN_RECV', 'FIN_WAIT1', 'FIN_WAIT2', 'TIME_WAIT', 'CLOSE', 'CLOSE_WAIT', 'LAST_ACK', 'LISTEN', 'CLOSING', 'NEW_SYN_RECV'];
+const tcpStates = [
+  '',
+  'ESTABLISHED',
+  'SYN_SENT',
+  'SYN_RECV',
+  'FIN_WAIT1',
+  'FIN_WAIT2',
+  'TIME_WAIT',
+  'CLOSE',
+  'CLOSE_WAIT',
+  'LAST_ACK',
+  'LISTEN',
+  'CLOSING',
+  'NEW_SYN_RECV',
+];
 const af_inet6 = 10;
 
 /** Where and when: what the event line needs beside the record and its ends. */
@@ -43,7 +63,15 @@ export class EventLineWriter {
   }
 
   /** Writes one line with its newline; returns its length. The buffer has room for maxLineBytes. */
-  write(buffer: Uint8Array, at: number, description: EventDescription, variant: EventVariant, record: RecordReader, ends: Ends, place: EventPlace): number {
+  write(
+    buffer: Uint8Array,
+    at: number,
+    description: EventDescription,
+    variant: EventVariant,
+    record: RecordReader,
+    ends: Ends,
+    place: EventPlace,
+  ): number {
     const line = this.#line;
     line.use(buffer, at);
     line.ascii('{"@timestamp":"');
@@ -128,7 +156,9 @@ export class EventLineWriter {
     let tail = this.#tails.get(key);
     if (tail === undefined) {
       const host = JSON.stringify({ host: { name: node }, orchestrator: { cluster: { name: this.#cluster } } }).slice(1, -1);
-      tail = Buffer.from(`,${host},"jitterscope":{"schema":${eventSchemaVersion},"type":"${description.type}","probe":"${description.type}"`);
+      tail = Buffer.from(
+        `,${host},"jitterscope":{"schema":${eventSchemaVersion},"type":"${description.type}","probe":"${description.type}"`,
+      );
       if (this.#tails.size >= 4096) this.#tails.clear();
       this.#tails.set(key, tail);
     }
@@ -179,7 +209,9 @@ export class EventLineWriter {
     let fragment = this.#netns.get(netns);
     if (fragment === undefined) {
       const name = netns.host ? undefined : netns.names[0];
-      fragment = Buffer.from(JSON.stringify({ name, cookie: netns.cookie === netns.inode ? undefined : netns.cookie, inode: netns.inode }).slice(1, -1));
+      fragment = Buffer.from(
+        JSON.stringify({ name, cookie: netns.cookie === netns.inode ? undefined : netns.cookie, inode: netns.inode }).slice(1, -1),
+      );
       this.#netns.set(netns, fragment);
     }
     return fragment;

@@ -1,6 +1,6 @@
+import { U64Index } from '../../core/u64-index.ts';
 import type { NetworkNamespace } from '../../proto/collect.ts';
 import { AddressIndex } from './address-index.ts';
-import { U64Index } from '../../core/u64-index.ts';
 
 /** A network namespace as events name it. Plain data: checkpoints hold it. */
 export interface Netns {
@@ -62,9 +62,9 @@ export class NodeIdentity {
     const id = this.#byKey.get(keyLo, keyHi);
     if (id < 0 || !keyIsInode) return id;
     // An inode goes to the next namespace at once: only the interval tells them apart.
-    const inode = (this.#netns[id] as Netns).inode;
+    const inode = this.#netns[id].inode;
     for (let at = this.#netns.length - 1; at >= 0; at--) {
-      const netns = this.#netns[at] as Netns;
+      const netns = this.#netns[at];
       if (netns.inode === inode && bootNs >= netns.fromBootNs && bootNs < netns.toBootNs) return at;
     }
     return -1;

@@ -74,7 +74,7 @@ export class LineBuffer {
   #ipv4(record: Uint8Array, offset: number): void {
     for (let i = 0; i < 4; i++) {
       if (i > 0) this.byte(46);
-      this.integer(record[offset + i] as number);
+      this.integer(record[offset + i]);
     }
   }
 
@@ -99,7 +99,7 @@ export class LineBuffer {
 
   #hex(value: number): void {
     let shift = value > 0xfff ? 12 : value > 0xff ? 8 : value > 0xf ? 4 : 0;
-    for (; shift >= 0; shift -= 4) this.byte(hexDigits[(value >>> shift) & 15] as number);
+    for (; shift >= 0; shift -= 4) this.byte(hexDigits[(value >>> shift) & 15]);
   }
 }
 
@@ -110,5 +110,5 @@ export function isMapped(bytes: Uint8Array, at: number): boolean {
 }
 
 function group16(record: Uint8Array, offset: number, group: number): number {
-  return ((record[offset + group * 2] as number) << 8) | (record[offset + group * 2 + 1] as number);
+  return (record[offset + group * 2] << 8) | record[offset + group * 2 + 1];
 }

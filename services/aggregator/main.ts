@@ -1,11 +1,11 @@
 import type { EventDescription } from '../../bpf/event.ts';
-import type { Bus, Commit, Consumer, Fetch } from '../../core/bus/bus.ts';
 import { appendRetrying } from '../../core/bus/append-retrying.ts';
+import type { Bus, Commit, Consumer, Fetch } from '../../core/bus/bus.ts';
 import type { Log } from '../../core/log.ts';
 import { topics } from '../../proto/bus.ts';
 import type { CheckpointStore } from './checkpoint.ts';
-import { PartitionWorker } from './partition-worker.ts';
 import type { PartitionState } from './partition-state.ts';
+import { PartitionWorker } from './partition-worker.ts';
 
 /** The aggregator's part of the configuration, with the ports it works over. */
 export interface AggregatorOptions {
@@ -31,6 +31,8 @@ export interface AggregatorOptions {
 export interface Aggregator {
   /** State of each assigned partition: what the metrics and the loss identity are read from. */
   partitions(): ReadonlyMap<number, PartitionState>;
+  /** Whether events wait in an open batch. */
+  pending(): boolean;
   /** Raw messages not yet processed, per partition. */
   lag(): Promise<ReadonlyMap<number, number>>;
   /** Rejects when a partition cannot go on. */
@@ -73,6 +75,7 @@ export async function startAggregator(given: Omit<AggregatorOptions, 'append' | 
   const commit = (partition: number, offset: number): Promise<void> => consumer.commit(partition, { offset, metadata: '' });
   return {
     partitions: () => new Map([...workers].map(([partition, worker]) => [partition, worker.state])),
+    pending: () => [...workers.values()].some((worker) => worker.pending),
     async lag() {
       const lags = new Map<number, number>();
       for (const [partition, worker] of workers) {

@@ -1,5 +1,5 @@
-import { emptyDispositions, type Dispositions } from './dispositions.ts';
-import { SessionState, sessionFrom, snapshotOf, type SessionSnapshot } from './session.ts';
+import { type Dispositions, emptyDispositions } from './dispositions.ts';
+import { type SessionSnapshot, SessionState, sessionFrom, snapshotOf } from './session.ts';
 
 /** All that the aggregator knows of one raw partition. It follows from the partition's messages and nothing else. */
 export class PartitionState {

@@ -21,11 +21,18 @@ export class PartitionWorker {
   readonly #ports: PipelinePorts;
   readonly #commit: (offset: number) => Promise<void>;
   #inFlight: Promise<unknown> = Promise.resolve();
+  #publishing = 0;
   #lingerTimer: NodeJS.Timeout | undefined;
   #lastCheckpointMs = performance.now();
   #busy: Promise<void> = Promise.resolve();
 
-  private constructor(partition: number, options: AggregatorOptions, state: PartitionState, enricher: Enricher, commit: (offset: number) => Promise<void>) {
+  private constructor(
+    partition: number,
+    options: AggregatorOptions,
+    state: PartitionState,
+    enricher: Enricher,
+    commit: (offset: number) => Promise<void>,
+  ) {
     this.#partition = partition;
     this.#options = options;
     this.state = state;
@@ -39,18 +46,24 @@ export class PartitionWorker {
     const { bus, checkpoints, log } = options;
     const { snapshot, damaged } = await checkpoints.load(partition);
     for (const error of damaged) log.error({ code: error.code, partition }, error.message);
+    const { earliest, next } = await bus.offsets(topics.raw, partition);
+    const usable = snapshot !== undefined && snapshot.rawOffset >= earliest && snapshot.rawOffset <= next ? snapshot : undefined;
     const state = new PartitionState();
-    if (snapshot !== undefined) state.restore(snapshot);
-    const { earliest } = await bus.offsets(topics.raw, partition);
-    const end = await findOutputEnd(bus, partition);
-    if (state.rawOffset < earliest) {
-      state.complete = false;
-      const found = snapshot === undefined ? 'no usable checkpoint' : `a checkpoint at ${snapshot.rawOffset}`;
-      log.warn({ partition, earliest }, `state lost: ${found}, and the raw log begins at ${earliest}`);
+    if (usable !== undefined) state.restore(usable);
+    else if (snapshot !== undefined || earliest > 0) {
+      state.complete = earliest === 0;
       state.rawOffset = earliest;
+      const found = snapshot === undefined ? 'no usable checkpoint' : `a checkpoint at ${snapshot.rawOffset}`;
+      log.warn({ partition, earliest, next }, `state lost: ${found}, and the raw log holds ${earliest} to ${next}`);
     }
-    if (snapshot !== undefined) await bus.checkpointed(topics.raw, partition, state.rawOffset);
+    const end = await findOutputEnd(bus, partition);
+    if (usable !== undefined) await bus.checkpointed(topics.raw, partition, state.rawOffset);
     return new PartitionWorker(partition, options, state, new Enricher(state, { ...options, silentUntil: end }), commit);
+  }
+
+  /** Whether events wait in the open batch or for their durability. */
+  get pending(): boolean {
+    return this.#enricher.pending > 0 || this.#publishing > 0;
   }
 
   /** Resolves when the fetch is processed; events of it may wait in the open EventBatch for at most lingerMs. */
@@ -104,7 +117,8 @@ export class PartitionWorker {
   async #publish(batches: readonly Uint8Array[]): Promise<void> {
     await this.#inFlight;
     const append = this.#options.append(topics.events, this.#partition, batches);
-    append.catch(() => undefined);
+    this.#publishing++;
+    append.catch(() => undefined).finally(() => this.#publishing--);
     this.#inFlight = append;
   }
 

@@ -1,8 +1,8 @@
-import { concatMap, filter, from, last, map, mergeMap, of, tap, type Observable } from 'rxjs';
+import { concatMap, filter, from, last, map, mergeMap, type Observable, of, tap } from 'rxjs';
 import type { Fetch } from '../../core/bus/bus.ts';
-import { decodeRaw, type RawInput, type RefusedInput } from './raw-input.ts';
 import type { Enricher } from './enricher.ts';
 import type { PartitionState } from './partition-state.ts';
+import { decodeRaw, type RawInput, type RefusedInput } from './raw-input.ts';
 
 /** What the pipeline needs from outside, in the order of the partition. */
 export interface PipelinePorts {

@@ -1,9 +1,9 @@
-import { CollectorMessage, type CollectorBody, type RecordBatch } from '../../proto/collect.ts';
-import { RawMessage } from '../../proto/bus.ts';
-import { messageOf } from '../../core/app-error.ts';
-import { millisOf } from '../../core/time.ts';
 import type { AppError } from '../../core/app-error.ts';
+import { messageOf } from '../../core/app-error.ts';
 import type { Message } from '../../core/bus/bus.ts';
+import { millisOf } from '../../core/time.ts';
+import { RawMessage } from '../../proto/bus.ts';
+import { type CollectorBody, CollectorMessage, type RecordBatch } from '../../proto/collect.ts';
 import { aggregatorError } from './errors.ts';
 
 /** A raw message, decoded and checked: everything behind this point may trust its shape. */

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
-import type { CollectorBody, EnumNames, RecordBatch, TimeOffset } from '../../proto/collect.ts';
 import type { Instant } from '../../core/time.ts';
+import type { CollectorBody, EnumNames, RecordBatch, TimeOffset } from '../../proto/collect.ts';
 import { addTo, type Dispositions } from './dispositions.ts';
 import { HeldRecords, type HeldSnapshot } from './held-records.ts';
-import { NodeIdentity, type Netns } from './identity.ts';
+import { type Netns, NodeIdentity } from './identity.ts';
 
 /** One session's stream as far as it was read. A session is one life of one collector. */
 export class SessionState {
@@ -101,7 +101,14 @@ export interface SessionSnapshot {
 export function snapshotOf(state: SessionState): SessionSnapshot {
   const { node, session, nextSeq, nextItem, firstRead, clockOffset, watermarkNs, lastAppendedMs } = state;
   return {
-    node, session, nextSeq, nextItem, firstRead, clockOffset, watermarkNs, lastAppendedMs,
+    node,
+    session,
+    nextSeq,
+    nextItem,
+    firstRead,
+    clockOffset,
+    watermarkNs,
+    lastAppendedMs,
     identity: state.identity.snapshot(),
     held: state.held.snapshot(),
     enums: [...state.enums].map(([name, values]) => [name, [...values]] as const),

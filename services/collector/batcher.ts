@@ -1,7 +1,7 @@
+import type { Instant } from '../../core/time.ts';
+import { U64Index } from '../../core/u64-index.ts';
 import type { KernelLoss, RecordBatch, SkippedItems } from '../../proto/collect.ts';
 import { recordOffsets } from '../../schema/record.gen.ts';
-import { U64Index } from '../../core/u64-index.ts';
-import type { Instant } from '../../core/time.ts';
 
 const lenAt = recordOffsets.len;
 const netAt = recordOffsets.net;
@@ -83,7 +83,7 @@ export class Batcher {
     const batch: SealedBatch = {
       firstItem: this.#firstItem,
       count: this.#count,
-      records: this.#chunks.length === 1 ? (this.#chunks[0] as Buffer) : Buffer.concat(this.#chunks, this.#bytes),
+      records: this.#chunks.length === 1 ? this.#chunks[0] : Buffer.concat(this.#chunks, this.#bytes),
       skipped: this.#skipped,
       kernelLosses: this.#kernelLosses,
       clockOffset: { seconds, nanos },
@@ -102,10 +102,10 @@ export class Batcher {
     let records = 0;
     let unknown = false;
     const words = new Uint32Array(chunk.buffer, chunk.byteOffset, chunk.length >>> 2);
-    for (let at = 0; at < chunk.length; at += (chunk[at + lenAt] as number) * lenUnit) {
+    for (let at = 0; at < chunk.length; at += chunk[at + lenAt] * lenUnit) {
       records++;
       const net = (at + netAt) >>> 2;
-      if (!unknown && this.#known.get(words[net] as number, words[net + 1] as number) < 0) unknown = true;
+      if (!unknown && this.#known.get(words[net], words[net + 1]) < 0) unknown = true;
     }
     return { records, unknown };
   }

@@ -1,5 +1,5 @@
+import { type Instant, instantOf } from '../../core/time.ts';
 import type { Native } from '../../native/addon.ts';
-import { instantOf, type Instant } from '../../core/time.ts';
 
 /** The node's clocks: records carry boot time, documents wall time. */
 export class Clock {

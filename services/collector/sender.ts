@@ -1,14 +1,14 @@
-import { Client, credentials, type ClientDuplexStream } from '@grpc/grpc-js';
+import { Client, type ClientDuplexStream, credentials } from '@grpc/grpc-js';
 import { messageOf } from '../../core/app-error.ts';
 import type { Fetch } from '../../core/bus/bus.ts';
-import type { LogLimiter, Log } from '../../core/log.ts';
+import type { Log, LogLimiter } from '../../core/log.ts';
 import { backoffMs, sleep } from '../../core/retry.ts';
-import { CollectorMessage, GatewayMessage, type CollectorBody, type GatewayBody } from '../../proto/collect.ts';
+import { CollectorMessage, type GatewayBody, GatewayMessage } from '../../proto/collect.ts';
 import { recordSchema } from '../../schema/record.gen.ts';
 import { collectorError } from './errors.ts';
 import type { CollectorMetrics } from './metrics.ts';
-import type { Spool } from './spool.ts';
 import { SendWindow } from './send-window.ts';
+import type { Spool } from './spool.ts';
 
 const path = '/jitterscope.collect.v1.Collect/Stream';
 const reconnect = { initialMs: 100, maxMs: 5_000 };
@@ -67,7 +67,11 @@ export class Sender {
       'grpc.keepalive_timeout_ms': 10_000,
       'grpc.max_send_message_length': -1,
     });
-    const call = client.makeBidiStreamRequest<Buffer, GatewayBody>(path, (b) => b, (b) => GatewayMessage.decode(b));
+    const call = client.makeBidiStreamRequest<Buffer, GatewayBody>(
+      path,
+      (b) => b,
+      (b) => GatewayMessage.decode(b),
+    );
     const broken = new AbortController();
     const stop = AbortSignal.any([signal, broken.signal]);
     call.on('error', (error) => broken.abort(error));
@@ -111,12 +115,14 @@ export class Sender {
     this.#window.nextItem = first + (batch.count ?? 0);
     if (missing <= 0) return bytes;
     const reason = fetch.holes.some((hole) => hole.reason === 'damaged') ? 'spool_damaged' : 'spool_full';
-    const declared = (batch.skipped ?? []).some((range) => (range.firstItem ?? 0) <= first - missing && (range.firstItem ?? 0) + (range.count ?? 0) >= first);
+    const declared = (batch.skipped ?? []).some(
+      (range) => (range.firstItem ?? 0) <= first - missing && (range.firstItem ?? 0) + (range.count ?? 0) >= first,
+    );
     if (declared) return bytes;
     this.#options.metrics.skippedItems += missing;
     this.#options.onKeyframeRequest(reason);
     const skipped = [{ firstItem: first - missing, count: missing, reason }, ...(batch.skipped ?? [])];
-    return Buffer.from(CollectorMessage.encode({ ...message, batch: { ...batch, skipped } } as CollectorBody).finish());
+    return Buffer.from(CollectorMessage.encode({ ...message, batch: { ...batch, skipped } }).finish());
   }
 
   #receive(body: GatewayBody): void {

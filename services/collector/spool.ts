@@ -1,8 +1,8 @@
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { openEmbeddedLog } from '../../core/bus/embedded-log.ts';
 import type { Bus, BusObserver } from '../../core/bus/bus.ts';
 import { unsyncedDisk } from '../../core/bus/disk.ts';
+import { openEmbeddedLog } from '../../core/bus/embedded-log.ts';
 
 /** What a spool folder belongs to. */
 export interface SpooledSession {
@@ -100,7 +100,9 @@ export class Spool {
 function parse(text: string): SpooledSession | undefined {
   try {
     const { node, session, startedMs } = JSON.parse(text) as Partial<SpooledSession>;
-    return typeof node === 'string' && typeof session === 'string' && typeof startedMs === 'number' ? { node, session, startedMs } : undefined;
+    return typeof node === 'string' && typeof session === 'string' && typeof startedMs === 'number'
+      ? { node, session, startedMs }
+      : undefined;
   } catch {
     return undefined;
   }

@@ -1,5 +1,5 @@
 import type { handleBidiStreamingCall, ServiceDefinition, UntypedHandleCall } from '@grpc/grpc-js';
-import { GatewayMessage, type GatewayBody } from '../../proto/collect.ts';
+import { type GatewayBody, GatewayMessage } from '../../proto/collect.ts';
 
 /** What the server side of the stream gets and gives: requests stay bytes, so that they reach the bus untouched. */
 export type CollectHandler = handleBidiStreamingCall<Buffer, GatewayBody>;
@@ -21,5 +21,5 @@ export const collectService = {
 
 /** The implementation, in the shape grpc-js wants. */
 export function collectImplementation(stream: CollectHandler): Record<'stream', UntypedHandleCall> {
-  return { stream: stream as unknown as UntypedHandleCall };
+  return { stream: stream };
 }

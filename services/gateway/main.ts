@@ -1,9 +1,9 @@
-import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { unlink } from 'node:fs/promises';
+import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { messageOf } from '../../core/app-error.ts';
 import { appendRetrying } from '../../core/bus/append-retrying.ts';
 import type { Bus } from '../../core/bus/bus.ts';
-import { LogLimiter, type Log } from '../../core/log.ts';
+import { type Log, LogLimiter } from '../../core/log.ts';
 import { topics } from '../../proto/bus.ts';
 import { collectImplementation, collectService } from './collect-service.ts';
 import { gatewayError } from './errors.ts';
@@ -76,7 +76,9 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const clock = startClock(bus, positions, options.ticks, stopping.signal, log);
   return {
     metrics,
-    requestKeyframes: (reason) => streams.forEach((stream) => stream.requestKeyframe(reason)),
+    requestKeyframes(reason) {
+      for (const stream of streams) stream.requestKeyframe(reason);
+    },
     async close(graceMs = 5_000) {
       clearInterval(clock);
       const deadline = setTimeout(() => {
@@ -101,7 +103,9 @@ function startClock(bus: Bus, positions: Positions, ticks: boolean, signal: Abor
     busy = true;
     number++;
     const partitions = ticks ? bus.partitions(topics.raw) : 0;
-    const appends = Array.from({ length: partitions }, (_, partition) => appendRetrying(bus, topics.raw, partition, [encodeTick(number)], log, signal));
+    const appends = Array.from({ length: partitions }, (_, partition) =>
+      appendRetrying(bus, topics.raw, partition, [encodeTick(number)], log, signal),
+    );
     Promise.all(appends)
       .then(() => positions.save())
       .catch((thrown: unknown) => log.debug({ cause: messageOf(thrown) }, 'tick not written'))

@@ -12,15 +12,15 @@ export function murmur2(bytes: Uint8Array): number {
   let h = (seed ^ length) | 0;
   const whole = length & ~3;
   for (let at = 0; at < whole; at += 4) {
-    let k = (bytes[at] as number) | ((bytes[at + 1] as number) << 8) | ((bytes[at + 2] as number) << 16) | ((bytes[at + 3] as number) << 24);
+    let k = bytes[at] | (bytes[at + 1] << 8) | (bytes[at + 2] << 16) | (bytes[at + 3] << 24);
     k = Math.imul(k, m);
     k ^= k >>> 24;
     h = Math.imul(h, m) ^ Math.imul(k, m);
   }
   const rest = length - whole;
-  if (rest >= 3) h ^= (bytes[whole + 2] as number) << 16;
-  if (rest >= 2) h ^= (bytes[whole + 1] as number) << 8;
-  if (rest >= 1) h = Math.imul(h ^ (bytes[whole] as number), m);
+  if (rest >= 3) h ^= bytes[whole + 2] << 16;
+  if (rest >= 2) h ^= bytes[whole + 1] << 8;
+  if (rest >= 1) h = Math.imul(h ^ bytes[whole], m);
   h ^= h >>> 13;
   h = Math.imul(h, m);
   return h ^ (h >>> 15);

@@ -23,14 +23,26 @@ export function encodeStreamMessage(node: string, session: Uint8Array, message: 
 export function encodeTick(number: number): Uint8Array {
   const writer = Writer.create();
   appended(writer);
-  writer.uint32(tickTag).fork().uint32(1 << 3).uint64(number).ldelim();
+  writer
+    .uint32(tickTag)
+    .fork()
+    .uint32(1 << 3)
+    .uint64(number)
+    .ldelim();
   return writer.finish();
 }
 
 /** A captured RawMessage as it is, with the replay's position behind it. */
 export function encodeReplayed(captured: Uint8Array, session: Uint8Array, seq: number): Uint8Array {
   const writer = Writer.create();
-  writer.uint32(replayTag).fork().uint32((1 << 3) | 2).bytes(session).uint32(2 << 3).uint64(seq).ldelim();
+  writer
+    .uint32(replayTag)
+    .fork()
+    .uint32((1 << 3) | 2)
+    .bytes(session)
+    .uint32(2 << 3)
+    .uint64(seq)
+    .ldelim();
   const position = writer.finish();
   const joined = new Uint8Array(captured.length + position.length);
   joined.set(captured);
@@ -40,5 +52,12 @@ export function encodeReplayed(captured: Uint8Array, session: Uint8Array, seq: n
 
 function appended(writer: Writer): void {
   const { seconds, nanos } = wallNow();
-  writer.uint32(appendedTag).fork().uint32(1 << 3).int64(seconds).uint32(2 << 3).uint32(nanos).ldelim();
+  writer
+    .uint32(appendedTag)
+    .fork()
+    .uint32(1 << 3)
+    .int64(seconds)
+    .uint32(2 << 3)
+    .uint32(nanos)
+    .ldelim();
 }

@@ -117,11 +117,14 @@ export class CollectorStream {
       while (this.#queue.length > 0) {
         const batch = this.#queue;
         this.#queue = [];
-        await this.#ports.append(hello.partition, batch.map(({ value }) => value));
+        await this.#ports.append(
+          hello.partition,
+          batch.map(({ value }) => value),
+        );
         const bytes = batch.reduce((sum, { value }) => sum + value.length, 0);
         this.#queuedBytes -= bytes;
         this.#ports.metrics.queuedBytes -= bytes;
-        const { seq } = batch[batch.length - 1] as Queued;
+        const { seq } = batch[batch.length - 1];
         this.#ports.advance(hello.sessionHex, seq, hello.partition);
         if (!this.#ended) this.#call.write({ ack: { seq } });
         if (this.#call.isPaused() && this.#queuedBytes < this.#ports.maxInFlightBytes / 2) this.#call.resume();

@@ -2,7 +2,7 @@ import { appendRetrying } from '../../core/bus/append-retrying.ts';
 import type { Bus, Commit, Consumer, Fetch } from '../../core/bus/bus.ts';
 import type { Log } from '../../core/log.ts';
 import { topics } from '../../proto/bus.ts';
-import { alreadyStored, assign, fetchMaxBytes, isSuspect, type Partition } from './assignment.ts';
+import { alreadyStored, assign, fetchBytes, isSuspect, type Partition } from './assignment.ts';
 import { deadLettersOf } from './dead-letters.ts';
 import { type Intake, takeIn } from './intake.ts';
 import type { DeliveryCounters, Dispositions } from './metrics.ts';
@@ -64,7 +64,7 @@ export async function startPipeline(options: PipelineOptions): Promise<Consumer>
   const consumer: Promise<Consumer> = bus.consume({
     group,
     topic: topics.events,
-    maxBytes: fetchMaxBytes,
+    maxBytes: fetchBytes(bus.partitions(topics.events)),
     assigned,
     handle,
     async revoked(partition) {

@@ -37,7 +37,7 @@ export function parseAddresses(answers: Buffer): string[] {
 }
 
 function addressOf(message: Buffer): string | undefined {
-  if ((message[3] as number) >= scopeLink) return undefined;
+  if (message[3] >= scopeLink) return undefined;
   let found: Buffer | undefined;
   for (let at = ifaddrBytes; at + 4 <= message.length; ) {
     const length = message.readUInt16LE(at);

@@ -107,8 +107,12 @@ export class NetnsTracker {
 }
 
 function differ(a: Tracked, b: Tracked): boolean {
-  return a.netns.inode !== b.netns.inode || a.netns.names.join() !== b.netns.names.join()
-    || a.addresses.join() !== b.addresses.join() || a.netns.processes.length === 0 && b.netns.processes.length > 0;
+  return (
+    a.netns.inode !== b.netns.inode ||
+    a.netns.names.join() !== b.netns.names.join() ||
+    a.addresses.join() !== b.addresses.join() ||
+    (a.netns.processes.length === 0 && b.netns.processes.length > 0)
+  );
 }
 
 function messageOf(tracked: Tracked, toBootNs: number): NetworkNamespace {

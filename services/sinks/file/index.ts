@@ -131,14 +131,14 @@ export class FileSink implements Sink {
   }
 }
 
-/** The lines of the items, one block for each run of neighbours. */
+/** The lines of the items, in blocks as large as runs of neighbours allow. */
 function blocksOf({ view }: Batch, items: Uint32Array): Uint8Array[] {
   const blocks: Uint8Array[] = [];
   for (let from = 0; from < items.length; ) {
     const first = items[from];
     let to = from + 1;
     while (to < items.length && items[to] === first + to - from) to++;
-    blocks.push(view.lines(first, first + to - from));
+    blocks.push(...view.blocks(first, first + to - from));
     from = to;
   }
   return blocks;

@@ -1,10 +1,11 @@
 import { open, readFile } from 'node:fs/promises';
 import { gunzipSync } from 'node:zlib';
+import { uncommittedBytes } from '../assignment.ts';
 
-/** More than a sink can have written and not committed: one fetch. */
-const tailBytes = 4 * 1024 * 1024;
+/** More than a crash can leave written and not committed. */
+const tailBytes = 2 * uncommittedBytes;
 
-/** Ids of the events in the last 4 MiB of the files, newest file first. What is not an event is passed over. */
+/** Ids of the events at the end of the files, newest file first. What is not an event is passed over. */
 export async function tailIds(paths: readonly string[]): Promise<ReadonlySet<string>> {
   const ids = new Set<string>();
   let wanted = tailBytes;

@@ -1,0 +1,58 @@
+import type { ControlMethod } from '../core/control.ts';
+import type { Collector } from '../services/collector/main.ts';
+import { type EventFilter, followEvents } from './event-feed.ts';
+import type { Pipeline } from './pipeline.ts';
+
+/** What a running process answers on its control socket. */
+export function controlMethods(pipeline: Pipeline, collector: Collector | undefined): ReadonlyMap<string, ControlMethod> {
+  return new Map<string, ControlMethod>([
+    ['tap', (params, signal) => followEvents(pipeline.bus, filterOf(params), signal)],
+    [
+      'status',
+      async function* () {
+        yield {
+          pid: process.pid,
+          probes: collector?.probes() ?? [],
+          session: collector?.session,
+          identityProblem: collector?.identityProblem(),
+          sinks: pipeline.sinks.ready(),
+        };
+      },
+    ],
+    [
+      'counters',
+      async function* () {
+        for (const counter of collector?.counters().all() ?? []) yield { ...counter, netns: collector?.netnsName(counter.net) };
+      },
+    ],
+    [
+      'dispositions',
+      async function* () {
+        yield {
+          collector: collector?.metrics,
+          gateway: pipeline.gateway.metrics,
+          aggregator: [...pipeline.aggregator.partitions()].map(([partition, state]) => ({
+            partition,
+            rawOffset: state.rawOffset,
+            nextEvent: state.nextEvent,
+            expectedItems: state.expectedItems,
+            unreadable: state.unreadable,
+            ...state.dispositions,
+          })),
+          sinks: pipeline.sinks.stats().map((sink) => ({ ...sink, partitions: [...sink.partitions] })),
+          bus: pipeline.bus.stats(),
+          busLosses: Object.fromEntries(pipeline.busLosses),
+        };
+      },
+    ],
+  ]);
+}
+
+function filterOf(params: Readonly<Record<string, unknown>>): EventFilter {
+  const { type, namespace, pod } = params;
+  return {
+    ...(typeof type === 'string' ? { type } : {}),
+    ...(typeof namespace === 'string' ? { namespace } : {}),
+    ...(typeof pod === 'string' ? { pod } : {}),
+  };
+}

@@ -1,0 +1,37 @@
+import type { Bus } from '../core/bus/bus.ts';
+import { topics } from '../proto/bus.ts';
+import type { EventBatchView } from '../schema/batch.ts';
+import { decodeEventBatch } from '../schema/event-batch.ts';
+
+/** Which events to pass on; what is left out is not asked for. */
+export interface EventFilter {
+  /** jitterscope.type */
+  readonly type?: string;
+  /** Kubernetes namespace, or the network namespace's name. */
+  readonly namespace?: string;
+  readonly pod?: string;
+}
+
+/** Events as they come into the bus, from now on, as JSON lines. */
+export async function* followEvents(bus: Bus, filter: EventFilter, signal: AbortSignal): AsyncGenerator<string> {
+  const { next } = await bus.offsets(topics.events, 0);
+  for await (const fetch of bus.read(topics.events, 0, next, { signal })) {
+    for (const message of fetch.messages) yield* linesOf(message.value, filter);
+  }
+}
+
+function* linesOf(message: Uint8Array, filter: EventFilter): Generator<string> {
+  let view: EventBatchView;
+  try {
+    view = decodeEventBatch(message);
+  } catch {
+    // The sinks put it into the DLQ; there is nothing to show.
+    return;
+  }
+  for (let row = 0; row < view.count; row++) {
+    if (filter.type !== undefined && view.type(row) !== filter.type) continue;
+    if (filter.namespace !== undefined && view.namespace(row) !== filter.namespace) continue;
+    if (filter.pod !== undefined && view.pod(row) !== filter.pod) continue;
+    yield Buffer.from(view.line(row)).toString().trimEnd();
+  }
+}

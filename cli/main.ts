@@ -1,0 +1,136 @@
+#!/usr/bin/env node
+import { resolve } from 'node:path';
+import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import pc from 'picocolors';
+import { AppError } from '../core/app-error.ts';
+import { parseDurationMs, parseSize } from '../core/quantity.ts';
+import { demo } from './demo.ts';
+import { doctor } from './doctor.ts';
+import { replay } from './replay.ts';
+import { run } from './run.ts';
+import { tap } from './tap.ts';
+import { packageVersion } from './version.ts';
+
+const exitUsage = 2;
+const defaultDataDir = './data';
+
+const program = new Command('jitterscope')
+  .description('Explains why container networks jitter: kernel events of every Pod in, explained anomalies out.')
+  .version(packageVersion(), '-V, --version')
+  .showHelpAfterError('(jitterscope --help lists the commands)')
+  .showSuggestionAfterError()
+  .exitOverride();
+
+const collect = (value: string, all: readonly string[]): readonly string[] => [...all, value];
+
+function durationMs(text: string): number {
+  const ms = parseDurationMs(text);
+  if (ms === undefined) throw new InvalidArgumentError('expected a duration such as 30s');
+  return ms;
+}
+
+function bytes(text: string): number {
+  const size = parseSize(text);
+  if (size === undefined) throw new InvalidArgumentError('expected a size such as 64KiB');
+  return size;
+}
+
+function role(text: string): string {
+  if (text !== 'all') throw new InvalidArgumentError('this version has only the role all: separate roles need Kafka');
+  return text;
+}
+
+program
+  .command('run')
+  .description("watch this machine's kernel; events go to the terminal and to files")
+  .option('-c, --config <file>', 'YAML configuration')
+  .option('--role <role>', 'part of the pipeline to run', role, 'all')
+  .option('-d, --data-dir <dir>', 'where everything is kept', defaultDataDir)
+  .option('--duration <time>', 'stop after this long and print a summary', durationMs)
+  .option('--set <path=value>', 'set one field of the configuration; may be repeated', collect, [])
+  .option('--record <file>', 'copy the raw log into a capture (.gz: compressed)')
+  .option('--json', 'print events as JSON lines and nothing else')
+  .addHelpText('after', '\nA value comes from, strongest first: --set, the environment (JITTERSCOPE_SECTION__KEY), the file, the default.')
+  .action(async (o: { config?: string; dataDir: string; duration?: number; set: string[]; record?: string; json?: boolean }) => {
+    const { duration, ...rest } = o;
+    process.exitCode = await run({ ...rest, dataDir: resolve(o.dataDir), ...(duration === undefined ? {} : { durationMs: duration }) });
+  });
+
+program
+  .command('tap')
+  .description('show events of a running jitterscope as they happen')
+  .option('-d, --data-dir <dir>', "the running one's data folder", defaultDataDir)
+  .option('--type <type>', 'only this jitterscope.type')
+  .option('--namespace <name>', 'only this Kubernetes namespace, or network namespace by name')
+  .option('--pod <name>', 'only this Pod')
+  .option('--json', 'print events as JSON lines')
+  .action(async (o: { dataDir: string; type?: string; namespace?: string; pod?: string; json?: boolean }) => {
+    const { dataDir, json, ...filter } = o;
+    process.exitCode = await tap({ dataDir: resolve(dataDir), json: json === true, filter });
+  });
+
+program
+  .command('replay')
+  .description('send a capture through all hops again; what is in the data folder already is not doubled')
+  .argument('<file>', 'capture made with run --record')
+  .option('-c, --config <file>', 'YAML configuration')
+  .option('-d, --data-dir <dir>', 'where everything is kept', defaultDataDir)
+  .option('--set <path=value>', 'set one field of the configuration; may be repeated', collect, [])
+  .option('--batch-size <size>', 'cut and join batches to this size; the events are the same', bytes)
+  .option('--json', 'print events as JSON lines')
+  .option('--quiet', 'print the summary only')
+  .action(
+    async (file: string, o: { config?: string; dataDir: string; set: string[]; batchSize?: number; json?: boolean; quiet?: boolean }) => {
+      process.exitCode = await replay({ ...o, file: resolve(file), dataDir: resolve(o.dataDir) });
+    },
+  );
+
+program
+  .command('demo')
+  .description('break the network between two namespaces of its own, for a running jitterscope to see')
+  .option('-d, --data-dir <dir>', "the running one's data folder", defaultDataDir)
+  .action(async (o: { dataDir: string }) => {
+    process.exitCode = await demo(resolve(o.dataDir));
+  });
+
+program
+  .command('doctor')
+  .description('what this kernel, these privileges and this folder allow, and what to do about the rest')
+  .option('-d, --data-dir <dir>', 'the data folder', defaultDataDir)
+  .option('--json', 'print JSON')
+  .action(async (o: { dataDir: string; json?: boolean }) => {
+    process.exitCode = await doctor(resolve(o.dataDir), o.json === true);
+  });
+
+program
+  .command('version')
+  .description('print the version')
+  .action(() => {
+    process.stdout.write(`${packageVersion()}\n`);
+  });
+
+// `jitterscope tap | head` closes the pipe early: that is no failure.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0);
+  throw error;
+});
+
+try {
+  await program.parseAsync();
+  // Sockets and timers of libraries must not keep a finished command alive.
+  process.exit();
+} catch (thrown) {
+  process.exit(report(thrown));
+}
+
+/** Expected failures get their message and remedy, others their stack: those are our bugs. */
+function report(thrown: unknown): number {
+  if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : exitUsage;
+  if (thrown instanceof AppError) {
+    process.stderr.write(`${pc.red('error')} ${thrown.message}\n${thrown.remedy === '' ? '' : `${pc.dim(thrown.remedy)}\n`}`);
+    return thrown.exitCode;
+  }
+  process.stderr.write(`${thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)}\n`);
+  process.stderr.write(pc.dim(`This is a defect of jitterscope: please report it with the lines above.\n`));
+  return 1;
+}

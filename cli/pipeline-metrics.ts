@@ -1,0 +1,121 @@
+import { Counter, Gauge, Registry } from 'prom-client';
+import { metrics as metricNumbers } from '../schema/record.gen.ts';
+import type { Collector } from '../services/collector/main.ts';
+import type { Pipeline } from './pipeline.ts';
+
+type Labels = Readonly<Record<string, string>>;
+type Sample = readonly [labels: Labels, value: number];
+
+/** The pipeline's own metrics: read from plain numbers when somebody asks, never counted per record. */
+export function pipelineMetrics(pipeline: Pipeline, collector: Collector | undefined): Registry {
+  const registry = new Registry();
+  const counter = (name: string, help: string, labelNames: string[], read: () => Iterable<Sample>): void => {
+    new Counter({
+      name,
+      help,
+      labelNames,
+      registers: [registry],
+      collect() {
+        refill(this, read(), (labels, value) => this.inc(labels, value));
+      },
+    });
+  };
+  const gauge = (name: string, help: string, labelNames: string[], read: () => Iterable<Sample>): void => {
+    new Gauge({
+      name,
+      help,
+      labelNames,
+      registers: [registry],
+      collect() {
+        refill(this, read(), (labels, value) => this.set(labels, value));
+      },
+    });
+  };
+  const { gateway, aggregator, sinks, bus } = pipeline;
+
+  if (collector !== undefined) {
+    const { metrics } = collector;
+    counter('jitterscope_collector_items_total', 'Items numbered.', [], () => [[{}, metrics.items]]);
+    counter('jitterscope_collector_batches_total', 'Batches sealed.', [], () => [[{}, metrics.batches]]);
+    counter('jitterscope_collector_skipped_items_total', 'Items given up by the spool.', [], () => [[{}, metrics.skippedItems]]);
+    counter('jitterscope_collector_identity_scans_total', 'Looks at the network namespaces.', [], () => [[{}, metrics.identityScans]]);
+    gauge('jitterscope_collector_in_flight_bytes', 'Bytes sent and not acked.', [], () => [[{}, metrics.inFlightBytes]]);
+    gauge('jitterscope_collector_unobserved_seconds', 'Time before this start in which nobody listened.', [], () => [
+      [{}, metrics.unobservedSeconds],
+    ]);
+    counter('jitterscope_kernel_events_total', 'Events of probes by what the kernel did with them.', ['disposition'], () => {
+      const totals = collector.counters();
+      return [
+        [{ disposition: 'emitted' }, totals.sum(metricNumbers.EMITTED)],
+        [{ disposition: 'suppressed' }, totals.sum(metricNumbers.SUPPRESSED)],
+        [{ disposition: 'ring_full' }, totals.sum(metricNumbers.RING_FULL)],
+      ];
+    });
+  }
+  counter('jitterscope_gateway_items_total', 'Items by disposition.', ['disposition'], () => [
+    [{ disposition: 'in' }, gateway.metrics.itemsIn],
+    [{ disposition: 'appended' }, gateway.metrics.itemsQueued],
+    [{ disposition: 'repeat' }, gateway.metrics.repeatedItems],
+  ]);
+  counter('jitterscope_gateway_invalid_messages_total', 'Messages that could not be read.', [], () => [
+    [{}, gateway.metrics.invalidMessages],
+  ]);
+  gauge('jitterscope_gateway_streams', 'Streams open.', [], () => [[{}, gateway.metrics.streams]]);
+  gauge('jitterscope_gateway_queued_bytes', 'Bytes that wait for durability.', [], () => [[{}, gateway.metrics.queuedBytes]]);
+
+  counter('jitterscope_aggregator_items_total', 'Items by disposition, since the partition began.', ['partition', 'disposition'], () =>
+    [...aggregator.partitions()].flatMap(([partition, { dispositions: d }]): Sample[] => {
+      const of = (disposition: string, value: number): Sample => [{ partition: String(partition), disposition }, value];
+      return [
+        of('in', d.itemsIn),
+        of('event', d.events),
+        of('counted', d.counted),
+        of('repeat', d.repeats),
+        of('gap', d.gaps),
+        ...Object.entries(d.rejected).map(([reason, n]) => of(`rejected_${reason}`, n)),
+        ...Object.entries(d.skipped).map(([reason, n]) => of(`skipped_${reason}`, n)),
+      ];
+    }),
+  );
+  gauge('jitterscope_aggregator_held_items', 'Items that wait for an identity.', ['partition'], () =>
+    [...aggregator.partitions()].map(([partition, state]): Sample => [{ partition: String(partition) }, state.dispositions.held]),
+  );
+
+  counter(
+    'jitterscope_sink_events_total',
+    'Events by disposition, since the first commit of the sink.',
+    ['sink', 'partition', 'disposition'],
+    () =>
+      sinks.stats().flatMap(({ sink, partitions }) =>
+        [...partitions].flatMap(([partition, d]): Sample[] => {
+          const of = (disposition: string, value: number): Sample => [{ sink, partition: String(partition), disposition }, value];
+          return [
+            of('in', d.in),
+            of('delivered', d.delivered),
+            of('rejected', d.rejected),
+            of('repeat', d.repeat),
+            ...Object.entries(d.lost).map(([reason, n]) => of(`lost_${reason}`, n)),
+          ];
+        }),
+      ),
+  );
+  gauge('jitterscope_sink_ready', '1 while the sink delivers.', ['sink'], () =>
+    sinks.stats().map(({ sink, status }): Sample => [{ sink }, status === 'delivering' ? 1 : 0]),
+  );
+
+  gauge('jitterscope_bus_bytes', 'Bytes on disk.', ['topic', 'partition'], () =>
+    bus.stats().map((s): Sample => [{ topic: s.topic, partition: String(s.partition) }, s.bytes]),
+  );
+  gauge('jitterscope_bus_capacity_bytes', 'Cap in force.', ['topic', 'partition'], () =>
+    bus.stats().map((s): Sample => [{ topic: s.topic, partition: String(s.partition) }, s.maxBytes]),
+  );
+  counter('jitterscope_bus_lost_total', 'Messages lost (torn_tail: bytes), by topic, reason and group.', ['what'], () =>
+    [...pipeline.busLosses].map(([what, n]): Sample => [{ what }, n]),
+  );
+  return registry;
+}
+
+function refill(metric: { reset(): void }, samples: Iterable<Sample>, put: (labels: Labels, value: number) => void): void {
+  metric.reset();
+  for (const [labels, value] of samples) put(labels, value);
+}

@@ -1,0 +1,106 @@
+import { join } from 'node:path';
+import { probes } from '../bpf/registry.ts';
+import type { BusObserver, TopicSpec } from '../core/bus/bus.ts';
+import { type EmbeddedLog, openEmbeddedLog } from '../core/bus/embedded-log.ts';
+import { lockDataDir } from '../core/lock.ts';
+import { type Log, LogLimiter } from '../core/log.ts';
+import { sleep } from '../core/retry.ts';
+import { topics } from '../proto/bus.ts';
+import { fileCheckpoints } from '../services/aggregator/checkpoint.ts';
+import { type Aggregator, startAggregator } from '../services/aggregator/main.ts';
+import { type Gateway, startGateway } from '../services/gateway/main.ts';
+import { type Sinks, startSinks } from '../services/sinks/main.ts';
+import type { Config } from './config.ts';
+import { shortSocketPath } from './socket-path.ts';
+
+/** Everything behind the collector, in one process over the embedded bus. */
+export interface Pipeline {
+  readonly bus: EmbeddedLog;
+  readonly gateway: Gateway;
+  readonly aggregator: Aggregator;
+  readonly sinks: Sinks;
+  /** gRPC target of the gateway. */
+  readonly gatewayAddress: string;
+  /** Messages that the bus lost, by topic, reason and group. */
+  readonly busLosses: ReadonlyMap<string, number>;
+  /** Resolves when everything that is in the raw log has reached the sinks; false when the signal aborted before. */
+  settled(signal: AbortSignal): Promise<boolean>;
+  /** Ends hop by hop, in the direction of the data. */
+  close(graceMs: number): Promise<void>;
+}
+
+const partitions = 1;
+
+/** Takes the data folder and starts gateway, aggregator and sinks. `ticks`: false for a replay. */
+export async function startPipeline(config: Config, dataDir: string, ticks: boolean, log: Log): Promise<Pipeline> {
+  const lock = await lockDataDir(dataDir);
+  const busLosses = new Map<string, number>();
+  const bus = await openEmbeddedLog({
+    dir: join(dataDir, 'bus'),
+    topics: topicSpecs(config),
+    commitMs: config.bus.commitInterval,
+    observer: countLosses(busLosses, log),
+  });
+  const aggregator = await startAggregator({
+    bus,
+    checkpoints: fileCheckpoints(join(dataDir, 'state')),
+    cluster: config.cluster.name,
+    events: new Map(probes.map((probe) => [probe.number, probe.event])),
+    maxHeldBytes: config.aggregator.heldSize,
+    maxBatchBytes: config.aggregator.batchSize,
+    lingerMs: config.aggregator.batchLinger,
+    checkpointMs: config.aggregator.checkpointInterval,
+    log,
+  });
+  const sinks = await startSinks({ bus, config: config.sinks, dataDir, log });
+  const socketPath = shortSocketPath(join(dataDir, 'collect.sock'));
+  const { inFlightSize, messageSize } = config.gateway;
+  const gateway = await startGateway({ bus, socketPath, ticks, maxInFlightBytes: inFlightSize, maxMessageBytes: messageSize, log });
+
+  async function settled(signal: AbortSignal): Promise<boolean> {
+    while (!signal.aborted) {
+      const behind = [...(await aggregator.lag()).values(), ...[...(await sinks.lag()).values()].flatMap((lag) => [...lag.values()])];
+      if (behind.every((lag) => lag === 0) && !aggregator.pending()) return true;
+      await sleep(20, signal).catch(() => undefined);
+    }
+    return false;
+  }
+
+  return {
+    bus,
+    gateway,
+    aggregator,
+    sinks,
+    gatewayAddress: `unix:${socketPath}`,
+    busLosses,
+    settled,
+    async close(graceMs) {
+      await gateway.close(graceMs);
+      await settled(AbortSignal.timeout(graceMs));
+      await aggregator.close(graceMs);
+      await sinks.close(graceMs);
+      await bus.close();
+      await lock.release();
+    },
+  };
+}
+
+function topicSpecs(config: Config): TopicSpec[] {
+  const { rawSize, eventsSize, deadLettersSize } = config.bus;
+  return [
+    { name: topics.raw, partitions, maxBytes: rawSize, retain: 'checkpoint' },
+    { name: topics.events, partitions, maxBytes: eventsSize, retain: 'oldest' },
+    { name: topics.deadLetters, partitions, maxBytes: deadLettersSize, retain: 'oldest' },
+  ];
+}
+
+function countLosses(losses: Map<string, number>, log: Log): BusObserver {
+  const limiter = new LogLimiter();
+  return {
+    lost({ topic, partition, reason, group, messages, bytes }) {
+      const key = [topic, reason, group].filter((part) => part !== undefined).join(' ');
+      losses.set(key, (losses.get(key) ?? 0) + (reason === 'torn_tail' ? bytes : messages));
+      limiter.once(key, (heldBack) => log.warn({ topic, partition, reason, group, messages, bytes, heldBack }, 'the bus lost messages'));
+    },
+  };
+}

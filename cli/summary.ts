@@ -1,0 +1,43 @@
+import pc from 'picocolors';
+import { metrics as metricNumbers } from '../schema/record.gen.ts';
+import type { Collector } from '../services/collector/main.ts';
+import type { Pipeline } from './pipeline.ts';
+
+/** What a run saw, made of it, and lost, by reason. */
+export function summaryText(pipeline: Pipeline, collector: Collector | undefined, spooledMessages: number): string {
+  const totals = collector?.counters();
+  const lines = ['', pc.bold('Summary')];
+  if (totals !== undefined) {
+    const sent = totals.sum(metricNumbers.TCPRESET_SENT);
+    const received = totals.sum(metricNumbers.TCPRESET_RECEIVED);
+    lines.push(`  seen        ${sent + received} resets (${sent} sent, ${received} received)`);
+    lines.push(`  events      ${totals.sum(metricNumbers.EMITTED)} emitted by the kernel`);
+    lines.push(`  suppressed  ${totals.sum(metricNumbers.SUPPRESSED)} by the token bucket (counted, not emitted)`);
+  }
+  for (const { sink, partitions } of pipeline.sinks.stats()) {
+    for (const [, d] of partitions)
+      lines.push(`  ${sink.padEnd(11)} ${d.delivered} events delivered in all, ${d.rejected} rejected, ${d.repeat} repeats dropped`);
+  }
+  const lost = losses(pipeline, collector);
+  if (lost.length === 0) lines.push('  lost        0');
+  for (const [reason, count] of lost) lines.push(`  ${pc.yellow('lost')}        ${count} ${reason}`);
+  if (spooledMessages > 0) lines.push(`  spooled     ${spooledMessages} messages are sent at the next start`);
+  return `${lines.join('\n')}\n`;
+}
+
+function losses(pipeline: Pipeline, collector: Collector | undefined): [string, number][] {
+  const lost = new Map<string, number>();
+  const add = (reason: string, count: number): void => void lost.set(reason, (lost.get(reason) ?? 0) + count);
+  add('ring_full (the kernel had no room)', collector?.counters().sum(metricNumbers.RING_FULL) ?? 0);
+  for (const state of pipeline.aggregator.partitions().values()) {
+    const { gaps, rejected, skipped } = state.dispositions;
+    const declared = Object.values(skipped).reduce((sum, n) => sum + n, 0);
+    for (const [reason, n] of Object.entries(skipped)) add(`skipped: ${reason}`, n);
+    add('gaps (never arrived)', Math.max(0, gaps - declared));
+    for (const [reason, n] of Object.entries(rejected)) add(`rejected: ${reason}`, n);
+  }
+  for (const { sink, partitions } of pipeline.sinks.stats()) {
+    for (const [, d] of partitions) for (const [reason, n] of Object.entries(d.lost)) add(`${sink}: ${reason}`, n);
+  }
+  return [...lost].filter(([, count]) => count > 0);
+}

@@ -1,0 +1,93 @@
+import { probeMaps } from '../../bpf/settings.ts';
+import type { BpfObject } from '../../native/addon.ts';
+import { counterKeyOffsets as at, counterKeyBytes, metrics } from '../../schema/record.gen.ts';
+
+/** One counter of the kernel's counter map (bpf/include/counter.h). */
+export interface Counter {
+  /** Namespace cookie (or inode); 0: the map was full. */
+  readonly net: number;
+  readonly metric: number;
+  readonly bucket: number;
+  readonly label: number;
+  readonly value: number;
+}
+
+const entryBytes = counterKeyBytes + 8;
+
+/** Reads all of a counter map. */
+export function readCounters(object: BpfObject): Counter[] {
+  const bytes = object.readMap(probeMaps.counters);
+  const counters: Counter[] = [];
+  for (let entry = 0; entry + entryBytes <= bytes.length; entry += entryBytes) {
+    counters.push({
+      net: u64(bytes, entry + at.net),
+      metric: bytes.readUInt16LE(entry + at.metric),
+      bucket: bytes.readUInt16LE(entry + at.bucket),
+      label: bytes.readUInt32LE(entry + at.label),
+      value: u64(bytes, entry + counterKeyBytes),
+    });
+  }
+  return counters;
+}
+
+/** Removes the counters of a namespace; the caller has read them a last time. */
+export function deleteCounters(object: BpfObject, counters: readonly Counter[], net: number): void {
+  for (const counter of counters) {
+    if (counter.net !== net) continue;
+    const key = Buffer.alloc(counterKeyBytes);
+    key.writeBigUInt64LE(BigInt(net), at.net);
+    key.writeUInt16LE(counter.metric, at.metric);
+    key.writeUInt16LE(counter.bucket, at.bucket);
+    key.writeUInt32LE(counter.label, at.label);
+    object.mapDelete(probeMaps.counters, key);
+  }
+}
+
+/**
+ * Totals since the session's start, those of namespaces that are gone included: what the kernel counted, whatever
+ * became of the events.
+ */
+export class CounterTotals {
+  #live: readonly Counter[] = [];
+  readonly #gone = new Map<string, Counter>();
+  #lossesTold = new Map<number, number>();
+
+  /** Takes in what was read now, of all probes. */
+  update(live: readonly Counter[]): void {
+    this.#live = live;
+  }
+
+  /** A namespace is gone and its counters are deleted: they stay in the totals, without their namespace. */
+  retire(net: number): void {
+    for (const counter of this.#live.filter((c) => c.net === net)) {
+      const key = `${counter.metric}/${counter.bucket}/${counter.label}`;
+      const before = this.#gone.get(key)?.value ?? 0;
+      this.#gone.set(key, { ...counter, net: 0, value: before + counter.value });
+    }
+    this.#live = this.#live.filter((c) => c.net !== net);
+  }
+
+  /** Everything; net 0 stands for namespaces that are gone and for a full map. */
+  all(): readonly Counter[] {
+    return [...this.#live, ...this.#gone.values()];
+  }
+
+  /** Sum of a metric, of one bucket or of all. */
+  sum(metric: number, bucket?: number): number {
+    let sum = 0;
+    for (const c of this.all()) if (c.metric === metric && (bucket === undefined || c.bucket === bucket)) sum += c.value;
+    return sum;
+  }
+
+  /** Records that a probe's ring had no room for since the last call. */
+  newLosses(probe: number): number {
+    const total = this.sum(metrics.RING_FULL, probe);
+    const told = this.#lossesTold.get(probe) ?? 0;
+    this.#lossesTold.set(probe, total);
+    return Math.max(0, total - told);
+  }
+}
+
+function u64(bytes: Buffer, offset: number): number {
+  return bytes.readUInt32LE(offset) + bytes.readUInt32LE(offset + 4) * 2 ** 32;
+}

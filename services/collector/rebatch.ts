@@ -1,0 +1,93 @@
+import { type RawBody, RawMessage } from '../../proto/bus.ts';
+import { CollectorMessage, type RecordBatch } from '../../proto/collect.ts';
+import { recordOffsets } from '../../schema/record.gen.ts';
+
+const lenUnit = 64;
+
+interface Open {
+  readonly raw: RawBody;
+  readonly batch: RecordBatch;
+  readonly seq: number;
+  chunks: Uint8Array[];
+  bytes: number;
+  count: number;
+  appended: RawBody['appended'];
+}
+
+/**
+ * The same raw messages with record batches cut and joined to about `maxBytes`. Only neighbours of one session with the
+ * same clock offset are joined, and nothing is moved over another message: what the aggregator makes of them is the same.
+ */
+export async function* rebatched(messages: AsyncIterable<Buffer>, maxBytes: number): AsyncGenerator<Buffer> {
+  let open: Open | undefined;
+  for await (const bytes of messages) {
+    const raw = RawMessage.decode(bytes);
+    const message = raw.tick ? undefined : CollectorMessage.decode(raw.message);
+    const batch = message?.batch ?? undefined;
+    const joins = open !== undefined && batch !== undefined && continues(open, raw, batch);
+    if (open !== undefined && !joins) {
+      yield sealed(open);
+      open = undefined;
+    }
+    if (batch === undefined || message === undefined) {
+      yield bytes;
+      continue;
+    }
+    // Message numbers stay those of the first part: a batch goes by its item numbers alone.
+    open ??= {
+      raw,
+      batch: { ...batch, firstItem: batch.firstItem ?? 0 },
+      seq: message.seq,
+      chunks: [],
+      bytes: 0,
+      count: 0,
+      appended: raw.appended,
+    };
+    open.appended = raw.appended;
+    for (const record of recordsOf(batch)) {
+      if (open.bytes > 0 && open.bytes + record.length > maxBytes) {
+        yield sealed(open);
+        open = {
+          ...open,
+          batch: { firstItem: (open.batch.firstItem ?? 0) + open.count, clockOffset: batch.clockOffset ?? null },
+          chunks: [],
+          bytes: 0,
+          count: 0,
+        };
+      }
+      open.chunks.push(record);
+      open.bytes += record.length;
+      open.count++;
+    }
+  }
+  if (open !== undefined) yield sealed(open);
+}
+
+function continues(open: Open, raw: RawBody, batch: RecordBatch): boolean {
+  const offset = batch.clockOffset;
+  const before = open.batch.clockOffset;
+  return (
+    raw.node === open.raw.node &&
+    Buffer.compare(raw.session ?? Buffer.alloc(0), open.raw.session ?? Buffer.alloc(0)) === 0 &&
+    (batch.firstItem ?? 0) === (open.batch.firstItem ?? 0) + open.count &&
+    (offset?.seconds ?? 0) === (before?.seconds ?? 0) &&
+    (offset?.nanos ?? 0) === (before?.nanos ?? 0) &&
+    (batch.skipped ?? []).length === 0 &&
+    (batch.kernelLosses ?? []).length === 0
+  );
+}
+
+function* recordsOf(batch: RecordBatch): Generator<Uint8Array> {
+  const bytes = batch.records ?? new Uint8Array(0);
+  for (let at = 0, left = batch.count ?? 0; left > 0; left--) {
+    const length = bytes[at + recordOffsets.len] * lenUnit;
+    yield bytes.subarray(at, at + length);
+    at += length;
+  }
+}
+
+function sealed(open: Open): Buffer {
+  const records = Buffer.concat(open.chunks, open.bytes);
+  const message = CollectorMessage.encode({ seq: open.seq, batch: { ...open.batch, count: open.count, records } }).finish();
+  return Buffer.from(RawMessage.encode({ ...open.raw, appended: open.appended ?? null, message }).finish());
+}
