@@ -30,6 +30,6 @@ export interface EventBatchView {
   lineLength(row: number): number;
   /** The NDJSON line with its newline: a view, not a copy. */
   line(row: number): Uint8Array;
-  /** Rows from..to (exclusive) as one block of NDJSON: a view; a copy only where the rows of a joined view cross from one batch to the next. */
-  lines(from: number, to: number): Uint8Array;
+  /** Rows from..to (exclusive) as NDJSON, in order: views, not copies; more than one only for a joined view. */
+  blocks(from: number, to: number): readonly Uint8Array[];
 }

@@ -115,17 +115,14 @@ class JoinedEventBatches implements EventBatchView {
     return this.#of(row).line(this.#at(row));
   }
 
-  lines(from: number, to: number): Uint8Array {
-    if (from >= to) return new Uint8Array(0);
-    const first = this.#part[from];
-    const last = this.#part[to - 1];
+  blocks(from: number, to: number): readonly Uint8Array[] {
     const blocks: Uint8Array[] = [];
-    for (let part = first; part <= last; part++) {
+    for (let part = from < to ? this.#part[from] : this.#views.length; part < this.#views.length && this.#starts[part] < to; part++) {
       const start = this.#starts[part];
       const view = this.#views[part];
-      blocks.push(view.lines(Math.max(0, from - start), Math.min(view.count, to - start)));
+      blocks.push(...view.blocks(Math.max(0, from - start), Math.min(view.count, to - start)));
     }
-    return blocks.length === 1 ? blocks[0] : Buffer.concat(blocks);
+    return blocks;
   }
 
   #of(row: number): EventBatchView {

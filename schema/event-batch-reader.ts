@@ -151,11 +151,14 @@ class DecodedEventBatch implements EventBatchView {
   }
 
   line(row: number): Uint8Array {
-    return this.lines(row, row + 1);
+    return this.#block(row, row + 1);
   }
 
-  lines(from: number, to: number): Uint8Array {
-    if (from >= to) return empty;
+  blocks(from: number, to: number): readonly Uint8Array[] {
+    return from < to ? [this.#block(from, to)] : [];
+  }
+
+  #block(from: number, to: number): Uint8Array {
     return this.#lines.subarray(this.#lineOffsets[from], to < this.count ? this.#lineOffsets[to] : this.#lines.length);
   }
 

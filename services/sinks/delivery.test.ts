@@ -101,7 +101,7 @@ test('whatever the store does, each event ends up once, stored or rejected', asy
       script,
       fc.array(fc.constantFrom('answer', 'fail'), { maxLength: 6 }),
       async (count, moves, finds) => {
-        const store = new ScriptedStore(moves, finds as ('answer' | 'fail')[]);
+        const store = new ScriptedStore(moves, finds);
         const { sink, counters } = wrapped(store);
         const { rejected = [], ...rest } = await sink.deliver(batchOf(count), signal);
         expect(rest).toEqual({});

@@ -149,9 +149,9 @@ test('a store that can be asked holds each event once, and the DLQ what it refus
       const events = letters.filter(({ eventId }) => eventId !== '');
       expect(new Set(events.map(({ eventId }) => eventId)).size).toBe(expected.rejected);
       for (const { eventId, code, payload, offset } of events) {
-        const view = decodeEventBatch(payload as Uint8Array);
+        const view = decodeEventBatch(payload);
         expect([view.count, view.id(0), code]).toEqual([1, eventId, 'REFUSED']);
-        const source = decodeEventBatch(messages[offset as number] as Uint8Array);
+        const source = decodeEventBatch(messages[offset] as Uint8Array);
         expect(Array.from({ length: source.count }, (_, row) => source.id(row))).toContain(eventId);
       }
     }),
