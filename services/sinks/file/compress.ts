@@ -5,6 +5,7 @@ import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
 import type { Log } from '../../../core/log.ts';
 import { classify, errnoOf } from './classify.ts';
+import type { FileCounters } from './counters.ts';
 import { syncFolder } from './manifest.ts';
 
 /**
@@ -13,11 +14,11 @@ import { syncFolder } from './manifest.ts';
  */
 export class Compressor {
   readonly #log: Log;
-  readonly #counters: Record<string, number>;
+  readonly #counters: FileCounters;
   readonly #closing = new AbortController();
   #queue: Promise<void> = Promise.resolve();
 
-  constructor(log: Log, counters: Record<string, number>) {
+  constructor(log: Log, counters: FileCounters) {
     this.#log = log;
     this.#counters = counters;
   }
@@ -57,7 +58,7 @@ export class Compressor {
       await rename(partial, `${path}.gz`);
       await syncFolder(dirname(path));
       await rm(path);
-      this.#counters['compressedFiles'] = (this.#counters['compressedFiles'] ?? 0) + 1;
+      this.#counters.compressedFiles += 1;
     } catch (thrown) {
       await rm(partial, { force: true }).catch(() => undefined);
       // Deleted meanwhile by retention, or stopped: nothing to tell.

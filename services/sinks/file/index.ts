@@ -6,6 +6,7 @@ import type { Batch, Delivery, Sink, StoredOrigin } from '../sink.ts';
 import { classify } from './classify.ts';
 import { Compressor } from './compress.ts';
 import { fileSinkSchema } from './config.ts';
+import { type FileCounters, newFileCounters } from './counters.ts';
 import { pathOf } from './file-names.ts';
 import { Manifest } from './manifest.ts';
 import { type Recovered, recover } from './recover.ts';
@@ -34,7 +35,7 @@ export const fileSink: SinkDefinition<typeof fileSinkSchema> = {
 /** Opens the folder, brings it to what the manifest says, and goes on behind the last delivered event. */
 export async function openFileSink(options: FileSinkOptions): Promise<FileSink> {
   const { dir, log } = options;
-  const counters: Record<string, number> = { cutBytes: 0, rotations: 0, removedFiles: 0, removedBytes: 0, compressedFiles: 0 };
+  const counters = newFileCounters();
   await mkdir(dir, { recursive: true, mode: 0o750 }).catch((thrown: unknown) => Promise.reject(classify(thrown, 'make the folder', dir)));
   const { manifest, state, problem } = await Manifest.read(dir);
   if (state === 'damaged')
@@ -45,8 +46,8 @@ export async function openFileSink(options: FileSinkOptions): Promise<FileSink> 
 
 /** Events as NDJSON files, one series per partition, each event exactly once. */
 export class FileSink implements Sink {
-  readonly counters: Readonly<Record<string, number>>;
-  readonly #counters: Record<string, number>;
+  readonly counters: Readonly<FileCounters>;
+  readonly #counters: FileCounters;
   readonly #options: FileSinkOptions;
   readonly #manifest: Manifest;
   readonly #files = new Map<number, PartitionFile>();
@@ -54,7 +55,7 @@ export class FileSink implements Sink {
   readonly #tails = new Map<number, ReadonlySet<string>>();
   readonly #compressor: Compressor;
 
-  constructor(options: FileSinkOptions, manifest: Manifest, found: ReadonlyMap<number, Recovered>, counters: Record<string, number>) {
+  constructor(options: FileSinkOptions, manifest: Manifest, found: ReadonlyMap<number, Recovered>, counters: FileCounters) {
     this.#options = options;
     this.#manifest = manifest;
     this.#counters = counters;
@@ -114,7 +115,7 @@ export class FileSink implements Sink {
     if (seq === 0) await file.rotate();
     else if (held > 0 && held + bytes > maxFileBytes) {
       const closed = await file.rotate();
-      this.#counters['rotations'] = (this.#counters['rotations'] ?? 0) + 1;
+      this.#counters.rotations += 1;
       if (gzip) this.#compressor.add(pathOf(dir, partition, closed));
       await retain(dir, partition, maxFiles, this.#counters, log);
     }

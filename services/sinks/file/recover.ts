@@ -2,6 +2,7 @@ import { open, readdir, rm, stat, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Log } from '../../../core/log.ts';
 import { classify } from './classify.ts';
+import type { FileCounters } from './counters.ts';
 import { type EventFile, parseName, pathOf } from './file-names.ts';
 import type { Manifest, ManifestEntry } from './manifest.ts';
 import { setAside } from './send.ts';
@@ -22,12 +23,7 @@ export interface Recovered {
  * the last events are handed back, so that these are not written again. Nothing else is deleted but what a stopped
  * compression left over.
  */
-export async function recover(
-  dir: string,
-  manifest: Manifest,
-  counters: Record<string, number>,
-  log: Log,
-): Promise<Map<number, Recovered>> {
+export async function recover(dir: string, manifest: Manifest, counters: FileCounters, log: Log): Promise<Map<number, Recovered>> {
   const files = (await readdir(dir)).map(parseName).filter((file) => file !== undefined);
   const found = new Map<number, Recovered>();
   for (const partition of new Set([...manifest.partitions, ...files.map((file) => file.partition)])) {
@@ -48,7 +44,7 @@ async function recoverPartition(
   partition: number,
   files: readonly EventFile[],
   entry: ManifestEntry | undefined,
-  counters: Record<string, number>,
+  counters: FileCounters,
   log: Log,
 ): Promise<Recovered> {
   await removeLeftovers(dir, files);
@@ -82,7 +78,7 @@ async function rebuild(
   plain: readonly EventFile[],
   zipped: readonly EventFile[],
   entry: ManifestEntry | undefined,
-  counters: Record<string, number>,
+  counters: FileCounters,
   log: Log,
 ): Promise<Recovered> {
   const seq = Math.max(0, entry?.file ?? 0, ...plain.map((file) => file.seq), ...zipped.map((file) => file.seq));
@@ -111,10 +107,10 @@ async function removeLeftovers(dir: string, files: readonly EventFile[]): Promis
   }
 }
 
-async function cut(path: string, found: number, bytes: number, counters: Record<string, number>, log: Log): Promise<void> {
+async function cut(path: string, found: number, bytes: number, counters: FileCounters, log: Log): Promise<void> {
   if (found <= bytes) return;
   await truncate(path, bytes);
-  counters['cutBytes'] = (counters['cutBytes'] ?? 0) + found - bytes;
+  counters.cutBytes += found - bytes;
   log.info({ path, cutBytes: found - bytes, bytes }, 'bytes behind the last delivered event were cut off; their events are written again');
 }
 
