@@ -93,8 +93,8 @@ static __always_inline void tuple_of_sock(struct record *record, const struct so
 	} else if (bpf_core_field_exists(common->skc_v6_daddr)) {
 		__u32 *words = (__u32 *)record->daddr;
 
-		BPF_CORE_READ_INTO(record->saddr, common, skc_v6_rcv_saddr);
-		BPF_CORE_READ_INTO(record->daddr, common, skc_v6_daddr);
+		BPF_CORE_READ_INTO(&record->saddr, common, skc_v6_rcv_saddr);
+		BPF_CORE_READ_INTO(&record->daddr, common, skc_v6_daddr);
 		if (words[0] == 0 && words[1] == 0 && words[2] == bpf_htonl(0xffff))
 			record->family = AF_INET;
 	}

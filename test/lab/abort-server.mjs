@@ -1,6 +1,8 @@
 // Accepts connections and ends each by a reset. Says { pid, port } once it listens.
 // abort-server.mjs <address> <port> linger: closes with SO_LINGER 0
 // abort-server.mjs <address> <port> unread: closes as soon as data that nobody read has arrived
+// abort-server.mjs <address> <port> close: closes in order, so that data which comes later is answered by a reset
+// abort-server.mjs <address> <port> hold: never reads and never closes; the reset comes when it is killed
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -22,6 +24,8 @@ function unreadBytes(remotePort) {
 const server = createServer({ pauseOnConnect: true }, async (socket) => {
   socket.on('error', () => undefined);
   if (how === 'linger') return socket.resetAndDestroy();
+  if (how === 'close') return socket.destroy();
+  if (how === 'hold') return socket;
   while (unreadBytes(socket.remotePort) === 0) await sleep(5);
   return socket.destroy();
 });

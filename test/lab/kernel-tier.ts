@@ -12,7 +12,7 @@ export function kernelObstacle(): string | undefined {
 export function kernelTestsRun(): boolean {
   const obstacle = kernelObstacle();
   if (obstacle === undefined) return true;
-  const required = (process.env['REQUIRE_TIERS'] ?? '').split(',').includes('kernel');
+  const required = (process.env.REQUIRE_TIERS ?? '').split(',').includes('kernel');
   if (required) throw new Error(`REQUIRE_TIERS wants the kernel tests, but ${obstacle}`);
   process.stderr.write(`SKIPPED kernel tests: ${obstacle}\n`);
   return false;

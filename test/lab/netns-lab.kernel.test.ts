@@ -10,13 +10,16 @@ beforeAll(() => {
 
 afterAll(() => lab.remove());
 
-test.each(['ipv4', 'ipv6'] as const)('a closed port refuses each connection over %s, from the local port that was asked for', async (family) => {
-  const { outcomes } = await lab.result(lab.a, 'connect.mjs', lab.a[family], '20000', '40', lab.b[family], '81');
-  expect(outcomes).toHaveLength(40);
-  expect(new Set(outcomes as unknown[])).toEqual(
-    new Set(Array.from({ length: 40 }, (_, index) => ({ localPort: 20_000 + index, outcome: 'ECONNREFUSED' }))),
-  );
-});
+test.each(['ipv4', 'ipv6'] as const)(
+  'a closed port refuses each connection over %s, from the local port that was asked for',
+  async (family) => {
+    const { outcomes } = await lab.result(lab.a, 'connect.mjs', lab.a[family], '20000', '40', lab.b[family], '81');
+    expect(outcomes).toHaveLength(40);
+    expect(new Set(outcomes as unknown[])).toEqual(
+      new Set(Array.from({ length: 40 }, (_, index) => ({ localPort: 20_000 + index, outcome: 'ECONNREFUSED' }))),
+    );
+  },
+);
 
 test.each([
   ['linger', 'ipv4'],
@@ -27,13 +30,16 @@ test.each([
   const server = lab.start(lab.b, 'abort-server.mjs', '::', '9000', how);
   expect(await server.line()).toEqual({ pid: server.pid, port: 9000 });
   const before = lab.snmp(lab.b).get('Tcp.OutRsts') as number;
-  expect(await lab.result(lab.a, 'send.mjs', lab.a[family], '30000', lab.b[family], '9000')).toMatchObject({ localPort: 30_000, outcome: 'ECONNRESET' });
+  expect(await lab.result(lab.a, 'send.mjs', lab.a[family], '30000', lab.b[family], '9000', 'once')).toMatchObject({
+    localPort: 30_000,
+    outcome: 'ECONNRESET',
+  });
   expect(lab.snmp(lab.b).get('Tcp.OutRsts')).toBe(before + 1);
   await server.stop();
 });
 
 test('a script that fails says why', async () => {
-  await expect(lab.start(lab.a, 'send.mjs', 'nowhere', '1', 'nowhere', '1').line()).rejects.toThrow('nowhere');
+  await expect(lab.start(lab.a, 'send.mjs', 'nowhere', '1', 'nowhere', '1', 'once').line()).rejects.toThrow('nowhere');
 });
 
 test('nothing is left of a lab that was removed', async () => {

@@ -99,14 +99,19 @@ export class NetnsLab {
 
   /** Index of the lab's interface in a namespace. */
   ifindex(netns: LabNetns): number {
-    return Number(this.run(netns, 'cat', `/sys/class/net/${labInterface}/ifindex`));
+    return Number(this.run(netns, 'ip', '-o', 'link', 'show', 'dev', labInterface).split(':')[0]);
+  }
+
+  /** Ends what was started. */
+  async stop(): Promise<void> {
+    const children = [...this.#children];
+    for (const child of children) child.kill('SIGKILL');
+    await Promise.all(children.map((child) => (child.exitCode === null && child.signalCode === null ? once(child, 'exit') : undefined)));
   }
 
   /** Ends what was started and removes the namespaces. Any number of times. */
   async remove(): Promise<void> {
-    const children = [...this.#children];
-    for (const child of children) child.kill('SIGKILL');
-    await Promise.all(children.map((child) => (child.exitCode === null && child.signalCode === null ? once(child, 'exit') : undefined)));
+    await this.stop();
     this.#removeNow();
     process.removeListener('exit', this.#onExit);
   }
