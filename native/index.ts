@@ -9,13 +9,15 @@ import { nativeError } from './errors.ts';
 const buildFolder = join(packageRoot(), 'build');
 let loaded: Native | undefined;
 
-/**
- * The addon, loaded once. `JITTERSCOPE_NATIVE` names another file to load, as the sanitizers' tests do.
- * Throws NATIVE_NOT_BUILT or NATIVE_NOT_LOADABLE.
- */
+/** The addon's file. `JITTERSCOPE_NATIVE` names another one to load, as the sanitizers' tests do. */
+export function addonPath(): string {
+  return resolve(process.env.JITTERSCOPE_NATIVE ?? join(buildFolder, 'jitterscope.node'));
+}
+
+/** The addon, loaded once. Throws NATIVE_NOT_BUILT or NATIVE_NOT_LOADABLE. */
 export function loadNative(): Native {
   if (loaded !== undefined) return loaded;
-  const path = resolve(process.env.JITTERSCOPE_NATIVE ?? join(buildFolder, 'jitterscope.node'));
+  const path = addonPath();
   if (!existsSync(path)) throw nativeError('NATIVE_NOT_BUILT', { path });
   try {
     loaded = createRequire(import.meta.url)(path) as Native;

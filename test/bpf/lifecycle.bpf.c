@@ -52,6 +52,17 @@ int count_switches(void *context)
 	return 0;
 }
 
+/* Adds and deletes entries all the time, above those that the test put there. */
+SEC("tp_btf/sched_switch")
+int churn(void *context)
+{
+	__u64 turn = __sync_fetch_and_add(&switches, 1), key = 1ULL << 32 | turn % 512;
+
+	if (bpf_map_update_elem(&entries, &key, &turn, BPF_NOEXIST))
+		bpf_map_delete_elem(&entries, &key);
+	return 0;
+}
+
 SEC("syscall")
 int read_settings(void *context)
 {
@@ -134,7 +145,7 @@ int list_maps(struct bpf_iter__bpf_map *context)
 	if (!map)
 		return 0;
 	id = map->id;
-	for (__u32 i = 0; i < 1024 && i < repeat; i++)
+	for (__u32 i = 0; i < 8000 && i < repeat; i++)
 		bpf_seq_write(context->meta->seq, &id, sizeof(id));
 	return 0;
 }
