@@ -52,7 +52,7 @@ export function readConfig(options: { readonly config?: string; readonly set?: r
 
 /** The node's name: configured, NODE_NAME, host name. */
 export function nodeName(config: Config): string {
-  const name = config.node.name ?? process.env['NODE_NAME'] ?? hostname();
+  const name = config.node.name ?? process.env.NODE_NAME ?? hostname();
   if (name === '' || Buffer.byteLength(name) > 253) {
     throw configError('CONFIG_INVALID', { problems: `node.name: found "${name}", expected 1 to 253 bytes` });
   }

@@ -11,7 +11,7 @@ import { maxSocketPathBytes } from '../core/control.ts';
 export function shortSocketPath(path: string): string {
   const full = resolve(path);
   if (Buffer.byteLength(full) <= maxSocketPathBytes) return full;
-  const runtime = process.env['XDG_RUNTIME_DIR'] ?? (process.getuid?.() === 0 ? '/run' : tmpdir());
+  const runtime = process.env.XDG_RUNTIME_DIR ?? (process.getuid?.() === 0 ? '/run' : tmpdir());
   const folder = join(runtime, `jitterscope-${createHash('sha256').update(full).digest('hex').slice(0, 16)}`);
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   return join(folder, basename(full));

@@ -4,37 +4,15 @@ import { ecsVersion, eventSchemaVersion } from '../../schema/event.ts';
 import { recordFlags } from '../../schema/record.gen.ts';
 import type { RecordReader } from '../../schema/record.ts';
 import type { Ends } from './end-names.ts';
+import { fragments, identityFragment, tcpStateFragments, transportFragments } from './fragments.ts';
 import type { Netns } from './identity.ts';
 import { LineBuffer } from './line-buffer.ts';
 
 /** Room that one line may take: names are at most 255 bytes each, and JSON may escape each byte six-fold. */
 export const maxLineBytes = 16_384;
 
-const transports: ReadonlyMap<number, string> = new Map([
-  [6, 'tcp'],
-  [17, 'udp'],
-  [1, 'icmp'],
-  [58, 'ipv6-icmp'],
-  [132, 'sctp'],
-]);
-const directions = ['', 'ingress', 'egress'];
-/** include/net/tcp_states.h */
-const tcpStates = [
-  '',
-  'ESTABLISHED',
-  'SYN_SENT',
-  'SYN_RECV',
-  'FIN_WAIT1',
-  'FIN_WAIT2',
-  'TIME_WAIT',
-  'CLOSE',
-  'CLOSE_WAIT',
-  'LAST_ACK',
-  'LISTEN',
-  'CLOSING',
-  'NEW_SYN_RECV',
-];
 const af_inet6 = 10;
+const noTransport = Buffer.from('}');
 
 /** Where and when: what the event line needs beside the record and its ends. */
 export interface EventPlace {
@@ -74,27 +52,27 @@ export class EventLineWriter {
   ): number {
     const line = this.#line;
     line.use(buffer, at);
-    line.ascii('{"@timestamp":"');
+    line.fragment(fragments.timestamp);
     this.#timestamp(place.unixSeconds, place.nanos);
-    line.ascii('","message":');
+    line.fragment(fragments.message);
     line.json(description.message(record, ends));
     line.fragment(this.#head(description, variant));
     const reason = description.reason(record, ends);
     if (reason !== undefined) {
-      line.ascii(',"reason":');
+      line.fragment(fragments.reason);
       line.json(reason);
     }
-    line.ascii(',"id":"');
+    line.fragment(fragments.id);
     line.ascii(place.idPrefix);
     line.byte(45);
     line.integer(place.item);
-    line.ascii('","severity":');
+    line.fragment(fragments.severity);
     line.integer(variant.severity);
     this.#tuple(record);
     this.#process(record);
     line.fragment(this.#tail(description, place.node));
     this.#jitterscope(description, record, ends);
-    line.ascii('}}\n');
+    line.fragment(fragments.end);
     return line.at - at;
   }
 
@@ -122,30 +100,26 @@ export class EventLineWriter {
 
   #tuple(record: RecordReader): void {
     const line = this.#line;
-    line.ascii('},"source":{"ip":"');
+    line.fragment(fragments.sourceIp);
     line.address(record.bytes, record.saddrAt);
-    line.ascii('","port":');
+    line.fragment(fragments.port);
     line.integer(record.sport);
-    line.ascii('},"destination":{"ip":"');
+    line.fragment(fragments.destinationIp);
     line.address(record.bytes, record.daddrAt);
-    line.ascii('","port":');
+    line.fragment(fragments.port);
     line.integer(record.dport);
-    line.ascii(record.family === af_inet6 ? '},"network":{"type":"ipv6"' : '},"network":{"type":"ipv4"');
-    const transport = transports.get(record.proto);
-    if (transport !== undefined) line.ascii(`,"transport":"${transport}"`);
-    const direction = directions[record.side];
-    if (direction) line.ascii(`,"direction":"${direction}"`);
-    line.byte(125);
+    line.fragment(record.family === af_inet6 ? fragments.ipv6 : fragments.ipv4);
+    line.fragment(transportFragments[record.proto]?.[record.side] ?? noTransport);
   }
 
   #process(record: RecordReader): void {
     if ((record.flags & (recordFlags.OWNER | recordFlags.TASK)) === 0 || record.tgid === 0) return;
     const line = this.#line;
-    line.ascii(',"process":{"pid":');
+    line.fragment(fragments.process);
     line.integer(record.tgid);
     const name = record.comm;
     if (name !== '') {
-      line.ascii(',"name":');
+      line.fragment(fragments.processName);
       line.json(name);
     }
     line.byte(125);
@@ -168,37 +142,37 @@ export class EventLineWriter {
   #jitterscope(description: EventDescription, record: RecordReader, ends: Ends): void {
     const line = this.#line;
     const { flags } = record;
-    if (flags & recordFlags.CLIENT) line.ascii(',"role":"client"');
-    else if (flags & recordFlags.SERVER) line.ascii(',"role":"server"');
-    const state = tcpStates[record.state];
-    if (state) line.ascii(`,"tcp":{"state":"${state}"}`);
+    if (flags & recordFlags.CLIENT) line.fragment(fragments.client);
+    else if (flags & recordFlags.SERVER) line.fragment(fragments.server);
+    const state = tcpStateFragments[record.state];
+    if (state !== undefined) line.fragment(state);
     const cookie = record.sock;
     if (cookie !== 0) {
-      line.ascii(',"socket":{"cookie":');
+      line.fragment(fragments.socket);
       line.integer(cookie);
-      if (flags & recordFlags.V4MAPPED) line.ascii(',"v4mapped":true');
+      if (flags & recordFlags.V4MAPPED) line.fragment(fragments.v4mapped);
       line.byte(125);
     }
     if (flags & recordFlags.CGROUP && record.cgroup !== 0) {
-      line.ascii(',"cgroup":{"id":');
+      line.fragment(fragments.cgroup);
       line.integer(record.cgroup);
       line.byte(125);
     }
-    line.ascii(',"netns":{');
+    line.fragment(fragments.netns);
     this.#namespace(record, ends.localNetns);
     if (ends.farNetns !== undefined && ends.farFoundBy !== 'same' && !ends.farNetns.host) {
-      line.ascii('},"peer":{"netns":{');
+      line.fragment(fragments.peer);
       line.fragment(this.#fragment(ends.farNetns));
       line.byte(125);
     }
-    line.ascii(`},"identity":{"source":"${ends.localFoundBy}","destination":"${ends.farFoundBy}"},"suppressed":`);
+    line.fragment(identityFragment(ends.localFoundBy, ends.farFoundBy));
     line.integer(description.suppressed(record));
   }
 
   /** A namespace that nobody knows is told by its number alone. */
   #namespace(record: RecordReader, netns: Netns | undefined): void {
     if (netns === undefined) {
-      this.#line.ascii(record.flags & recordFlags.NET_IS_INODE ? '"inode":' : '"cookie":');
+      this.#line.fragment(record.flags & recordFlags.NET_IS_INODE ? fragments.netnsInode : fragments.netnsCookie);
       this.#line.integer(record.net);
       return;
     }

@@ -1,0 +1,105 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { probes } from '../bpf/registry.ts';
+import { openEmbeddedLog } from '../core/bus/embedded-log.ts';
+import { createLog } from '../core/log.ts';
+import { sleep } from '../core/retry.ts';
+import { topics } from '../proto/bus.ts';
+import { fileCheckpoints } from '../services/aggregator/checkpoint.ts';
+import { startAggregator } from '../services/aggregator/main.ts';
+import { encodeStreamMessage } from '../services/gateway/raw-encoder.ts';
+import { type BenchRow, perCpuSecond, printRows } from './bench-row.ts';
+import { syntheticStream } from './synthetic-records.ts';
+
+const GIB = 2 ** 30;
+const batchRecords = 2048;
+// 2 us of event time a record: 10 s and more.
+const records = Number(process.env.JITTERSCOPE_BENCH_RECORDS ?? 600_000);
+
+/** Raw log to events log, every record an event. The reference builds the same lines with JSON.stringify and does nothing else. */
+export async function run(): Promise<BenchRow[]> {
+  const dir = await mkdtemp(join(tmpdir(), 'jitterscope-bench-'));
+  const bus = await openEmbeddedLog({
+    dir,
+    topics: [
+      { name: topics.raw, partitions: 1, maxBytes: 4 * GIB, retain: 'checkpoint' },
+      { name: topics.events, partitions: 1, maxBytes: 4 * GIB, retain: 'oldest' },
+      { name: topics.deadLetters, partitions: 1, maxBytes: GIB, retain: 'oldest' },
+    ],
+  });
+  try {
+    const session = Buffer.alloc(16, 1);
+    for (const message of syntheticStream(records, batchRecords))
+      await bus.append(topics.raw, 0, [encodeStreamMessage('node1', session, message)]);
+    const value = await perCpuSecond(records, async () => {
+      const aggregator = await startAggregator({
+        bus,
+        checkpoints: fileCheckpoints(join(dir, 'state')),
+        cluster: 'default',
+        events: new Map(probes.map((probe) => [probe.number, probe.event])),
+        maxHeldBytes: 8 * 2 ** 20,
+        maxBatchBytes: 256 * 1024,
+        lingerMs: 200,
+        checkpointMs: 60_000,
+        log: createLog('warn'),
+      });
+      while ((aggregator.partitions().get(0)?.dispositions.events ?? 0) < records || aggregator.pending()) await sleep(50);
+      await aggregator.close();
+    });
+    const reference = await perCpuSecond(records / 4, () => stringify(records / 4));
+    return [
+      {
+        name: 'aggregator, embedded log to the same',
+        value,
+        unit: 'events/core-s',
+        reference,
+        referenceName: 'JSON.stringify and Buffer.from alone',
+      },
+    ];
+  } finally {
+    await bus.close();
+    await rm(dir, { recursive: true });
+  }
+}
+
+function stringify(count: number): void {
+  let bytes = 0;
+  for (let i = 0; i < count; i++) {
+    const netns = i % 300;
+    const event = {
+      '@timestamp': `2026-11-22T04:31:07.${String(i % 1e9).padStart(9, '0')}Z`,
+      message: `pod-${netns} reset a connection from pod-${netns + 1}: no socket listens on port 81`,
+      log: { level: 'info' },
+      ecs: { version: '8.17.0' },
+      event: {
+        kind: 'event',
+        category: ['network'],
+        type: ['connection', 'denied'],
+        action: 'reset-sent',
+        reason: 'NO_SOCKET',
+        id: `9c1f0b7a52e4d386-${i}`,
+        severity: 1,
+      },
+      source: { ip: `10.244.1.${netns & 255}`, port: 81 },
+      destination: { ip: `10.244.1.${(netns + 1) & 255}`, port: 32768 + (i % 28000) },
+      network: { type: 'ipv4', transport: 'tcp', direction: 'egress' },
+      host: { name: 'node1' },
+      orchestrator: { cluster: { name: 'default' } },
+      jitterscope: {
+        schema: 1,
+        type: 'tcpreset',
+        probe: 'tcpreset',
+        role: 'server',
+        netns: { name: `pod-${netns}`, cookie: 4096 + netns, inode: 4026532000 + netns },
+        peer: { netns: { name: `pod-${netns + 1}`, cookie: 4097 + netns, inode: 4026532001 + netns } },
+        identity: { source: 'netns', destination: 'ip' },
+        suppressed: 0,
+      },
+    };
+    bytes += Buffer.from(`${JSON.stringify(event)}\n`).length;
+  }
+  if (bytes === 0) throw new Error('nothing was made');
+}
+
+printRows(await run());
