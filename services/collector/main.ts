@@ -71,6 +71,7 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
   const host = new ProbeHost(native, { drainMs: config.drainInterval, chunkBytes, maxChunks }, log);
   let downtime: Downtime | undefined;
   let keyframeDue = true;
+  let closed = false;
 
   const batcher = new Batcher(config.batchSize, clock.offset, seal, lookNow);
   const shipper = await Shipper.start({
@@ -122,7 +123,8 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
   }
 
   function readTotals(): CounterTotals {
-    totals.update(host.objects().flatMap(({ object }) => readCounters(object)));
+    // Once the objects are closed, what was read last stays.
+    if (!closed) totals.update(host.objects().flatMap(({ object }) => readCounters(object)));
     return totals;
   }
 
@@ -206,6 +208,7 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
       tellLosses();
       batcher.flush();
       beat();
+      closed = true;
       host.close();
       lister.close();
       return shipper.close(graceMs);
