@@ -302,6 +302,10 @@ kernelTest('2000 quick resets: emitted, suppressed and lost to a full ring add u
     expect([emitted >= 20, suppressed > 0, ringFull]).toEqual([true, true, 0]);
     const records = await run.records(cookie);
     expect(records).toHaveLength(emitted);
+    // Never more than the burst in any stretch of time, beyond one per interval of it.
+    const times = records.map(({ record }) => record.tsNs).sort((a, b) => a - b);
+    for (let index = 20; index < times.length; index++)
+      expect((times[index] as number) - (times[index - 20] as number)).toBeGreaterThanOrEqual(10_000_000);
     const toldAsWithheld = records.reduce((sum, { record }) => sum + record.v0, 0);
     expect(toldAsWithheld + run.withheld(cookie, tcpreset.number)).toBe(suppressed);
   }
