@@ -110,7 +110,7 @@ test.each(Object.keys(recordOffsets).filter((name) => name !== 'len' && name !==
         : name === 'v'
           ? [1, 2, 3]
           : 1;
-    const bytes = writeRecord({ [name]: value } as RecordFields);
+    const bytes = writeRecord({ [name]: value });
     const offset = recordOffsets[name as keyof typeof recordOffsets];
     expect(bytes.findIndex((byte, index) => byte !== 0 && index !== recordOffsets.len)).toBe(offset);
   },

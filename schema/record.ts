@@ -48,7 +48,7 @@ export class RecordReader {
   next(): boolean {
     const start = this.#next;
     if (start >= this.#end || this.#malformed) return false;
-    const length = start + recordBytes > this.#end ? 0 : (this.bytes[start + at.len] as number);
+    const length = start + recordBytes > this.#end ? 0 : this.bytes[start + at.len];
     if (length < minLength || length > maxLength || start + length * tailBytes > this.#end) {
       this.#malformed = true;
       return false;
@@ -96,7 +96,7 @@ export class RecordReader {
 
   /** Meaning: the probe's probe.ts. */
   get variant(): number {
-    return this.bytes[this.at + at.variant] as number;
+    return this.bytes[this.at + at.variant];
   }
 
   /** enum record_flag */
@@ -213,22 +213,22 @@ export class RecordReader {
 
   /** 2 or 10: of the packet. */
   get family(): number {
-    return this.bytes[this.at + at.family] as number;
+    return this.bytes[this.at + at.family];
   }
 
   /** IPPROTO_ */
   get proto(): number {
-    return this.bytes[this.at + at.proto] as number;
+    return this.bytes[this.at + at.proto];
   }
 
   /** TCP state of the socket; 0: none. */
   get state(): number {
-    return this.bytes[this.at + at.state] as number;
+    return this.bytes[this.at + at.state];
   }
 
   /** 0 none or forwarded, 1 in, 2 out. */
   get side(): number {
-    return this.bytes[this.at + at.side] as number;
+    return this.bytes[this.at + at.side];
   }
 
   /** Socket cookie; 0: none. */
@@ -259,15 +259,15 @@ export class RecordReader {
   }
 
   #u16(offset: number): number {
-    return this.#halves[(this.at + offset) >>> 1] as number;
+    return this.#halves[(this.at + offset) >>> 1];
   }
 
   #u32(offset: number): number {
-    return this.#words[(this.at + offset) >>> 2] as number;
+    return this.#words[(this.at + offset) >>> 2];
   }
 
   #u64(offset: number): number {
     const word = (this.at + offset) >>> 2;
-    return (this.#words[word] as number) + (this.#words[word + 1] as number) * two32;
+    return this.#words[word] + this.#words[word + 1] * two32;
   }
 }

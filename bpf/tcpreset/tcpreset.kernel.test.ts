@@ -52,7 +52,7 @@ function refusedConnects(family: 'ipv4' | 'ipv6', firstPort: number, count: numb
 async function only(net: bigint): Promise<SeenRecord> {
   const records = await run.records(net);
   expect(records).toHaveLength(1);
-  return records[0] as SeenRecord;
+  return records[0];
 }
 
 /** Keeps a real record for probe.test.ts, when the tests are run to record them. */
@@ -304,8 +304,7 @@ kernelTest('2000 quick resets: emitted, suppressed and lost to a full ring add u
     expect(records).toHaveLength(emitted);
     // Never more than the burst in any stretch of time, beyond one per interval of it.
     const times = records.map(({ record }) => record.tsNs).sort((a, b) => a - b);
-    for (let index = 20; index < times.length; index++)
-      expect((times[index] as number) - (times[index - 20] as number)).toBeGreaterThanOrEqual(10_000_000);
+    for (let index = 20; index < times.length; index++) expect(times[index] - times[index - 20]).toBeGreaterThanOrEqual(10_000_000);
     const toldAsWithheld = records.reduce((sum, { record }) => sum + record.v0, 0);
     expect(toldAsWithheld + run.withheld(cookie, tcpreset.number)).toBe(suppressed);
   }

@@ -88,8 +88,8 @@ export class NetnsLab {
     const lines = this.run(netns, 'cat', '/proc/net/snmp').trim().split('\n');
     const counters = new Map<string, number>();
     for (let index = 0; index + 1 < lines.length; index += 2) {
-      const [protocol = '', ...names] = (lines[index] as string).split(' ');
-      const values = (lines[index + 1] as string).split(' ').slice(1);
+      const [protocol = '', ...names] = lines[index].split(' ');
+      const values = lines[index + 1].split(' ').slice(1);
       names.forEach((name, column) => {
         counters.set(`${protocol.slice(0, -1)}.${name}`, Number(values[column]));
       });
@@ -106,7 +106,8 @@ export class NetnsLab {
   async stop(): Promise<void> {
     const children = [...this.#children];
     for (const child of children) child.kill('SIGKILL');
-    await Promise.all(children.map((child) => (child.exitCode === null && child.signalCode === null ? once(child, 'exit') : undefined)));
+    const running = children.filter((child) => child.exitCode === null && child.signalCode === null);
+    await Promise.all(running.map((child) => once(child, 'exit')));
   }
 
   /** Ends what was started and removes the namespaces. Any number of times. */
