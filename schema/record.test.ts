@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { counterKeyBytes, counterKeyOffsets, recordBytes, recordFlags, recordOffsets, tailBytes } from './record.gen.ts';
 import { RecordReader } from './record.ts';
-import { type RecordFields, writeRecord, writeRecords } from './record-writer.ts';
+import { writeRecord, writeRecords } from './record-writer.ts';
 
 const u16 = fc.integer({ min: 0, max: 0xffff });
 const u32 = fc.integer({ min: 0, max: 0xffff_ffff });
