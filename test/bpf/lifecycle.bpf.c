@@ -133,20 +133,21 @@ struct bpf_iter__bpf_map {
 #pragma clang attribute pop
 
 
-/* Writes each map's id `repeat` times. */
+/* Writes each map's id 16 * `repeat` times. */
 volatile __u32 repeat = 1;
 
 SEC("iter/bpf_map")
 int list_maps(struct bpf_iter__bpf_map *context)
 {
 	struct bpf_map *map = context->map;
-	__u32 id;
+	__u32 ids[16];
 
 	if (!map)
 		return 0;
-	id = map->id;
-	for (__u32 i = 0; i < 8000 && i < repeat; i++)
-		bpf_seq_write(context->meta->seq, &id, sizeof(id));
+	for (int i = 0; i < 16; i++)
+		ids[i] = map->id;
+	for (__u32 i = 0; i < 500 && i < repeat; i++)
+		bpf_seq_write(context->meta->seq, ids, sizeof(ids));
 	return 0;
 }
 
