@@ -1,16 +1,17 @@
 import { existsSync } from 'node:fs';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect } from 'vitest';
+import { kernelTest, kernelTestsRun } from './kernel-tier.ts';
 import { NetnsLab } from './netns-lab.ts';
 
 let lab: NetnsLab;
 
 beforeAll(() => {
-  lab = new NetnsLab('-self');
+  if (kernelTestsRun()) lab = new NetnsLab('-self');
 });
 
-afterAll(() => lab.remove());
+afterAll(() => lab?.remove());
 
-test.each(['ipv4', 'ipv6'] as const)(
+kernelTest.each(['ipv4', 'ipv6'] as const)(
   'a closed port refuses each connection over %s, from the local port that was asked for',
   async (family) => {
     const { outcomes } = await lab.result(lab.a, 'connect.mjs', lab.a[family], '20000', '40', lab.b[family], '81');
@@ -21,7 +22,7 @@ test.each(['ipv4', 'ipv6'] as const)(
   },
 );
 
-test.each([
+kernelTest.each([
   ['linger', 'ipv4'],
   ['linger', 'ipv6'],
   ['unread', 'ipv4'],
@@ -38,11 +39,11 @@ test.each([
   await server.stop();
 });
 
-test('a script that fails says why', async () => {
+kernelTest('a script that fails says why', async () => {
   await expect(lab.start(lab.a, 'send.mjs', 'nowhere', '1', 'nowhere', '1', 'once').line()).rejects.toThrow('nowhere');
 });
 
-test('nothing is left of a lab that was removed', async () => {
+kernelTest('nothing is left of a lab that was removed', async () => {
   const other = new NetnsLab('-gone');
   const server = other.start(other.a, 'abort-server.mjs', '::', '9000', 'linger');
   await server.line();
