@@ -85,6 +85,15 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
     refused,
   });
 
+  let lingerTimer: NodeJS.Timeout | undefined;
+  function receive(chunk: Buffer): void {
+    batcher.add(chunk);
+    lingerTimer ??= setTimeout(() => {
+      lingerTimer = undefined;
+      batcher.flush();
+    }, config.batchLinger);
+  }
+
   function seal(batch: SealedBatch): void {
     metrics.items += batch.count;
     metrics.batches++;
@@ -173,9 +182,7 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
   tracker.look(clock.bootNs());
   batcher.setKnown(tracker.cookies());
   for (const probe of options.probes) {
-    const status = host.start(probe, { burst: config.burst, intervalNs: Math.round(1e9 / config.rate), filterMode: 'all' }, (chunk) =>
-      batcher.add(chunk),
-    );
+    const status = host.start(probe, { burst: config.burst, intervalNs: Math.round(1e9 / config.rate), filterMode: 'all' }, receive);
     if (status.state !== 'failed') downtime ??= lifeSigns.downtime(clock.wallNs());
   }
   if (downtime !== undefined) metrics.unobservedSeconds = Number(downtime.toUnixNs - downtime.fromUnixNs) / 1e9;
@@ -183,7 +190,6 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
   beat();
 
   const timers = [
-    setInterval(() => batcher.flush(), config.batchLinger),
     setInterval(beat, config.heartbeatInterval),
     setInterval(tellLosses, config.counterInterval),
     setInterval(() => (keyframeDue = true), config.keyframeInterval),
@@ -203,6 +209,7 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
     identityProblem: () => lister.problem ?? namespaces.problem,
     async close(graceMs = 5_000) {
       timers.forEach(clearInterval);
+      clearTimeout(lingerTimer);
       folder?.close();
       await host.stop();
       tellLosses();

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { Client, credentials } from '@grpc/grpc-js';
-import { readCapture } from '../../core/capture.ts';
+import { messageOf } from '../../core/app-error.ts';
+import { captureError, readCapture } from '../../core/capture.ts';
 import { CollectorMessage, type GatewayBody, GatewayMessage } from '../../proto/collect.ts';
 import { recordSchema } from '../../schema/record.gen.ts';
 import { rebatched } from './rebatch.ts';
@@ -81,7 +82,7 @@ export async function replayCapture(options: ReplayOptions): Promise<ReplayResul
 
 /** The same file with the same batch size is the same replay: 16 bytes of a hash of its size, beginning and end. */
 function identityOf(file: string, batchBytes: number | undefined): Buffer {
-  const fd = openSync(file, 'r');
+  const fd = opened(file);
   try {
     const { size } = fstatSync(fd);
     const sample = Buffer.alloc(Math.min(size, 1024 * 1024));
@@ -92,5 +93,13 @@ function identityOf(file: string, batchBytes: number | undefined): Buffer {
     return hash.update(sample).digest().subarray(0, 16);
   } finally {
     closeSync(fd);
+  }
+}
+
+function opened(file: string): number {
+  try {
+    return openSync(file, 'r');
+  } catch (thrown) {
+    throw captureError('CAPTURE_UNREADABLE', { file, cause: messageOf(thrown) }, thrown);
   }
 }

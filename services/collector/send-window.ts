@@ -1,8 +1,8 @@
 import type { CollectorMetrics } from './metrics.ts';
 import type { Spool } from './spool.ts';
 
-/** How often the acked position is written down at most. */
-const saveMs = 500;
+/** How often the acked position is written down at most: what is sent again after a kill is dropped as repeats. */
+const saveMs = 5_000;
 
 /** What is sent and not yet acked: bounds it in bytes, and remembers where the session stands. */
 export class SendWindow {
