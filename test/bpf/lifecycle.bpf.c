@@ -101,7 +101,7 @@ static __always_inline void emit_one(__u32 size_in_units, void *record)
 	}
 }
 
-/* Records of all lengths, right and wrong ones, and one that is discarded: 3 good, 4 malformed. */
+/* Records of all lengths, right and wrong ones, and one that is discarded: 3 good, 5 malformed. */
 SEC("syscall")
 int emit_odd(void *context)
 {
@@ -115,7 +115,33 @@ int emit_odd(void *context)
 	emit_one(3, bpf_ringbuf_reserve(&events, 192, 0));
 	emit_one(2, bpf_ringbuf_reserve(&events, 136, 0));
 	emit_one(5, bpf_ringbuf_reserve(&events, 320, 0));
+	emit_one(2, bpf_ringbuf_reserve(&events, 100, 0));
 	emit_one(4, bpf_ringbuf_reserve(&events, 256, 0));
+	return 0;
+}
+
+static long pass_time(__u32 index, void *unused)
+{
+	return 0;
+}
+
+struct slow {
+	__u32 steps;
+};
+
+/* Takes its time between reserving a record and committing it: byte 0 says which it is. */
+SEC("syscall")
+int emit_slowly(struct slow *context)
+{
+	__u8 *bytes = bpf_ringbuf_reserve(&events, 128, 0);
+
+	if (!bytes)
+		return -1;
+	bytes[0] = 1;
+	bytes[11] = 2;
+	bpf_loop(context->steps, pass_time, (void *)0, 0);
+	bytes[0] = 2;
+	bpf_ringbuf_submit(bytes, BPF_RB_NO_WAKEUP);
 	return 0;
 }
 
