@@ -299,7 +299,7 @@ class Making {
   }
 
   #heldAtEnd(ns: number): Uint8Array {
-    const stream = this.#streams[2] as Stream;
+    const stream = this.#streams[2];
     const records = Buffer.alloc(heldAtEnd * maxRecordBytes);
     let bytes = 0;
     for (let index = 0; index < heldAtEnd; index++) bytes += stream.node.writeNeverKnown(bootBaseNs + ns, records, bytes);
@@ -362,6 +362,6 @@ function keyframes(stream: Stream, netns: NetworkNamespace[]): Keyframe[] {
 /** The last `wanted` of `count` records that lie end to end. */
 function lastRecords(records: Buffer, count: number, wanted: number): Buffer {
   let at = 0;
-  for (let index = 0; index < count - wanted; index++) at += (records[at + 11] as number) * 64;
+  for (let index = 0; index < count - wanted; index++) at += records[at + 11] * 64;
   return records.subarray(at);
 }

@@ -129,7 +129,7 @@ export class SyntheticNode {
     return {
       cookie: this.#cookie(index),
       inode: 4_026_531_840 + this.#number * 100 + index,
-      names: index === 1 ? [] : [names[index] as string],
+      names: index === 1 ? [] : [names[index]],
       processes: index === 3 ? [{ pid: 300 + this.#number, comm: 'payd' }] : [],
       addresses: [Buffer.from(mapped(this.#v4(index))), Buffer.from(this.#v6(index))],
       fromBootNs,
@@ -142,10 +142,10 @@ export class SyntheticNode {
     const fate = fateOf(item);
     if (fate === 'unknown-probe') return this.#unknownProbe;
     if (fate === 'unknown-variant') return this.#unknownVariant;
-    if (isNeverKnown(item)) return this.#never[(item >>> 5) & 3] as Buffer;
-    if (phase.lateOpen && item % 16 === 7) return this.#late[(item >>> 4) & 3] as Buffer;
+    if (isNeverKnown(item)) return this.#never[(item >>> 5) & 3];
+    if (phase.lateOpen && item % 16 === 7) return this.#late[(item >>> 4) & 3];
     const templates = phase.moved ? this.#second : this.#first;
-    return templates[item % templates.length] as Buffer;
+    return templates[item % templates.length];
   }
 
   #template(net: number, index: number, fields: RecordFields): Buffer {
