@@ -13,10 +13,19 @@ export async function findOutputEnd(bus: Bus, partition: number): Promise<Output
   if (next === earliest) return undefined;
   for await (const fetch of bus.read(topics.events, partition, Math.max(earliest, next - lookBack), { until: next })) {
     for (const message of fetch.messages) {
-      const view = decodeEventBatch(message.value);
-      const last = view.count - 1;
-      if (last >= 0) end = { rawOffset: view.rawOffset(last), ordinal: view.ordinal(last), nextEvent: view.firstEvent + view.count };
+      end = endOf(message.value) ?? end;
     }
   }
   return end;
+}
+
+function endOf(message: Uint8Array): OutputEnd | undefined {
+  try {
+    const view = decodeEventBatch(message);
+    const last = view.count - 1;
+    return last < 0 ? undefined : { rawOffset: view.rawOffset(last), ordinal: view.ordinal(last), nextEvent: view.firstEvent + view.count };
+  } catch {
+    // Not readable: the sinks keep it in the DLQ, and what is made again behind the batch before it they drop as repeats.
+    return undefined;
+  }
 }

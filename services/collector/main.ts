@@ -106,6 +106,7 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
     else {
       metrics.skippedItems += batch.count ?? 0;
       batcher.skip(batch.firstItem ?? 0, batch.count ?? 0, 'disk_full');
+      for (const range of batch.skipped ?? []) batcher.skip(range.firstItem ?? 0, range.count ?? 0, range.reason ?? '');
       for (const loss of batch.kernelLosses ?? []) batcher.kernelLost(loss.probe ?? 0, loss.count ?? 0);
     }
   }

@@ -8,6 +8,10 @@ import type { CollectorMetrics } from './metrics.ts';
 import { Sender, type SenderOptions } from './sender.ts';
 import { Spool, type SpooledSession } from './spool.ts';
 
+/** Bytes that may wait for the spool's disk. */
+const maxWaitingBytes = 32 * 1024 * 1024;
+const messageOverheadBytes = 256;
+
 /** What an earlier session left takes at most this part of the spool's cap. */
 const leftBehindShare = 0.5;
 
@@ -32,6 +36,7 @@ export class Shipper {
   readonly #running: Promise<void>;
   #seq = 1;
   #writes: Promise<void> = Promise.resolve();
+  #waitingBytes = 0;
 
   private constructor(options: ShipperOptions, spool: Spool, older: readonly Spool[]) {
     this.#options = options;
@@ -65,19 +70,29 @@ export class Shipper {
 
   /** Spools a message; it is sent as soon as the gateway takes it. */
   ship(body: CollectorBody): void {
+    const bytes = (body.batch?.records?.length ?? 0) + messageOverheadBytes;
+    // A disk that hangs must not fill the memory.
+    if (this.#waitingBytes + bytes > maxWaitingBytes) {
+      this.#refuse(body, `${this.#waitingBytes} bytes wait to be written`);
+      return;
+    }
+    this.#waitingBytes += bytes;
     this.#writes = this.#writes.then(async () => {
-      const bytes = CollectorMessage.encode({ ...body, seq: this.#seq }).finish();
       try {
-        await this.#spool.append(bytes);
+        await this.#spool.append(CollectorMessage.encode({ ...body, seq: this.#seq }).finish());
         this.#seq++;
       } catch (thrown) {
-        const error = collectorError('COLLECTOR_SPOOL_REFUSED', { cause: messageOf(thrown) }, thrown);
-        this.#options.limiter.once(error.code, (heldBack) =>
-          this.#options.log.error({ code: error.code, heldBack, remedy: error.remedy }, error.message),
-        );
-        this.#options.refused(body);
+        this.#refuse(body, messageOf(thrown), thrown);
       }
+      this.#waitingBytes -= bytes;
     });
+  }
+
+  #refuse(body: CollectorBody, cause: string, thrown?: unknown): void {
+    const { limiter, log, refused } = this.#options;
+    const error = collectorError('COLLECTOR_SPOOL_REFUSED', { cause }, thrown);
+    limiter.once(error.code, (heldBack) => log.error({ code: error.code, heldBack, remedy: error.remedy }, error.message));
+    refused(body);
   }
 
   /** Waits until all is acked, at most graceMs; returns how many messages stay in the spool for the next start. */
