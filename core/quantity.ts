@@ -3,14 +3,17 @@ import { z } from 'zod';
 const sizeUnits: Readonly<Record<string, number>> = { B: 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, KB: 1e3, MB: 1e6, GB: 1e9 };
 const durationUnitsMs: Readonly<Record<string, number>> = { ms: 1, s: 1e3, m: 60e3, h: 3600e3, d: 86_400e3 };
 
+/** A timer of more than this fires at once. */
+const maxDurationMs = 2 ** 31 - 1;
+
 /** Bytes of a size such as 64MiB; undefined when it is not one. */
 export function parseSize(text: string): number | undefined {
-  return parseQuantity(text, sizeUnits);
+  return parseQuantity(text, sizeUnits, Number.MAX_SAFE_INTEGER);
 }
 
-/** Milliseconds of a duration such as 30s; undefined when it is not one. */
+/** Milliseconds of a duration such as 30s, at most 24 days; undefined when it is not one. */
 export function parseDurationMs(text: string): number | undefined {
-  return parseQuantity(text, durationUnitsMs);
+  return parseQuantity(text, durationUnitsMs, maxDurationMs);
 }
 
 /** A size in the configuration: a string with its unit, bytes after parsing. */
@@ -20,7 +23,7 @@ export function size(defaultText: string) {
 
 /** A duration in the configuration: a string with its unit, milliseconds after parsing. */
 export function duration(defaultText: string) {
-  return quantity(defaultText, parseDurationMs, 'a duration such as 30s');
+  return quantity(defaultText, parseDurationMs, 'a duration such as 30s, at most 24d');
 }
 
 function quantity(defaultText: string, parse: (text: string) => number | undefined, expected: string) {
@@ -35,8 +38,9 @@ function quantity(defaultText: string, parse: (text: string) => number | undefin
     });
 }
 
-function parseQuantity(text: string, units: Readonly<Record<string, number>>): number | undefined {
+function parseQuantity(text: string, units: Readonly<Record<string, number>>, max: number): number | undefined {
   const match = /^(\d+(?:\.\d+)?)\s*([A-Za-z]+)$/.exec(text.trim());
-  const unit = match === null ? undefined : units[match[2]];
-  return unit === undefined ? undefined : Math.round(Number(match?.[1]) * unit);
+  if (match === null || !Object.hasOwn(units, match[2])) return undefined;
+  const value = Math.round(Number(match[1]) * units[match[2]]);
+  return value <= max ? value : undefined;
 }
