@@ -43,12 +43,12 @@ const prefix = 'JITTERSCOPE_';
 export function loadConfig<Config>(schema: ZodType<Config>, sources: ConfigSources): Config {
   const tree: Tree = sources.file === undefined ? {} : readFile(sources.file);
   for (const [name, value] of Object.entries(sources.environment ?? {})) {
-    if (name.startsWith(prefix) && value !== undefined && name.includes('__')) assign(tree, environmentPath(name), value);
+    if (name.startsWith(prefix) && value !== undefined && name.includes('__')) assign(tree, environmentPath(name), value, name);
   }
   for (const set of sources.sets ?? []) {
-    const equals = set.indexOf('=');
-    if (equals <= 0) throw configError('CONFIG_INVALID', { problems: `--set ${set}: expected path.to.key=value` });
-    assign(tree, set.slice(0, equals).split('.'), set.slice(equals + 1));
+    const path = set.slice(0, Math.max(0, set.indexOf('='))).split('.');
+    if (!path.every((key) => /^\w+$/.test(key))) throw configError('CONFIG_INVALID', { problems: `--set ${set}: expected path.to.key=value` });
+    assign(tree, path, set.slice(set.indexOf('=') + 1), `--set ${set}`);
   }
   const result = schema.safeParse(tree);
   if (result.success) return result.data;
@@ -65,9 +65,16 @@ function readFile(file: string): Tree {
   const document = parseDocument(text, { lineCounter: new LineCounter(), prettyErrors: true });
   const problem = document.errors[0];
   if (problem !== undefined) throw configError('CONFIG_SYNTAX', { file, cause: problem.message.trim() });
-  if (document.contents === null) return {};
+  let content: unknown;
+  try {
+    content = document.toJS();
+  } catch (thrown) {
+    // An alias without its anchor, or too many of them.
+    throw configError('CONFIG_SYNTAX', { file, cause: messageOf(thrown) }, thrown);
+  }
+  if (content === null) return {};
   if (!isMap(document.contents)) throw configError('CONFIG_SYNTAX', { file, cause: 'expected a mapping of sections' });
-  return document.toJS() as Tree;
+  return content as Tree;
 }
 
 /** SINKS__LOKI__TENANT_ID → sinks.loki.tenantId */
@@ -78,16 +85,27 @@ function environmentPath(name: string): string[] {
     .map((part) => part.toLowerCase().replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase()));
 }
 
-/** Values parse as YAML: 5 is a number, "5" a string, [a, b] a list. */
-function assign(tree: Tree, path: readonly string[], text: string): void {
+/** Values parse as YAML: 5 is a number, "5" a string, [a, b] a list. `source` is named where the text is none. */
+function assign(tree: Tree, path: readonly string[], text: string, source: string): void {
+  let value: unknown;
+  try {
+    value = parse(text);
+  } catch (thrown) {
+    throw configError('CONFIG_INVALID', { problems: `${source}: the value is not valid YAML: ${messageOf(thrown).split('\n')[0]}` }, thrown);
+  }
   let at = tree;
   for (const key of path.slice(0, -1)) {
-    const next = at[key];
+    const next = Object.hasOwn(at, key) ? at[key] : undefined;
     const child: Tree = isTree(next) ? next : {};
-    at[key] = child;
+    put(at, key, child);
     at = child;
   }
-  at[path[path.length - 1]] = parse(text) as unknown;
+  put(at, path[path.length - 1], value);
+}
+
+/** As a field of its own: `at['__proto__'] = value` would change the prototype. */
+function put(at: Tree, key: string, value: unknown): void {
+  Object.defineProperty(at, key, { value, enumerable: true, configurable: true, writable: true });
 }
 
 function isTree(value: unknown): value is Tree {
