@@ -3,7 +3,7 @@ import { closeSync, createReadStream, createWriteStream, openSync, readSync } fr
 import type { Readable, Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { createGunzip, createGzip } from 'node:zlib';
-import { errorTable, messageOf } from './app-error.ts';
+import { type AppError, errorTable, messageOf } from './app-error.ts';
 import { crc32c } from './crc32c.ts';
 
 /** What can be wrong with a capture file. */
@@ -12,6 +12,12 @@ export const captureError = errorTable({
     message: 'cannot read the capture {file}: {cause}',
     retryable: false,
     remedy: 'Check the path and its permissions.',
+    exitCode: 78,
+  },
+  CAPTURE_UNWRITABLE: {
+    message: 'cannot write the capture {file}: {cause}',
+    retryable: false,
+    remedy: 'Name a file in a folder that exists and is writable, on a disk with room.',
     exitCode: 78,
   },
   CAPTURE_FORMAT: {
@@ -39,16 +45,19 @@ export class CaptureWriter {
   readonly #ended: Promise<void>;
   messages = 0;
 
+  /** Creates the file, or empties it. Throws CAPTURE_UNWRITABLE. */
   constructor(file: string) {
-    const disk = createWriteStream(file);
+    const disk = createWriteStream(file, { fd: create(file) });
     this.#out = file.endsWith('.gz') ? createGzip() : disk;
     if (this.#out !== disk) (this.#out as ReturnType<typeof createGzip>).pipe(disk);
-    this.#ended = finished(disk);
+    this.#ended = finished(disk).catch((thrown: unknown) => {
+      throw unwritable(file, thrown);
+    });
     this.#ended.catch(() => undefined);
     this.#out.write(magic);
   }
 
-  /** Resolves when there is room for more. */
+  /** Resolves when there is room for more. Rejects with CAPTURE_UNWRITABLE. */
   async write(message: Uint8Array): Promise<void> {
     const frame = Buffer.alloc(frameBytes + message.length);
     frame.writeUInt32LE(message.length, 0);
@@ -62,6 +71,18 @@ export class CaptureWriter {
     this.#out.end();
     await this.#ended;
   }
+}
+
+function create(file: string): number {
+  try {
+    return openSync(file, 'w');
+  } catch (thrown) {
+    throw unwritable(file, thrown);
+  }
+}
+
+function unwritable(file: string, thrown: unknown): AppError {
+  return captureError('CAPTURE_UNWRITABLE', { file, cause: messageOf(thrown) }, thrown);
 }
 
 /** The messages of a capture, in order. Throws CAPTURE_* when it is not whole; what came before is whole. */

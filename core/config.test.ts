@@ -115,7 +115,10 @@ test.each([
   ['- a\n', /expected a mapping of sections/],
   ['just text', /expected a mapping of sections/],
   ['node: *missing\n', /missing/],
-  [`a: &a [x, x, x, x, x, x, x, x, x]\n${'bcdefghi'.replace(/./g, (k) => `${k}: &${k} [${`*${String.fromCharCode(k.charCodeAt(0) - 1)},`.repeat(9)}]\n`)}`, /alias/i],
+  [
+    `a: &a [x, x, x, x, x, x, x, x, x]\n${'bcdefghi'.replace(/./g, (k) => `${k}: &${k} [${`*${String.fromCharCode(k.charCodeAt(0) - 1)},`.repeat(9)}]\n`)}`,
+    /alias/i,
+  ],
 ])('the file %j is refused with its place', (text, cause) => {
   const error = failure({ file: fileOf(text) });
   expect(error).toMatchObject({ code: 'CONFIG_SYNTAX', message: expect.stringMatching(cause) });
@@ -123,6 +126,9 @@ test.each([
 });
 
 test('a file that cannot be read is named', () => {
-  expect(failure({ file: join(dir, 'missing.yaml') })).toMatchObject({ code: 'CONFIG_UNREADABLE', message: expect.stringContaining('missing.yaml') });
+  expect(failure({ file: join(dir, 'missing.yaml') })).toMatchObject({
+    code: 'CONFIG_UNREADABLE',
+    message: expect.stringContaining('missing.yaml'),
+  });
   expect(failure({ file: dir })).toMatchObject({ code: 'CONFIG_UNREADABLE' });
 });

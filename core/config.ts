@@ -47,7 +47,8 @@ export function loadConfig<Config>(schema: ZodType<Config>, sources: ConfigSourc
   }
   for (const set of sources.sets ?? []) {
     const path = set.slice(0, Math.max(0, set.indexOf('='))).split('.');
-    if (!path.every((key) => /^\w+$/.test(key))) throw configError('CONFIG_INVALID', { problems: `--set ${set}: expected path.to.key=value` });
+    if (!path.every((key) => /^\w+$/.test(key)))
+      throw configError('CONFIG_INVALID', { problems: `--set ${set}: expected path.to.key=value` });
     assign(tree, path, set.slice(set.indexOf('=') + 1), `--set ${set}`);
   }
   const result = schema.safeParse(tree);
@@ -91,7 +92,11 @@ function assign(tree: Tree, path: readonly string[], text: string, source: strin
   try {
     value = parse(text);
   } catch (thrown) {
-    throw configError('CONFIG_INVALID', { problems: `${source}: the value is not valid YAML: ${messageOf(thrown).split('\n')[0]}` }, thrown);
+    throw configError(
+      'CONFIG_INVALID',
+      { problems: `${source}: the value is not valid YAML: ${messageOf(thrown).split('\n')[0]}` },
+      thrown,
+    );
   }
   let at = tree;
   for (const key of path.slice(0, -1)) {

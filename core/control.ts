@@ -11,6 +11,11 @@ export const controlError = errorTable({
     remedy: 'Start one with `npm start`, or name its data folder with --data-dir.',
     exitCode: 75,
   },
+  CONTROL_REQUEST: {
+    message: 'a request is one line of JSON with a method; found {found}',
+    retryable: false,
+    remedy: 'The command and the running process are of different versions.',
+  },
   CONTROL_REFUSED: { message: '{message}', retryable: false, remedy: '{remedy}' },
   CONTROL_UNKNOWN_METHOD: {
     message: 'the running jitterscope knows no request {method}; it knows {known}',
@@ -70,6 +75,8 @@ export class ControlServer {
     socket.on('close', leave);
     socket.on('error', leave);
     const lines = createInterface({ input: socket, crlfDelay: Infinity });
+    // It passes the socket's errors on: a client that is killed must not end this process.
+    lines.on('error', () => undefined);
     lines.once('line', (line) => {
       this.#answer(socket, line, gone.signal)
         .catch((thrown: unknown) => send(socket, { error: refusalOf(thrown) }))
@@ -78,12 +85,12 @@ export class ControlServer {
   }
 
   async #answer(socket: Socket, line: string, signal: AbortSignal): Promise<void> {
-    const request = JSON.parse(line) as { method?: unknown; params?: ControlParams };
-    const method = this.#methods.get(String(request.method));
+    const request = requestOf(line);
+    const method = this.#methods.get(request.method);
     if (method === undefined) {
-      throw controlError('CONTROL_UNKNOWN_METHOD', { method: String(request.method), known: [...this.#methods.keys()].join(', ') });
+      throw controlError('CONTROL_UNKNOWN_METHOD', { method: request.method, known: [...this.#methods.keys()].join(', ') });
     }
-    for await (const value of method(request.params ?? {}, signal)) {
+    for await (const value of method(request.params, signal)) {
       if (signal.aborted) return;
       if (!send(socket, { value })) await writable(socket, signal);
     }
@@ -95,16 +102,44 @@ export async function* askControl(path: string, method: string, params: ControlP
   const socket = await connect(path);
   const stop = (): void => void socket.destroy();
   signal?.addEventListener('abort', stop, { once: true });
+  const lines = createInterface({ input: socket, crlfDelay: Infinity });
+  // It passes errors of the socket on, of which there may be two: of writing and of reading.
+  lines.on('error', () => undefined);
+  // A destroyed socket has no end, only a close.
+  socket.once('close', () => lines.close());
   try {
     socket.write(`${JSON.stringify({ method, params })}\n`);
-    for await (const line of createInterface({ input: socket, crlfDelay: Infinity })) {
-      const answer = JSON.parse(line) as { value?: unknown; error?: { message: string; remedy: string } };
+    for await (const line of lines) {
+      const answer = answerOf(line, path);
       if (answer.error !== undefined) throw controlError('CONTROL_REFUSED', answer.error);
       yield answer.value;
     }
+  } catch (thrown) {
+    if (thrown instanceof AppError) throw thrown;
+    if (signal?.aborted !== true) throw controlError('CONTROL_UNREACHABLE', { path, cause: messageOf(thrown) }, thrown);
   } finally {
     signal?.removeEventListener('abort', stop);
     socket.destroy();
+  }
+}
+
+function requestOf(line: string): { readonly method: string; readonly params: ControlParams } {
+  let request: unknown;
+  try {
+    request = JSON.parse(line);
+  } catch (thrown) {
+    throw controlError('CONTROL_REQUEST', { found: messageOf(thrown) }, thrown);
+  }
+  const { method, params } = (request ?? {}) as { method?: unknown; params?: unknown };
+  if (typeof method !== 'string') throw controlError('CONTROL_REQUEST', { found: line.slice(0, 80) });
+  return { method, params: typeof params === 'object' && params !== null ? (params as ControlParams) : {} };
+}
+
+function answerOf(line: string, path: string): { value?: unknown; error?: { message: string; remedy: string } } {
+  try {
+    return JSON.parse(line) as ReturnType<typeof answerOf>;
+  } catch (thrown) {
+    throw controlError('CONTROL_UNREACHABLE', { path, cause: 'it ended within an answer' }, thrown);
   }
 }
 

@@ -26,19 +26,39 @@ test.each([
   expect(parseDurationMs(text)).toBe(ms);
 });
 
-test.each(['', '5', 's', '-5s', '+5s', '5S', '5 s s', '1e3s', '.5s', '5.s', '٣s', 'NaNs', 'Infinitys', '5constructor', '5toString', '5valueOf'])(
-  '%j is no quantity',
-  (text) => {
-    expect(parseDurationMs(text)).toBeUndefined();
-    expect(parseSize(text)).toBeUndefined();
-  },
-);
+test.each([
+  '',
+  '5',
+  's',
+  '-5s',
+  '+5s',
+  '5S',
+  '5 s s',
+  '1e3s',
+  '.5s',
+  '5.s',
+  '٣s',
+  'NaNs',
+  'Infinitys',
+  '5constructor',
+  '5toString',
+  '5valueOf',
+])('%j is no quantity', (text) => {
+  expect(parseDurationMs(text)).toBeUndefined();
+  expect(parseSize(text)).toBeUndefined();
+});
 
 test('whatever the text, a quantity is a safe integer or undefined', () => {
   fc.assert(
-    fc.property(fc.oneof(fc.string(), fc.tuple(fc.double(), fc.constantFrom('ms', 's', 'KiB', 'd')).map(([n, unit]) => `${n}${unit}`)), (text) => {
-      for (const value of [parseDurationMs(text), parseSize(text)]) expect(value === undefined || Number.isSafeInteger(value)).toBe(true);
-    }),
+    fc.property(
+      fc.oneof(
+        fc.string(),
+        fc.tuple(fc.double(), fc.constantFrom('ms', 's', 'KiB', 'd')).map(([n, unit]) => `${n}${unit}`),
+      ),
+      (text) => {
+        for (const value of [parseDurationMs(text), parseSize(text)]) expect(value === undefined || Number.isSafeInteger(value)).toBe(true);
+      },
+    ),
   );
 });
 
