@@ -1,8 +1,9 @@
+import type { MessageValue } from './bus.ts';
 import { encodeGroupEnd, encodeMessageHeader, HEADER_BYTES } from './frame.ts';
 
 /** One call of append that waits to be durable. */
 export interface AppendCall {
-  readonly values: readonly Uint8Array[];
+  readonly values: readonly MessageValue[];
   /** Bytes on disk. */
   readonly bytes: number;
   readonly resolve: (offset: number) => void;
@@ -38,7 +39,7 @@ export class AppendQueue {
   }
 
   /** Resolves with the offset of the first value once the group it is in was written. */
-  push(values: readonly Uint8Array[], bytes: number): Promise<number> {
+  push(values: readonly MessageValue[], bytes: number): Promise<number> {
     this.#pendingBytes += bytes;
     return new Promise((resolve, reject) => {
       this.#calls.push({ values, bytes, resolve, reject });
@@ -90,9 +91,17 @@ export class AppendQueue {
 }
 
 /** Bytes that messages take on disk. */
-export function frameBytes(values: readonly Uint8Array[]): number {
+export function frameBytes(values: readonly MessageValue[]): number {
   let bytes = 0;
-  for (const value of values) bytes += HEADER_BYTES + value.byteLength;
+  for (const value of values) bytes += HEADER_BYTES + valueBytes(value);
+  return bytes;
+}
+
+/** Length of one message. */
+export function valueBytes(value: MessageValue): number {
+  if (value instanceof Uint8Array) return value.byteLength;
+  let bytes = 0;
+  for (const part of value) bytes += part.byteLength;
   return bytes;
 }
 
@@ -119,9 +128,10 @@ export function encodeGroup(group: readonly AppendCall[], first: number): Encode
   let at = 0;
   for (const { values } of group) {
     for (const value of values) {
-      encodeMessageHeader(headers, at, offset++, value);
+      const parts = value instanceof Uint8Array ? [value] : value;
+      encodeMessageHeader(headers, at, offset++, parts);
       buffers.push(headers.subarray(at, at + HEADER_BYTES));
-      if (value.byteLength > 0) buffers.push(value);
+      for (const part of parts) if (part.byteLength > 0) buffers.push(part);
       at += HEADER_BYTES;
     }
   }

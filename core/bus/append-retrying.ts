@@ -1,7 +1,7 @@
 import { AppError } from '../app-error.ts';
 import { type Log, LogLimiter } from '../log.ts';
 import { retry } from '../retry.ts';
-import type { Bus } from './bus.ts';
+import type { Bus, MessageValue } from './bus.ts';
 
 const limiter = new LogLimiter();
 
@@ -10,7 +10,7 @@ export function appendRetrying(
   bus: Bus,
   topic: string,
   partition: number,
-  values: readonly Uint8Array[],
+  values: readonly MessageValue[],
   log: Log,
   signal: AbortSignal,
 ): Promise<number> {

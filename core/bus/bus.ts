@@ -15,7 +15,7 @@ export interface Bus {
    * Calls for one partition take effect in the order in which they were made, and never interleave.
    * Rejects with BUS_FULL (retryable) when the topic refuses at its cap; then none of the messages was appended.
    */
-  append(topic: string, partition: number, values: readonly Uint8Array[]): Promise<number>;
+  append(topic: string, partition: number, values: readonly MessageValue[]): Promise<number>;
   /** First offset that can still be read, and the offset the next message will get. */
   offsets(topic: string, partition: number): Promise<{ readonly earliest: number; readonly next: number }>;
   /**
@@ -34,6 +34,9 @@ export interface Bus {
   /** Flushes what was appended, ends consumers and readers, lets go of files and locks. */
   close(): Promise<void>;
 }
+
+/** Bytes of one message, in one piece or in several that follow each other: a header before bytes that somebody else made needs no copy. */
+export type MessageValue = Uint8Array | readonly Uint8Array[];
 
 /** A topic as the service needs it. */
 export interface TopicSpec {

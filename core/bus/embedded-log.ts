@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises';
-import type { Bus, BusObserver, Commit, ConsumeOptions, Consumer, Fetch, ReadOptions, TopicSpec } from './bus.ts';
+import { valueBytes } from './append-queue.ts';
+import type { Bus, BusObserver, Commit, ConsumeOptions, Consumer, Fetch, MessageValue, ReadOptions, TopicSpec } from './bus.ts';
 import { ConsumerGroup } from './consumer-group.ts';
 import { type Disk, localDisk } from './disk.ts';
 import { busError } from './errors.ts';
@@ -109,9 +110,10 @@ export class EmbeddedLog implements Bus {
   }
 
   /** See Bus.append. The values must not change until it resolves: they are written from where they are. */
-  async append(topic: string, partition: number, values: readonly Uint8Array[]): Promise<number> {
+  async append(topic: string, partition: number, values: readonly MessageValue[]): Promise<number> {
     const log = this.#partition(topic, partition);
-    for (const { byteLength } of values) {
+    for (const value of values) {
+      const byteLength = valueBytes(value);
       if (byteLength > MAX_MESSAGE_BYTES) throw busError('BUS_MESSAGE_TOO_LARGE', { topic, found: byteLength, limit: MAX_MESSAGE_BYTES });
     }
     return log.append(values);

@@ -27,8 +27,14 @@ const TWO_POW_32 = 0x1_0000_0000;
 const MAX_OFFSET_HIGH = 0x1f_ffff;
 
 /** Writes a message's header at `at`. */
-export function encodeMessageHeader(out: Buffer, at: number, offset: number, payload: Uint8Array): void {
-  encode(out, at, MESSAGE_MAGIC, payload.byteLength, offset, crc32c(payload));
+export function encodeMessageHeader(out: Buffer, at: number, offset: number, payload: readonly Uint8Array[]): void {
+  let length = 0;
+  let crc = 0;
+  for (const part of payload) {
+    length += part.byteLength;
+    crc = crc32c(part, crc);
+  }
+  encode(out, at, MESSAGE_MAGIC, length, offset, crc);
 }
 
 /** Writes the end of a commit group at `at`; `next` is the offset of the message that comes next. */

@@ -1,6 +1,6 @@
 import type { AppError } from '../app-error.ts';
 import { type AppendCall, AppendQueue, encodeGroup, frameBytes } from './append-queue.ts';
-import type { BusObserver, TopicSpec } from './bus.ts';
+import type { BusObserver, MessageValue, TopicSpec } from './bus.ts';
 import { DamageRecord } from './damage-record.ts';
 import type { Disk } from './disk.ts';
 import { busError, diskError } from './errors.ts';
@@ -116,7 +116,7 @@ export class PartitionLog {
   }
 
   /** See Bus.append. */
-  append(values: readonly Uint8Array[]): Promise<number> {
+  append(values: readonly MessageValue[]): Promise<number> {
     const bytes = frameBytes(values);
     const refusal = this.#refusal(bytes);
     return refusal === undefined ? this.#queue.push(values, bytes) : Promise.reject(refusal);

@@ -9,14 +9,14 @@ const messageTag = (4 << 3) | 2;
 const tickTag = (5 << 3) | 2;
 const replayTag = (6 << 3) | 2;
 
-/** A RawMessage around a collector's bytes: written field by field, so that they are copied once. */
-export function encodeStreamMessage(node: string, session: Uint8Array, message: Uint8Array): Uint8Array {
+/** A RawMessage around a collector's bytes, in two parts: what comes before them, and they themselves. */
+export function encodeStreamMessage(node: string, session: Uint8Array, message: Uint8Array): readonly [Uint8Array, Uint8Array] {
   const writer = Writer.create();
   appended(writer);
   writer.uint32(nodeTag).string(node);
   writer.uint32(sessionTag).bytes(session);
-  writer.uint32(messageTag).bytes(message);
-  return writer.finish();
+  writer.uint32(messageTag).uint32(message.length);
+  return [writer.finish(), message];
 }
 
 /** A tick, stamped now. */
@@ -33,21 +33,13 @@ export function encodeTick(number: number): Uint8Array {
 }
 
 /** A captured RawMessage as it is, with the replay's position behind it. */
-export function encodeReplayed(captured: Uint8Array, session: Uint8Array, seq: number): Uint8Array {
+export function encodeReplayed(captured: Uint8Array, session: Uint8Array, seq: number): readonly [Uint8Array, Uint8Array] {
   const writer = Writer.create();
-  writer
-    .uint32(replayTag)
-    .fork()
-    .uint32((1 << 3) | 2)
-    .bytes(session)
-    .uint32(2 << 3)
-    .uint64(seq)
-    .ldelim();
-  const position = writer.finish();
-  const joined = new Uint8Array(captured.length + position.length);
-  joined.set(captured);
-  joined.set(position, captured.length);
-  return joined;
+  writer.uint32(replayTag).fork();
+  writer.uint32((1 << 3) | 2).bytes(session);
+  writer.uint32(2 << 3).uint64(seq);
+  writer.ldelim();
+  return [captured, writer.finish()];
 }
 
 function appended(writer: Writer): void {

@@ -1,6 +1,7 @@
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { status } from '@grpc/grpc-js';
 import { messageOf } from '../../core/app-error.ts';
+import type { MessageValue } from '../../core/bus/bus.ts';
 import { CollectorMessage, type GatewayBody, type Hello } from '../../proto/collect.ts';
 import { gatewayError } from './errors.ts';
 import type { GatewayMetrics } from './metrics.ts';
@@ -11,7 +12,7 @@ export interface StreamPorts {
   partitionOf(node: string): number;
   acked(session: string): number;
   /** Durable when resolved; retried inside for as long as the bus may recover. */
-  append(partition: number, values: readonly Uint8Array[]): Promise<void>;
+  append(partition: number, values: readonly MessageValue[]): Promise<void>;
   advance(session: string, seq: number, partition: number): void;
   readonly maxInFlightBytes: number;
   readonly metrics: GatewayMetrics;
@@ -20,7 +21,8 @@ export interface StreamPorts {
 
 interface Queued {
   readonly seq: number;
-  readonly value: Uint8Array;
+  readonly value: readonly [Uint8Array, Uint8Array];
+  readonly bytes: number;
 }
 
 /** What Hello said. */
@@ -86,10 +88,11 @@ export class CollectorStream {
     this.#lastSeq = seq;
     const { node, session, replay } = this.#hello;
     const value = replay ? encodeReplayed(message.replayed ?? new Uint8Array(0), session, seq) : encodeStreamMessage(node, session, bytes);
-    this.#queue.push({ seq, value });
-    this.#queuedBytes += value.length;
+    const queuedBytes = value[0].length + value[1].length;
+    this.#queue.push({ seq, value, bytes: queuedBytes });
+    this.#queuedBytes += queuedBytes;
     if (this.#queuedBytes >= this.#ports.maxInFlightBytes) this.#call.pause();
-    metrics.queuedBytes += value.length;
+    metrics.queuedBytes += queuedBytes;
     metrics.itemsQueued += items;
     void this.#drain();
   }
@@ -121,7 +124,7 @@ export class CollectorStream {
           hello.partition,
           batch.map(({ value }) => value),
         );
-        const bytes = batch.reduce((sum, { value }) => sum + value.length, 0);
+        const bytes = batch.reduce((sum, queued) => sum + queued.bytes, 0);
         this.#queuedBytes -= bytes;
         this.#ports.metrics.queuedBytes -= bytes;
         const { seq } = batch[batch.length - 1];
