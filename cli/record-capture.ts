@@ -1,13 +1,12 @@
-import { CaptureWriter } from '../core/capture.ts';
+import type { CaptureWriter } from '../core/capture.ts';
 import { RawMessage, topics } from '../proto/bus.ts';
 import { CollectorMessage } from '../proto/collect.ts';
 import type { Pipeline } from './pipeline.ts';
 
 /** Copies the raw log into a capture: asks for keyframes and begins with the first one. Resolves when the signal aborts. */
-export async function recordCapture(pipeline: Pipeline, file: string, signal: AbortSignal): Promise<number> {
+export async function recordCapture(pipeline: Pipeline, capture: CaptureWriter, signal: AbortSignal): Promise<number> {
   const { bus, gateway } = pipeline;
   const { next } = await bus.offsets(topics.raw, 0);
-  const capture = new CaptureWriter(file);
   // The stream may not be open yet: a new session begins with a keyframe by itself.
   gateway.requestKeyframes('a capture begins');
   let begun = false;

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import pc from 'picocolors';
 import { probes } from '../bpf/registry.ts';
 import { messageOf } from '../core/app-error.ts';
+import { CaptureWriter } from '../core/capture.ts';
 import { ControlServer } from '../core/control.ts';
 import { createLog, type Log } from '../core/log.ts';
 import { nativeOrUndefined } from '../native/index.ts';
@@ -45,6 +46,7 @@ export async function run(options: RunOptions): Promise<number> {
   }
   const config = readConfig(options);
   const log = createLog(config.log.level);
+  const capture = options.record === undefined ? undefined : new CaptureWriter(options.record);
   const pipeline = await startPipeline(config, options.dataDir, true, log);
   const native = nativeOrUndefined();
   const collector =
@@ -70,7 +72,9 @@ export async function run(options: RunOptions): Promise<number> {
   });
   const control = await ControlServer.listen(shortSocketPath(join(options.dataDir, 'control.sock')), controlMethods(pipeline, collector));
   if (options.json !== true) announce(collector, options.dataDir, metrics === undefined ? undefined : config.metrics.listen);
-  const recording = options.record === undefined ? undefined : recordCapture(pipeline, options.record, stop.signal);
+  const recording = capture === undefined ? undefined : recordCapture(pipeline, capture, stop.signal);
+  // A disk that fills up ends the run; its error is thrown at the end.
+  recording?.catch(() => stop.abort());
   const printing = print(pipeline, options.json === true, stop.signal, log);
   pipeline.aggregator.finished.catch((thrown: unknown) => {
     log.error({ cause: messageOf(thrown) }, 'the aggregator cannot go on');
