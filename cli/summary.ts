@@ -29,6 +29,7 @@ function losses(pipeline: Pipeline, collector: Collector | undefined): [string, 
   const lost = new Map<string, number>();
   const add = (reason: string, count: number): void => void lost.set(reason, (lost.get(reason) ?? 0) + count);
   add('ring_full (the kernel had no room)', collector?.counters().sum(metricNumbers.RING_FULL) ?? 0);
+  add('uncounted (the counter map was full)', collector?.counters().uncounted ?? 0);
   for (const state of pipeline.aggregator.partitions().values()) {
     const { gaps, rejected, skipped } = state.dispositions;
     const declared = Object.values(skipped).reduce((sum, n) => sum + n, 0);

@@ -30,6 +30,12 @@ export function readCounters(object: BpfObject): Counter[] {
   return counters;
 }
 
+/** Increments that found room in no key of the map: they are in no counter. */
+export function readUncounted(object: BpfObject): number {
+  const bytes = object.readMap(probeMaps.counterLost);
+  return bytes.length < 12 ? 0 : u64(bytes, 4);
+}
+
 /** Removes the counters of a namespace; the caller has read them a last time. */
 export function deleteCounters(object: BpfObject, counters: readonly Counter[], net: number): void {
   for (const counter of counters) {
@@ -52,9 +58,13 @@ export class CounterTotals {
   readonly #gone = new Map<string, Counter>();
   #lossesTold = new Map<number, number>();
 
+  /** Increments that are in no counter, because the map was full. */
+  uncounted = 0;
+
   /** Takes in what was read now, of all probes. */
-  update(live: readonly Counter[]): void {
+  update(live: readonly Counter[], uncounted: number): void {
     this.#live = live;
+    this.uncounted = uncounted;
   }
 
   /** A namespace is gone and its counters are deleted: they stay in the totals, without their namespace. */

@@ -12,7 +12,7 @@ import type { CollectorBody } from '../../proto/collect.ts';
 import { Batcher, type SealedBatch } from './batcher.ts';
 import { Clock } from './clock.ts';
 import type { CollectorConfig } from './config.ts';
-import { CounterTotals, deleteCounters, readCounters } from './counters.ts';
+import { CounterTotals, deleteCounters, readCounters, readUncounted } from './counters.ts';
 import { type Downtime, LifeSigns } from './downtime.ts';
 import { NodeNamespaces } from './identity/node-namespaces.ts';
 import { NetnsTracker } from './identity/tracker.ts';
@@ -134,7 +134,12 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
 
   function readTotals(): CounterTotals {
     // Once the objects are closed, what was read last stays.
-    if (!closed) totals.update(host.objects().flatMap(({ object }) => readCounters(object)));
+    if (closed) return totals;
+    const objects = host.objects().map(({ object }) => object);
+    totals.update(
+      objects.flatMap(readCounters),
+      objects.reduce((sum, object) => sum + readUncounted(object), 0),
+    );
     return totals;
   }
 
