@@ -207,9 +207,12 @@ export class Enricher {
     if (writer.byteLength >= this.#options.maxBatchBytes) this.flush();
   }
 
-  /** The first event that is written after a replay goes on with the topic's own numbers, even if the state was lost. */
+  /**
+   * The first event that is written after a replay goes on with the topic's own numbers, even if the state was lost. A
+   * state that is further than the topic stays so: the topic has lost its end, and sinks must see the gap.
+   */
   #speak(end: OutputEnd): void {
-    this.#state.nextEvent = end.nextEvent;
+    this.#state.nextEvent = Math.max(this.#state.nextEvent, end.nextEvent);
     this.#silentUntil = undefined;
   }
 
