@@ -39,7 +39,7 @@ export async function startPipeline(config: Config, dataDir: string, ticks: bool
     dir: join(dataDir, 'bus'),
     topics: topicSpecs(config),
     commitMs: config.bus.commitInterval,
-    observer: countLosses(busLosses, log),
+    observer: busObserver(busLosses, log),
   });
   const aggregator = await startAggregator({
     bus,
@@ -94,13 +94,16 @@ function topicSpecs(config: Config): TopicSpec[] {
   ];
 }
 
-function countLosses(losses: Map<string, number>, log: Log): BusObserver {
+function busObserver(losses: Map<string, number>, log: Log): BusObserver {
   const limiter = new LogLimiter();
   return {
     lost({ topic, partition, reason, group, messages, bytes }) {
       const key = [topic, reason, group].filter((part) => part !== undefined).join(' ');
       losses.set(key, (losses.get(key) ?? 0) + (reason === 'torn_tail' ? bytes : messages));
       limiter.once(key, (heldBack) => log.warn({ topic, partition, reason, group, messages, bytes, heldBack }, 'the bus lost messages'));
+    },
+    warned({ code, message, remedy }) {
+      log.warn({ code, remedy }, message);
     },
   };
 }
