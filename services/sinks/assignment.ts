@@ -79,18 +79,15 @@ export function isSuspect(partition: Partition, fetch: Fetch): boolean {
 }
 
 /**
- * Whether a store that claims to hold events up to `stored` was filled from this stream, when the group has
- * committed no event yet. Then at most one fetch can have been delivered, so the event must be found, with its id,
- * close behind where the group starts. It is not when the bus was deleted and the store was kept.
+ * Whether a store that claims to hold events up to `stored` was filled from this stream, when the group has no
+ * committed event. Then the event is found with its id: close behind the start after a crash before the first commit,
+ * anywhere when the commits were lost. It is not when the bus was deleted and the store was kept.
  */
 async function isOfThisStream(bus: Bus, partition: number, from: number, until: number, stored: StoredOrigin): Promise<boolean> {
-  let bytes = 0;
   for await (const fetch of bus.read(topics.events, partition, from, { until })) {
     for (const { value } of fetch.messages) {
       const found = lookUp(value, stored);
       if (found !== undefined) return found;
-      bytes += value.length;
-      if (bytes > uncommittedBytes) return false;
     }
   }
   return false;
