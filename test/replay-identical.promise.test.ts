@@ -49,7 +49,7 @@ test('a replay makes each expected event once, and counts everything else by its
 test.each([
   ['twice', []],
   ['with batches of 16 KiB', ['--batch-size', '16KiB']],
-  ['with batches of one record', ['--batch-size', '1KiB']],
+  ['with batches of 1 KiB', ['--batch-size', '1KiB']],
   ['with batches of 1 MiB', ['--batch-size', '1MiB']],
   [
     'with small output batches and files',

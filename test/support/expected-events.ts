@@ -53,9 +53,17 @@ export class ExpectedEvents {
     return verdict;
   }
 
-  /** Forgets what was seen. */
-  restart(): void {
-    this.#seen.clear();
+  /** The same expectations, of which nothing was seen yet; those of others can be added. */
+  copy(...others: readonly ExpectedEvents[]): ExpectedEvents {
+    const copy = new ExpectedEvents();
+    for (const one of [this, ...others]) for (const [prefix, item] of one.expected()) copy.expect(prefix, item);
+    return copy;
+  }
+
+  /** Every expected item. */
+  *expected(): Generator<[prefix: string, item: number]> {
+    for (const [prefix, items] of this.#expected)
+      for (let item = 0; item < items.length; item++) if (items[item] === 1) yield [prefix, item];
   }
 }
 

@@ -60,10 +60,11 @@ const plans: readonly Plan[] = [
  * sessions each, interleaved; IPv4 and IPv6, both variants, tails, late records; namespaces that are known, change,
  * become known later or never; ticks, heartbeats, keyframes in parts, a step of the wall clock; a gap, a declared one,
  * repeated batches, records that no probe can read, and some that still wait for their namespace at the end.
+ * @param label captures with different ones have different sessions
  */
-export async function writeSyntheticCapture(file: string, records: number): Promise<SyntheticCapture> {
+export async function writeSyntheticCapture(file: string, records: number, label = ''): Promise<SyntheticCapture> {
   const writer = new CaptureWriter(file);
-  const making = new Making(records);
+  const making = new Making(records, label);
   for (const message of making.messages()) await writer.write(message);
   await writer.close();
   const { events, counts } = making;
@@ -96,11 +97,11 @@ class Stream {
   lossDone = false;
   lastBatch: { readonly body: CollectorBody; readonly count: number } | undefined;
 
-  constructor(plan: Plan, node: SyntheticNode, index: number, items: number) {
+  constructor(plan: Plan, node: SyntheticNode, name: string, items: number) {
     this.plan = plan;
     this.node = node;
     this.nodeName = node.name;
-    this.session = createHash('sha256').update(`session ${index}`).digest().subarray(0, 16);
+    this.session = createHash('sha256').update(`session ${name}`).digest().subarray(0, 16);
     this.prefix = idPrefixOf(node.name, this.session);
     this.items = items;
     this.stepNs = Math.floor((plan.toNs - plan.fromNs) / items);
@@ -143,12 +144,12 @@ class Making {
   readonly #meanItems: number;
   #tick = 0;
 
-  constructor(records: number) {
+  constructor(records: number, label: string) {
     const nodes = new Map([1, 2].map((number) => [number, new SyntheticNode(number)]));
     const each = Math.floor(records / plans.length);
     this.#streams = plans.map((plan, index) => {
       const items = index === 0 ? records - each * (plans.length - 1) : each;
-      return new Stream(plan, nodes.get(plan.node) as SyntheticNode, index, items);
+      return new Stream(plan, nodes.get(plan.node) as SyntheticNode, `${label} ${index}`, items);
     });
     this.#meanItems = Math.max(8, Math.min(500, Math.floor(records / 400)));
   }
