@@ -124,7 +124,11 @@ function announce(collector: Collector | undefined, dataDir: string, metricsList
     const from = new Date(Number(fromUnixNs / 1_000_000n)).toISOString();
     lines.push(`  ${pc.yellow('not seen')}  ${seconds.toFixed(1)} s since ${from}: nobody listened; what happened then is not known`);
   }
-  lines.push(pc.dim('Waiting for resets. To see some: npm run demo (in another terminal)'), '');
+  const watching = (collector?.probes() ?? []).some(({ state }) => state !== 'failed');
+  const hint = watching
+    ? 'Waiting for resets. To see some: npm run demo (in another terminal)'
+    : 'Nothing is attached. To see what is missing: npx jitterscope doctor';
+  lines.push(pc.dim(hint), '');
   process.stdout.write(lines.join('\n'));
 }
 

@@ -175,6 +175,11 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
     if (keyframeDue) keyframe();
     const { seconds, nanos } = clock.offset;
     shipper.ship({ heartbeat: { bootNs: clock.bootNs(), clockOffset: { seconds, nanos }, nextItem: batcher.nextItem } });
+    if (host.objects().length > 0) signLife();
+  }
+
+  /** Only who listens leaves a sign: the hole before a start reaches back to the last one who did. */
+  function signLife(): void {
     try {
       lifeSigns.write(clock.wallNs());
     } catch (thrown) {
