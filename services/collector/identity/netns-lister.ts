@@ -1,0 +1,54 @@
+import { statSync, watch } from 'node:fs';
+import { parseNetnsRows } from '../../../bpf/netns/rows.ts';
+import { messageOf } from '../../../core/app-error.ts';
+import type { Log } from '../../../core/log.ts';
+import type { BpfObject, Native } from '../../../native/addon.ts';
+import { readBpfObject } from '../../../native/index.ts';
+import type { ProcessNetns } from './node-namespaces.ts';
+
+/** Lists the namespaces that processes live in. */
+export interface NetnsLister {
+  /** One look; undefined where /proc is to be read instead. */
+  readonly iterate: (() => ProcessNetns[]) | undefined;
+  /** Why the iterator cannot run; undefined when it does. */
+  readonly problem: string | undefined;
+  close(): void;
+}
+
+/** The BPF iterator over processes; where it cannot run, /proc is read instead. */
+export function openNetnsLister(native: Native, log: Log): NetnsLister {
+  let object: BpfObject | undefined;
+  try {
+    const opened = native.openObject('netns', readBpfObject('netns'));
+    object = opened;
+    opened.load();
+    const [program] = opened.programs();
+    return { iterate: () => parseNetnsRows(opened.iterate(program?.name ?? '')), problem: undefined, close: () => opened.close() };
+  } catch (thrown) {
+    object?.close();
+    log.debug({ cause: messageOf(thrown) }, 'namespaces are listed from /proc');
+    return { iterate: undefined, problem: messageOf(thrown), close: () => undefined };
+  }
+}
+
+/** Inode of the node's own namespace: that of process 1. */
+export function hostInode(): number {
+  try {
+    return statSync('/proc/1/ns/net').ino;
+  } catch {
+    // Without CAP_SYS_PTRACE process 1 is closed to us; our own namespace is the node's then, as far as we can tell.
+    return statSync('/proc/self/ns/net').ino;
+  }
+}
+
+/** Tells names under /run/netns that come and go. Undefined where the folder is not there yet. */
+export function watchNetnsFolder(changed: (name: string) => void): { close(): void } | undefined {
+  try {
+    const watcher = watch('/run/netns', (_event, name) => changed(name ?? ''));
+    watcher.on('error', () => watcher.close());
+    return watcher;
+  } catch {
+    // The folder comes with the first `ip netns add`; until it is there, the looks of each second find it.
+    return undefined;
+  }
+}

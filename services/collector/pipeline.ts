@@ -1,0 +1,207 @@
+import type { Probe } from '../../bpf/probe.ts';
+import { bucketKey, probeMaps } from '../../bpf/settings.ts';
+import { messageOf } from '../../core/app-error.ts';
+import type { Log, LogLimiter } from '../../core/log.ts';
+import type { CollectorBody, EnumNames } from '../../proto/collect.ts';
+import { Batcher, type SealedBatch } from './batcher.ts';
+import type { Clock } from './clock.ts';
+import type { CollectorConfig } from './config.ts';
+import { CounterTotals, deleteCounters, readCounters, readUncounted } from './counters.ts';
+import type { Downtime, LifeSigns } from './downtime.ts';
+import type { NetnsTracker } from './identity/tracker.ts';
+import { keyframeParts } from './keyframe.ts';
+import type { CollectorMetrics } from './metrics.ts';
+import type { ProbeHost } from './probe-host.ts';
+
+export interface PipelineParts {
+  readonly clock: Clock;
+  readonly tracker: NetnsTracker;
+  readonly host: ProbeHost;
+  readonly enums: readonly EnumNames[];
+  readonly config: CollectorConfig;
+  readonly lifeSigns: LifeSigns;
+  readonly metrics: CollectorMetrics;
+  readonly log: Log;
+  readonly limiter: LogLimiter;
+  /** Spools a message and sends it. */
+  ship(body: CollectorBody): void;
+}
+
+/** A namespace that nobody knows triggers a look at once, but not more than one in this time. */
+const minLookMs = 100;
+
+/** The collector's path: chunks and looks at the node in, one ordered stream of messages out. */
+export class CollectorPipeline {
+  /** The hole before this start; undefined when there was none. */
+  downtime: Downtime | undefined;
+  readonly #parts: PipelineParts;
+  readonly #batcher: Batcher;
+  readonly #totals = new CounterTotals();
+  #timers: NodeJS.Timeout[] = [];
+  #lingerTimer: NodeJS.Timeout | undefined;
+  #nextLookMs = 0;
+  #keyframeDue = true;
+  #closed = false;
+
+  constructor(parts: PipelineParts) {
+    this.#parts = parts;
+    const { config, clock } = parts;
+    this.#batcher = new Batcher(
+      config.batchSize,
+      clock.offset,
+      (batch) => this.#seal(batch),
+      () => this.lookNow(),
+    );
+  }
+
+  /** Looks at the node, attaches the probes, opens the session with a keyframe. */
+  start(probes: readonly Probe[]): void {
+    const { tracker, clock, host, config, lifeSigns, metrics } = this.#parts;
+    tracker.look(clock.bootNs());
+    this.#batcher.setKnown(tracker.cookies());
+    const settings = { burst: config.burst, intervalNs: Math.round(1e9 / config.rate), filterMode: 'all' } as const;
+    for (const probe of probes) {
+      const { state } = host.start(probe, settings, (chunk) => this.#receive(chunk));
+      if (state !== 'failed') this.downtime ??= lifeSigns.downtime(clock.wallNs());
+    }
+    if (this.downtime !== undefined) metrics.unobservedSeconds = Number(this.downtime.toUnixNs - this.downtime.fromUnixNs) / 1e9;
+    this.#keyframe();
+    this.#beat();
+    this.#timers = [
+      setInterval(() => this.#beat(), config.heartbeatInterval),
+      setInterval(() => this.#tellLosses(), config.counterInterval),
+      setInterval(() => this.wantKeyframe(), config.keyframeInterval),
+    ];
+  }
+
+  /** Detaches, and hands on what is left. */
+  async stop(): Promise<void> {
+    for (const timer of this.#timers) clearInterval(timer);
+    clearTimeout(this.#lingerTimer);
+    await this.#parts.host.stop();
+    this.#tellLosses();
+    this.#batcher.flush();
+    this.#beat();
+    this.#closed = true;
+    this.#parts.host.close();
+  }
+
+  wantKeyframe(): void {
+    this.#keyframeDue = true;
+  }
+
+  /** Looks at the node's namespaces, if that was not done just now. */
+  lookNow(): void {
+    const nowMs = performance.now();
+    if (nowMs < this.#nextLookMs) return;
+    this.#nextLookMs = nowMs + minLookMs;
+    this.#look();
+  }
+
+  /** What the kernel counted, read now; once the objects are closed, what was read last. */
+  readTotals(): CounterTotals {
+    if (this.#closed) return this.#totals;
+    const objects = this.#parts.host.objects().map(({ object }) => object);
+    const uncounted = objects.reduce((sum, object) => sum + readUncounted(object), 0);
+    this.#totals.update(objects.flatMap(readCounters), uncounted);
+    return this.#totals;
+  }
+
+  /** A message found no room: its items are declared as skipped with the next batch. */
+  refused({ batch }: CollectorBody): void {
+    if (!batch) {
+      this.wantKeyframe();
+      return;
+    }
+    this.#parts.metrics.skippedItems += batch.count ?? 0;
+    this.#batcher.skip(batch.firstItem ?? 0, batch.count ?? 0, 'disk_full');
+    for (const range of batch.skipped ?? []) this.#batcher.skip(range.firstItem ?? 0, range.count ?? 0, range.reason ?? '');
+    for (const loss of batch.kernelLosses ?? []) this.#batcher.kernelLost(loss.probe ?? 0, loss.count ?? 0);
+  }
+
+  #receive(chunk: Buffer): void {
+    this.#batcher.add(chunk);
+    this.#lingerTimer ??= setTimeout(() => {
+      this.#lingerTimer = undefined;
+      this.#batcher.flush();
+    }, this.#parts.config.batchLinger);
+  }
+
+  #seal(batch: SealedBatch): void {
+    const { metrics, ship } = this.#parts;
+    metrics.items += batch.count;
+    metrics.batches++;
+    ship({ batch });
+  }
+
+  #beat(): void {
+    const { clock, host, log, ship } = this.#parts;
+    if (clock.stepped()) {
+      this.#batcher.flush();
+      log.warn({}, 'the wall clock was stepped by more than a second: timestamps follow it from here on');
+    }
+    clock.update();
+    this.#batcher.clockOffset = clock.offset;
+    this.#look();
+    if (this.#keyframeDue) this.#keyframe();
+    const { seconds, nanos } = clock.offset;
+    ship({ heartbeat: { bootNs: clock.bootNs(), clockOffset: { seconds, nanos }, nextItem: this.#batcher.nextItem } });
+    if (host.objects().length > 0) this.#signLife();
+  }
+
+  /** Identity goes out before the records that use it: what is gathered belongs to what was known. */
+  #look(): void {
+    const { tracker, clock, metrics, ship, limiter, log } = this.#parts;
+    metrics.identityScans++;
+    try {
+      const { changed, gone } = tracker.look(clock.bootNs());
+      if (changed.length > 0) {
+        this.#batcher.flush();
+        this.#batcher.setKnown(tracker.cookies());
+        ship({ identity: { netns: changed } });
+      }
+      if (gone.length > 0) this.#retire(gone);
+    } catch (thrown) {
+      limiter.once('look', () => log.warn({ cause: messageOf(thrown) }, 'the namespaces cannot be looked at; those that are known stay'));
+    }
+  }
+
+  /** The counters of namespaces that are gone are read a last time, then deleted. */
+  #retire(gone: readonly number[]): void {
+    const totals = this.readTotals();
+    for (const { object, probe } of this.#parts.host.objects()) {
+      const counters = readCounters(object);
+      for (const net of gone) {
+        deleteCounters(object, counters, net);
+        object.mapDelete(probeMaps.buckets, bucketKey(net, probe.number));
+      }
+    }
+    for (const net of gone) totals.retire(net);
+  }
+
+  #tellLosses(): void {
+    const totals = this.readTotals();
+    for (const { probe } of this.#parts.host.objects()) this.#batcher.kernelLost(probe.number, totals.newLosses(probe.number));
+  }
+
+  #keyframe(): void {
+    this.#keyframeDue = false;
+    this.#batcher.flush();
+    const { clock, tracker, enums, ship } = this.#parts;
+    const counters = this.readTotals().all();
+    const parts = keyframeParts(this.#batcher.nextItem, clock.firstOffset, tracker.all(), enums, counters, this.downtime);
+    for (const keyframe of parts) ship({ keyframe });
+  }
+
+  /** Only who listens leaves a sign: the hole before a start reaches back to the last one who did. */
+  #signLife(): void {
+    const { lifeSigns, clock, limiter, log } = this.#parts;
+    try {
+      lifeSigns.write(clock.wallNs());
+    } catch (thrown) {
+      limiter.once('life-sign', () =>
+        log.warn({ cause: messageOf(thrown) }, 'the sign of life cannot be written: a later start cannot state its hole exactly'),
+      );
+    }
+  }
+}
