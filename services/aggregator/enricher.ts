@@ -224,6 +224,8 @@ export class Enricher {
 }
 
 const kindEvent = 1;
+/** Later nanoseconds do not fit 63 bits, as stores keep them (the year 2262). */
+const maxUnixSeconds = 9_223_372_035;
 
 function namespaceOf(ends: Ends): string {
   return ends.localNetns === undefined || ends.localNetns.host ? '' : (ends.localNetns.names[0] ?? '');
@@ -233,11 +235,12 @@ function namespaceOf(ends: Ends): string {
 function placeOf(session: SessionState, record: RecordReader, item: number, offset: Instant): EventPlace {
   const nanos = record.tsNanos + offset.nanos;
   const carry = nanos >= 1e9 ? 1 : 0;
+  const seconds = record.tsSeconds + offset.seconds + carry;
   return {
     node: session.node,
     idPrefix: session.idPrefix,
     item,
-    unixSeconds: record.tsSeconds + offset.seconds + carry,
+    unixSeconds: Math.min(Math.max(seconds, 0), maxUnixSeconds),
     nanos: nanos - carry * 1e9,
   };
 }

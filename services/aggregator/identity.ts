@@ -28,6 +28,11 @@ const lookSlackNs = 2e9;
 const rememberNs = 120e9;
 /** More than this per node is not plausible; further ones are refused and their records stay unknown. */
 const maxNetns = 65_536;
+/** Longest name of a file (NAME_MAX): what is longer is no name under /run/netns. */
+const maxNameLength = 255;
+/** Of one namespace: names and processes that are kept, and addresses, as of a node with thousands of virtual ones. */
+const maxNames = 16;
+const maxAddresses = 65_536;
 
 /** What one session said about its node's namespaces, and the look-ups for both ends of a record. */
 export class NodeIdentity {
@@ -104,11 +109,19 @@ function netnsOf(message: NetworkNamespace): Netns {
   return {
     cookie: message.cookie ?? 0,
     inode: message.inode ?? 0,
-    names: message.names ?? [],
-    processes: (message.processes ?? []).map((p) => ({ pid: p.pid ?? 0, comm: p.comm ?? '' })),
-    addresses: (message.addresses ?? []).filter((a) => a.length === 16).map((a) => Buffer.from(a).toString('hex')),
+    names: (message.names ?? []).slice(0, maxNames).map(bounded),
+    processes: (message.processes ?? []).slice(0, maxNames).map((p) => ({ pid: p.pid ?? 0, comm: bounded(p.comm ?? '') })),
+    addresses: (message.addresses ?? [])
+      .slice(0, maxAddresses)
+      .filter((a) => a.length === 16)
+      .map((a) => Buffer.from(a).toString('hex')),
     fromBootNs: message.fromBootNs ?? 0,
     toBootNs: to === 0 ? Infinity : to,
     host: message.host ?? false,
   };
+}
+
+/** A name of the wire, cut to what a name can be: lines have room for that (maxLineBytes). */
+export function bounded(name: string): string {
+  return name.length <= maxNameLength ? name : name.slice(0, maxNameLength);
 }

@@ -5,6 +5,7 @@ import { millisOf } from '../../core/time.ts';
 import { RawMessage } from '../../proto/bus.ts';
 import { type CollectorBody, CollectorMessage, type RecordBatch } from '../../proto/collect.ts';
 import { aggregatorError } from './errors.ts';
+import { instantFrom } from './session.ts';
 
 /** A raw message, decoded and checked: everything behind this point may trust its shape. */
 export type RawInput =
@@ -29,6 +30,8 @@ export interface RefusedInput {
 
 const minRecordBytes = 128;
 const maxNodeNameBytes = 253;
+/** Some 300 years: wall clocks that stand farther from 1970 are not set. */
+const maxOffsetSeconds = 1e10;
 
 /** Decodes one raw message. Never throws. */
 export function decodeRaw(message: Message, partition: number): RawInput | RefusedInput {
@@ -39,7 +42,7 @@ export function decodeRaw(message: Message, partition: number): RawInput | Refus
     const appendedMs = raw.appended ? millisOf({ seconds: raw.appended.seconds ?? 0, nanos: raw.appended.nanos ?? 0 }) : 0;
     if (raw.tick) return { kind: 'tick', offset, appendedMs };
     const body = CollectorMessage.decode(raw.message);
-    const fault = streamFault(raw.node, raw.session, appendedMs) ?? (body.batch ? batchFault(body.batch) : undefined);
+    const fault = streamFault(raw.node, raw.session, appendedMs) ?? bodyFault(body);
     if (fault) return refuse(aggregatorError('AGGREGATOR_BATCH_INVALID', { offset, partition, ...fault }));
     return { kind: 'stream', offset, appendedMs, node: raw.node, session: Buffer.from(raw.session).toString('hex'), body };
   } catch (thrown) {
@@ -58,6 +61,13 @@ function streamFault(node: string, session: Uint8Array, appendedMs: number): Fau
   return undefined;
 }
 
+function bodyFault(body: CollectorBody): Fault {
+  const numbers = [body.seq, body.keyframe?.nextItem, body.heartbeat?.nextItem, body.heartbeat?.bootNs];
+  const unsafe = numbers.find((number) => !Number.isSafeInteger(number ?? 0));
+  if (unsafe !== undefined) return { found: `the number ${unsafe}`, expected: 'one below 2^53' };
+  return body.batch ? batchFault(body.batch) : undefined;
+}
+
 /** The count must be one that the bytes could hold: a batch may not claim items that it does not carry. */
 function batchFault(batch: RecordBatch): Fault {
   const first = batch.firstItem ?? 0;
@@ -65,6 +75,10 @@ function batchFault(batch: RecordBatch): Fault {
   const bytes = batch.records?.length ?? 0;
   if (!Number.isSafeInteger(first) || !Number.isSafeInteger(first + count)) {
     return { found: `item number ${first}`, expected: 'one below 2^53' };
+  }
+  const { seconds, nanos } = instantFrom(batch.clockOffset);
+  if (Math.abs(seconds) > maxOffsetSeconds || nanos >= 1e9) {
+    return { found: `a clock offset of ${seconds} s and ${nanos} ns`, expected: `at most ${maxOffsetSeconds} s, and less than 10^9 ns` };
   }
   if (count > bytes / minRecordBytes) {
     return { found: `${count} items in ${bytes} bytes`, expected: `at least ${minRecordBytes} bytes an item` };

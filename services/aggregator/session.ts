@@ -3,7 +3,11 @@ import type { Instant } from '../../core/time.ts';
 import type { CollectorBody, EnumNames, RecordBatch, TimeOffset } from '../../proto/collect.ts';
 import { addTo, type Dispositions } from './dispositions.ts';
 import { HeldRecords, type HeldSnapshot } from './held-records.ts';
-import { type Netns, NodeIdentity } from './identity.ts';
+import { bounded, type Netns, NodeIdentity } from './identity.ts';
+
+/** Kernel enumerations of a node, and values of one, that are kept. */
+const maxEnums = 64;
+const maxEnumValues = 4096;
 
 /** One session's stream as far as it was read. A session is one life of one collector. */
 export class SessionState {
@@ -62,8 +66,9 @@ export class SessionState {
   }
 
   learnEnums(enums: readonly EnumNames[]): void {
-    for (const { name, values } of enums) {
-      this.enums.set(name ?? '', new Map((values ?? []).map((v) => [v.value ?? 0, v.name ?? ''])));
+    for (const { name, values } of enums.slice(0, maxEnums)) {
+      if (this.enums.size >= maxEnums && !this.enums.has(name ?? '')) continue;
+      this.enums.set(name ?? '', new Map((values ?? []).slice(0, maxEnumValues).map((v) => [v.value ?? 0, bounded(v.name ?? '')])));
     }
   }
 

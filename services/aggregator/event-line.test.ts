@@ -1,0 +1,220 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { probes } from '../../bpf/registry.ts';
+import { eventFields } from '../../schema/event.ts';
+import { recordFlags } from '../../schema/record.gen.ts';
+import type { RecordFields } from '../../schema/record-writer.ts';
+import { maxLineBytes } from './event-line.ts';
+import { batchOf, netnsOf, rawOf, reset, TestPartition, tickOf, v4 } from './test-stream.ts';
+
+const allFlags = Object.values(recordFlags).reduce((all, flag) => all | flag, 0) & ~recordFlags.NET_IS_INODE;
+
+const record = fc.record<RecordFields>({
+  ts: fc.bigInt({ min: 0n, max: 2n ** 62n }),
+  variant: fc.constantFrom(1, 2),
+  flags: fc.oneof(fc.constantFrom(0, allFlags), fc.nat({ max: 0xffff })),
+  tgid: fc.constantFrom(0, 1, 2 ** 32 - 1),
+  cgroup: fc.constantFrom(0, 7, 2n ** 64n - 1n),
+  net: fc.constantFrom(4101, 4102, 9999),
+  comm: fc.string({ unit: 'binary', maxLength: 16 }),
+  saddr: fc.uint8Array({ minLength: 16, maxLength: 16 }),
+  daddr: fc.oneof(fc.uint8Array({ minLength: 16, maxLength: 16 }), fc.constant(v4(10, 244, 1, 3)), fc.constant(v4(127, 0, 0, 1))),
+  sport: fc.nat({ max: 65_535 }),
+  dport: fc.nat({ max: 65_535 }),
+  family: fc.constantFrom(2, 10, 0),
+  proto: fc.oneof(fc.constantFrom(6, 17), fc.nat({ max: 255 })),
+  state: fc.oneof(fc.nat({ max: 12 }), fc.nat({ max: 255 })),
+  side: fc.oneof(fc.nat({ max: 2 }), fc.nat({ max: 255 })),
+  sock: fc.constantFrom(0, 5, 2n ** 64n - 1n),
+  code: fc.constantFrom(0, 3, 77),
+  v: fc.tuple(fc.nat()),
+});
+
+const nasty = fc.oneof(
+  fc.string({ unit: 'binary', maxLength: 255 }),
+  fc.constantFrom('\u0000'.repeat(255), '"\\'.repeat(127), '\ud800'.repeat(255), '\u2028\u2029\u007f\n'),
+);
+
+/** Paths of a document in its order, arrays marked. */
+function pathsOf(value: unknown, at = ''): string[] {
+  if (Array.isArray(value)) return [`${at}[]`];
+  if (typeof value !== 'object' || value === null) return [at];
+  const entries = Object.entries(value);
+  expect(entries.length, `${at} is an empty object`).toBeGreaterThan(0);
+  return entries.flatMap(([key, inner]) => pathsOf(inner, at === '' ? key : `${at}.${key}`));
+}
+
+const declared = eventFields.map(({ path }) => path);
+
+/** One event of a record, among two known namespaces. */
+async function lineOf(fields: RecordFields, names: { netns?: string; peer?: string; comm?: string; reason?: string; node?: string } = {}) {
+  const partition = new TestPartition();
+  const { netns = 'web', peer = 'client', comm = 'nginx', reason = 'NO_SOCKET', node = 'node1' } = names;
+  const identity = {
+    netns: [
+      netnsOf(4101, { names: [netns], addresses: [v4(10, 244, 1, 2)] }),
+      netnsOf(4102, { names: peer === '' ? [] : [peer], processes: [{ pid: 77, comm }], addresses: [v4(10, 244, 1, 3)] }),
+    ],
+  };
+  const enums = [{ name: 'sk_rst_reason', values: [{ value: 3, name: reason }] }];
+  await partition.feed(
+    rawOf({ seq: 1, keyframe: { nextItem: 0, identity, enums } }, { node }),
+    rawOf({ seq: 2, batch: batchOf(0, 1, () => reset(fields)) }, { node }),
+    tickOf(1, 3_600_000),
+  );
+  expect(partition.lines).toHaveLength(1);
+  return partition.lines[0];
+}
+
+test('a reset is written as design and schema say, byte for byte', async () => {
+  const fields = {
+    comm: 'web',
+    tgid: 7,
+    flags: recordFlags.SKB | recordFlags.SERVER | recordFlags.OWNER | recordFlags.CGROUP,
+    cgroup: 99,
+    sock: 12,
+    state: 10,
+    v: [3],
+  };
+  expect(JSON.parse(await lineOf({ ...fields, ts: 7_123_456_789n }))).toEqual({
+    '@timestamp': '2026-09-21T14:13:27.123456789Z',
+    message: 'web reset a connection from client: no socket listens on port 81',
+    log: { level: 'info' },
+    ecs: { version: '8.17.0' },
+    event: {
+      kind: 'event',
+      category: ['network'],
+      type: ['connection', 'denied'],
+      action: 'reset-sent',
+      reason: 'NO_SOCKET',
+      id: expect.stringMatching(/^[0-9a-f]{16}-0$/),
+      severity: 1,
+    },
+    source: { ip: '10.244.1.2', port: 81 },
+    destination: { ip: '10.244.1.3', port: 40_512 },
+    network: { type: 'ipv4', transport: 'tcp', direction: 'egress' },
+    process: { pid: 7, name: 'web' },
+    host: { name: 'node1' },
+    orchestrator: { cluster: { name: 'default' } },
+    jitterscope: {
+      schema: 1,
+      type: 'tcpreset',
+      probe: 'tcpreset',
+      role: 'server',
+      tcp: { state: 'LISTEN' },
+      socket: { cookie: 12 },
+      cgroup: { id: 99 },
+      netns: { name: 'web', cookie: 4101, inode: 4_026_536_101 },
+      peer: { netns: { name: 'client', cookie: 4102, inode: 4_026_536_102 } },
+      identity: { source: 'netns', destination: 'ip' },
+      suppressed: 3,
+    },
+  });
+});
+
+test('every line is JSON whose fields are declared in schema/event.ts, in that order', async () => {
+  const seen = new Set<string>();
+  await fc.assert(
+    fc.asyncProperty(record, async (fields) => {
+      const line = await lineOf(fields);
+      expect(line.endsWith('}\n')).toBe(true);
+      expect(line.indexOf('\n')).toBe(line.length - 1);
+      const paths = pathsOf(JSON.parse(line));
+      for (const path of paths) seen.add(path);
+      expect(paths.filter((path) => !declared.includes(path))).toEqual([]);
+      expect(paths).toEqual(declared.filter((path) => paths.includes(path)));
+      expect(line).not.toMatch(/:null[,}]/);
+    }),
+    { numRuns: 300 },
+  );
+  await lineOf({ net: 9999, flags: recordFlags.NET_IS_INODE });
+  expect(declared.filter((path) => !seen.has(path))).toEqual([]);
+});
+
+test('names of any bytes leave a line that is JSON, says them as they are, and fits', async () => {
+  await fc.assert(
+    fc.asyncProperty(nasty, nasty, nasty, nasty, async (netns, peer, reason, node) => {
+      fc.pre(Buffer.byteLength(node) <= 253 && node !== '' && netns !== '');
+      const line = await lineOf({ comm: '\u0001"\\\u007f', tgid: 1, flags: recordFlags.OWNER, code: 3 }, { netns, peer, reason, node });
+      expect(Buffer.byteLength(line)).toBeLessThanOrEqual(maxLineBytes);
+      const event = JSON.parse(line) as { jitterscope: { netns: { name: string } }; process: { name: string } };
+      expect(event.process.name).toBe('\u0001"\\\u007f');
+      expect(event.jitterscope.netns.name.isWellFormed() ? event.jitterscope.netns.name : '').toBe(
+        Buffer.from(netns).toString().isWellFormed() && netns.isWellFormed() ? netns : event.jitterscope.netns.name,
+      );
+    }),
+    { numRuns: 200 },
+  );
+});
+
+test.each([
+  ['a name of a megabyte', { netns: 'x'.repeat(1_000_000) }],
+  ['a peer of a megabyte', { peer: '\u0001'.repeat(1_000_000) }],
+  ['a task of a megabyte', { peer: '', comm: '"'.repeat(1_000_000) }],
+  ['a reason of a megabyte', { reason: '\\'.repeat(1_000_000) }],
+])('%s is cut, not written', async (_, names) => {
+  const line = await lineOf({}, names);
+  expect(Buffer.byteLength(line)).toBeLessThanOrEqual(maxLineBytes);
+  JSON.parse(line);
+});
+
+test('the longest line there can be fits', async () => {
+  const worst = '\u0001'.repeat(300);
+  const line = await lineOf(
+    { flags: allFlags, tgid: 2 ** 32 - 1, comm: '\u0001'.repeat(16), cgroup: 2n ** 64n - 1n, sock: 2n ** 64n - 1n, code: 3, state: 12 },
+    { netns: worst, peer: worst, reason: worst, node: '\u0001'.repeat(253) },
+  );
+  expect(Buffer.byteLength(line)).toBeLessThanOrEqual(maxLineBytes);
+  expect(Buffer.byteLength(line)).toBeGreaterThan(8_000);
+  JSON.parse(line);
+});
+
+async function timestamps(ts: readonly bigint[], clockOffset: { seconds: number; nanos: number }): Promise<string[]> {
+  const partition = new TestPartition();
+  const batch = { ...batchOf(0, ts.length, (item) => reset({ ts: ts[item] })), clockOffset };
+  await partition.feed(rawOf({ seq: 1, keyframe: { identity: { netns: [netnsOf(4101)] } } }), rawOf({ seq: 2, batch }));
+  return partition.parsed.map((event) => event['@timestamp']);
+}
+
+test('timestamps are exact to the nanosecond, with carry, and beyond 104 days of uptime', async () => {
+  // Uptime from nothing to 5 years: 2^53 ns are 104.2 days.
+  const ts = fc.bigInt({ min: 0n, max: 158_000_000_000_000_000n });
+  const seconds = fc.integer({ min: 0, max: 4_000_000_000 });
+  const nanos = fc.oneof(fc.constantFrom(0, 1, 999_999_999), fc.nat({ max: 999_999_999 }));
+  await fc.assert(
+    fc.asyncProperty(fc.array(ts, { minLength: 1, maxLength: 5 }), seconds, nanos, async (all, offsetSeconds, offsetNanos) => {
+      const exact = all.map((one) => {
+        const unixNs = one + BigInt(offsetSeconds) * 1_000_000_000n + BigInt(offsetNanos);
+        const whole = new Date(Number(unixNs / 1_000_000_000n) * 1000).toISOString().slice(0, 19);
+        return `${whole}.${String(unixNs % 1_000_000_000n).padStart(9, '0')}Z`;
+      });
+      expect(await timestamps(all, { seconds: offsetSeconds, nanos: offsetNanos })).toEqual(exact);
+    }),
+  );
+});
+
+test.each([
+  [{ seconds: 2 ** 52, nanos: 0 }],
+  [{ seconds: -(2 ** 52), nanos: 0 }],
+  [{ seconds: 300_000_000_000, nanos: 0 }],
+  [{ seconds: -1000, nanos: 0 }],
+  [{ seconds: 1_790_000_000, nanos: 4_000_000_000 }],
+])('the impossible clock offset %j does not stop the partition', async (clockOffset) => {
+  const partition = new TestPartition();
+  await partition.feed(
+    rawOf({ seq: 1, keyframe: { identity: { netns: [netnsOf(4101)] } } }),
+    rawOf({ seq: 2, batch: { ...batchOf(0, 2), clockOffset } }),
+    rawOf({ seq: 3, batch: batchOf(2, 2) }),
+  );
+  expect(partition.ids.slice(-2)).toEqual([2, 3]);
+  for (const event of partition.parsed) expect(event['@timestamp']).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z$/);
+});
+
+test('a record of the end of time does not stop the partition', async () => {
+  const [at] = await timestamps([2n ** 64n - 1n], { seconds: 1_790_000_000, nanos: 999_999_999 });
+  expect(at).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z$/);
+});
+
+test('probes whose events are described are the registered ones', () => {
+  for (const probe of probes) expect(probe.event.probe).toBe(probe.number);
+});
