@@ -48,7 +48,7 @@ export class Shipper {
   static async start(options: ShipperOptions): Promise<Shipper> {
     const { spoolDir, session, maxBytes, log } = options;
     await mkdir(spoolDir, { recursive: true });
-    const left = (await Spool.leftBehind(spoolDir)).filter((old) => old.session !== session.session);
+    const left = (await Spool.leftBehind(spoolDir, session.node)).filter((old) => old.session !== session.session);
     const observer: BusObserver = {
       lost: ({ reason, messages, bytes }) =>
         log.warn({ reason, messages, bytes }, 'the spool lost messages; their items are counted as skipped'),

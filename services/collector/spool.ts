@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Bus, BusObserver } from '../../core/bus/bus.ts';
 import { unsyncedDisk } from '../../core/bus/disk.ts';
@@ -41,19 +41,23 @@ export class Spool {
   static async open(root: string, session: SpooledSession, maxBytes: number, observer: BusObserver): Promise<Spool> {
     const dir = join(root, session.session);
     await mkdir(dir, { recursive: true });
-    await writeFile(join(dir, 'session.json'), JSON.stringify(session));
+    // In one step: a crash must not leave half of it beside messages that nobody has yet.
+    await writeFile(join(dir, 'session.json.tmp'), JSON.stringify(session));
+    await rename(join(dir, 'session.json.tmp'), join(dir, 'session.json'));
     const topics = [{ name: topic, partitions: 1, maxBytes, retain: 'oldest', deleteCheckpointed: true }] as const;
     const log = await openEmbeddedLog({ dir, topics, observer, disk: unsyncedDisk, commitMs: 0 });
     return new Spool(dir, session, log);
   }
 
-  /** Sessions that earlier collectors left, oldest first. */
-  static async leftBehind(root: string): Promise<SpooledSession[]> {
+  /** Sessions that earlier collectors left, oldest first. One whose description is damaged is taken for the given node's. */
+  static async leftBehind(root: string, node: string): Promise<SpooledSession[]> {
     const sessions: SpooledSession[] = [];
     for (const name of await readdir(root).catch(() => [])) {
-      const text = await readFile(join(root, name, 'session.json'), 'utf8').catch(() => undefined);
-      const session = text === undefined ? undefined : parse(text);
-      if (session !== undefined && session.session === name) sessions.push(session);
+      if (!/^[0-9a-f]{32}$/.test(name)) continue;
+      const text = await readFile(join(root, name, 'session.json'), 'utf8').catch(() => '');
+      const session = parse(text);
+      if (session?.session === name) sessions.push(session);
+      else sessions.push({ node, session: name, startedMs: (await stat(join(root, name))).mtimeMs });
     }
     return sessions.sort((a, b) => a.startedMs - b.startedMs);
   }
