@@ -60,7 +60,7 @@ function expectIdentities({ checkpoint, sink }: HopPositions): void {
 /** Batches here and there that are followed by the next ones of their session: if they are lost, it shows. */
 function someBatches(): number[] {
   const inTheMiddle = (offset: number): boolean => {
-    const { prefix, follows } = messages[offset]!;
+    const { prefix, follows } = messages[offset];
     const next = messages.slice(offset + 1).filter((message) => message.prefix === prefix && message.count > 0);
     return follows && next.length > 2 && next.slice(0, 2).every((message) => message.follows);
   };
@@ -70,9 +70,9 @@ function someBatches(): number[] {
 /** Checks the files of a data folder against what is expected of some captures, without the items of some messages of the first one. */
 function expectFiles(dataDir: string, of: readonly SyntheticCapture[], lost: readonly number[] = []): void {
   const [first, ...others] = of.map((capture) => capture.events);
-  const expected = first!.copy(...others);
+  const expected = first.copy(...others);
   for (const offset of lost) {
-    const { prefix, firstItem, count } = messages[offset]!;
+    const { prefix, firstItem, count } = messages[offset];
     for (let item = firstItem; item < firstItem + count; item++) expected.forget(prefix, item);
   }
   expect(countEvents(join(dataDir, 'events'), expected)).toBe(expected.count);
@@ -81,14 +81,14 @@ function expectFiles(dataDir: string, of: readonly SyntheticCapture[], lost: rea
 
 /** Items that some messages of the first capture carry. */
 function itemsOf(offsets: readonly number[]): number {
-  return offsets.reduce((total, offset) => total + messages[offset]!.count, 0);
+  return offsets.reduce((total, offset) => total + messages[offset].count, 0);
 }
 
 test('damaged raw messages are gaps of exactly their items, and everything else is delivered', async () => {
   const dataDir = copyOf('raw-flipped', 'aggregator');
   const stored = storedMessages(partitionFolder(dataDir, topics.raw));
   const damaged = someBatches();
-  for (const [index, offset] of damaged.entries()) (index % 2 === 0 ? damagePayload : damageHeader)(stored[offset]!);
+  for (const [index, offset] of damaged.entries()) (index % 2 === 0 ? damagePayload : damageHeader)(stored[offset]);
   const { stderr } = await replay(captures[0].file, dataDir);
 
   const hops = await readHops(dataDir);
@@ -106,7 +106,7 @@ test('a raw log that lost its end says how many messages are gone, and goes on b
   const dataDir = copyOf('raw-cut', 'aggregator');
   const stored = storedMessages(partitionFolder(dataDir, topics.raw));
   const cutAt = Math.floor(stored.length * 0.8);
-  cutWithin(stored[cutAt]!);
+  cutWithin(stored[cutAt]);
   await replay(captures[0].file, dataDir);
   await replay(captures[1].file, dataDir);
 
