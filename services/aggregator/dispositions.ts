@@ -47,7 +47,13 @@ export function emptyDispositions(): Dispositions {
   };
 }
 
-/** Adds to one entry of a record of counts. */
+/** Keys of one record of counts: reasons come from outside. */
+const maxKeys = 64;
+const plausibleKey = /^(?!__proto__$)[\w:.-]{1,64}$/;
+
+/** Adds to one entry of a record of counts; what is no plausible key, or one too many, is counted as `other`. */
 export function addTo(counts: Record<string, number>, key: string, n: number): void {
-  counts[key] = (counts[key] ?? 0) + n;
+  const known = Object.hasOwn(counts, key) || (plausibleKey.test(key) && Object.keys(counts).length < maxKeys);
+  const entry = known ? key : 'other';
+  counts[entry] = (counts[entry] ?? 0) + n;
 }

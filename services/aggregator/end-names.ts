@@ -23,7 +23,7 @@ export class Ends implements EventNames {
     this.localNetns = session.identity.get(localId);
     this.localFoundBy = this.localNetns === undefined ? 'unknown' : this.localNetns.host ? 'node' : 'netns';
     this.local = this.localNetns === undefined ? addressText(record.bytes, record.saddrAt) : labelOf(this.localNetns, session.node);
-    this.#findFar(session, record);
+    this.#findFar(session, record, localId);
     this.far = this.farNetns === undefined ? addressText(record.bytes, record.daddrAt) : labelOf(this.farNetns, session.node);
   }
 
@@ -31,7 +31,7 @@ export class Ends implements EventNames {
     return this.#session?.enums.get(enumeration)?.get(value);
   }
 
-  #findFar(session: SessionState, record: RecordReader): void {
+  #findFar(session: SessionState, record: RecordReader, localId: NetnsId): void {
     const { bytes, saddrAt, daddrAt } = record;
     if (isNodeLocal(bytes, daddrAt) || sameAddress(bytes, saddrAt, daddrAt)) {
       this.farNetns = this.localNetns;
@@ -40,7 +40,8 @@ export class Ends implements EventNames {
     }
     const id = session.identity.holder(record.daddr0, record.daddr1, record.daddr2, record.daddr3, record.tsNs);
     this.farNetns = session.identity.get(id);
-    this.farFoundBy = id === ambiguous ? 'ambiguous' : this.farNetns === undefined ? 'external' : this.farNetns.host ? 'node' : 'ip';
+    if (this.farNetns === undefined) this.farFoundBy = id === ambiguous ? 'ambiguous' : 'external';
+    else this.farFoundBy = id === localId ? 'same' : this.farNetns.host ? 'node' : 'ip';
   }
 }
 

@@ -2,7 +2,7 @@ import type { EventDescription } from '../../bpf/event.ts';
 import type { Instant } from '../../core/time.ts';
 import type { Keyframe, NetworkNamespace, RecordBatch } from '../../proto/collect.ts';
 import { EventBatchWriter } from '../../schema/event-batch.ts';
-import { recordFlags } from '../../schema/record.gen.ts';
+import { recordFlags, recordOffsets } from '../../schema/record.gen.ts';
 import { RecordReader } from '../../schema/record.ts';
 import { addTo } from './dispositions.ts';
 import { Ends } from './end-names.ts';
@@ -83,12 +83,14 @@ export class Enricher {
     this.#writer.reset();
   }
 
-  batch(session: SessionState, batch: RecordBatch): void {
+  /** @param repeatedSeq whether its message number came before: only that tells a repeat of a batch without items */
+  batch(session: SessionState, batch: RecordBatch, repeatedSeq: boolean): void {
     const { dispositions } = this.#state;
     const repeats = session.advance(batch, dispositions);
+    const repeated = (batch.count ?? 0) === 0 ? repeatedSeq : repeats > 0;
     for (const loss of batch.kernelLosses ?? []) {
       // A repeated batch tells its losses again.
-      if (repeats === 0) addTo(dispositions.kernelLost, `${loss.probe ?? 0}:${loss.reason ?? ''}`, loss.count ?? 0);
+      if (!repeated) addTo(dispositions.kernelLost, `${loss.probe ?? 0}:${loss.reason ?? ''}`, loss.count ?? 0);
     }
     session.clockOffset = instantFrom(batch.clockOffset);
     const reader = this.#reader;
@@ -112,9 +114,9 @@ export class Enricher {
 
   learn(session: SessionState, netns: readonly NetworkNamespace[]): void {
     if (!session.identity.learn(netns, session.watermarkNs) || session.held.count === 0) return;
-    for (const held of session.held.take((record) => session.identity.local(record.netLo, record.netHi, record.bootNs, false) >= 0)) {
-      this.#release(session, held);
-    }
+    const { identity, held } = session;
+    const isKnown = (r: HeldRecord): boolean => identity.local(r.netLo, r.netHi, r.bootNs, netIsInode(r)) >= 0;
+    for (const record of held.take(isKnown)) this.#release(session, record);
   }
 
   heartbeat(session: SessionState, bootNs: number): void {
@@ -221,6 +223,10 @@ export class Enricher {
     if (until === undefined || this.#rawOffset > until.rawOffset) return false;
     return this.#rawOffset < until.rawOffset || ordinal <= until.ordinal;
   }
+}
+
+function netIsInode({ bytes }: HeldRecord): boolean {
+  return ((bytes[recordOffsets.flags] | (bytes[recordOffsets.flags + 1] << 8)) & recordFlags.NET_IS_INODE) !== 0;
 }
 
 const kindEvent = 1;

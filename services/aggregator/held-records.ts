@@ -17,9 +17,10 @@ export type HeldSnapshot = readonly (Omit<HeldRecord, 'bytes'> & { readonly byte
 /** What an entry costs beside its bytes. */
 const entryBytes = 96;
 
-/** Records of one session that wait, oldest first. */
+/** Records of one session that wait, in the order they came. */
 export class HeldRecords {
   #records: HeldRecord[] = [];
+  #oldestBootNs = Infinity;
   bytes = 0;
 
   get count(): number {
@@ -28,6 +29,7 @@ export class HeldRecords {
 
   add(record: HeldRecord): void {
     this.#records.push(record);
+    this.#oldestBootNs = Math.min(this.#oldestBootNs, record.bootNs);
     this.bytes += record.bytes.length + entryBytes;
   }
 
@@ -36,20 +38,21 @@ export class HeldRecords {
     const taken: HeldRecord[] = [];
     const kept: HeldRecord[] = [];
     for (const record of this.#records) (ready(record) ? taken : kept).push(record);
-    if (taken.length > 0) this.#reset(kept);
+    this.#reset(kept);
     return taken;
   }
 
-  /** Takes out the oldest. */
+  /** Takes out the one that came first. */
   shift(): HeldRecord | undefined {
     const record = this.#records.shift();
     if (record !== undefined) this.bytes -= record.bytes.length + entryBytes;
+    if (this.#records.length === 0) this.#oldestBootNs = Infinity;
     return record;
   }
 
-  /** Event time of the oldest; Infinity when none is held. */
+  /** No held record is of an earlier event time than this; Infinity when none is held. CPUs' records may come out of order. */
   get oldestBootNs(): number {
-    return this.#records[0]?.bootNs ?? Infinity;
+    return this.#oldestBootNs;
   }
 
   snapshot(): HeldSnapshot {
@@ -63,5 +66,6 @@ export class HeldRecords {
   #reset(records: HeldRecord[]): void {
     this.#records = records;
     this.bytes = records.reduce((sum, record) => sum + record.bytes.length + entryBytes, 0);
+    this.#oldestBootNs = records.reduce((oldest, record) => Math.min(oldest, record.bootNs), Infinity);
   }
 }

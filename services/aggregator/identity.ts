@@ -34,6 +34,9 @@ const maxNameLength = 255;
 const maxNames = 16;
 const maxAddresses = 65_536;
 
+/** More than one may be meant. */
+const ambiguous = -2;
+
 /** What one session said about its node's namespaces, and the look-ups for both ends of a record. */
 export class NodeIdentity {
   #netns: Netns[] = [];
@@ -65,14 +68,19 @@ export class NodeIdentity {
   /** The namespace with a cookie (or inode, on kernels without cookies) at a time. */
   local(keyLo: number, keyHi: number, bootNs: number, keyIsInode: boolean): NetnsId {
     const id = this.#byKey.get(keyLo, keyHi);
-    if (id < 0 || !keyIsInode) return id;
-    // An inode goes to the next namespace at once: only the interval tells them apart.
-    const inode = this.#netns[id].inode;
+    return id < 0 || !keyIsInode ? id : this.#byInode(this.#netns[id].inode, bootNs);
+  }
+
+  /** An inode goes to the next namespace at once: only the interval tells them apart. One that a look found a moment late is taken where it is the only one. */
+  #byInode(inode: number, bootNs: number): NetnsId {
+    let near = -1;
     for (let at = this.#netns.length - 1; at >= 0; at--) {
-      const netns = this.#netns[at];
-      if (netns.inode === inode && bootNs >= netns.fromBootNs && bootNs < netns.toBootNs) return at;
+      const { fromBootNs, toBootNs, inode: own } = this.#netns[at];
+      if (own !== inode) continue;
+      if (bootNs >= fromBootNs && bootNs < toBootNs) return at;
+      if (bootNs + lookSlackNs >= fromBootNs && bootNs - lookSlackNs < toBootNs) near = near === -1 ? at : ambiguous;
     }
-    return -1;
+    return near;
   }
 
   /** The namespace that held an address at a time: an id, -1 nobody, -2 ambiguous. */

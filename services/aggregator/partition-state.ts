@@ -25,10 +25,6 @@ export class PartitionState {
     return created;
   }
 
-  has(node: string, session: string): boolean {
-    return this.#sessions.has(`${node}\0${session}`);
-  }
-
   sessions(): Iterable<SessionState> {
     return this.#sessions.values();
   }

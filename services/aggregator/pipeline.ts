@@ -47,14 +47,13 @@ function processInput(input: RawInput, state: PartitionState, enricher: Enricher
     return enricher.finished();
   }
   const { body } = input;
-  const isNew = !state.has(input.node, input.session);
   const session = state.session(input.node, input.session);
-  if (isNew) session.startAt(body, state.complete);
+  if (!session.placed) session.place(body, state.complete);
   session.lastAppendedMs = Math.max(session.lastAppendedMs, input.appendedMs);
   const seq = body.seq ?? 0;
   const repeated = seq < session.nextSeq;
   session.nextSeq = Math.max(session.nextSeq, seq + 1);
-  if (body.batch) enricher.batch(session, body.batch);
+  if (body.batch) enricher.batch(session, body.batch, repeated);
   else if (repeated) return enricher.finished();
   else if (body.identity) enricher.learn(session, body.identity.netns ?? []);
   else if (body.keyframe) enricher.keyframe(session, body.keyframe);

@@ -22,6 +22,8 @@ export class SessionState {
   nextItem = 0;
   /** Item at which reading began: the session's expected items are nextItem - firstRead. */
   firstRead = 0;
+  /** Whether it is known where reading began. */
+  placed = false;
   /** From boot time to wall time, as of the newest batch: what `@timestamp` uses. */
   clockOffset: Instant = { seconds: 0, nanos: 0 };
   /** How far the node's stream is in event time (boot ns). */
@@ -56,13 +58,15 @@ export class SessionState {
   }
 
   /**
-   * Called with the first message that is read of the session. A keyframe or heartbeat says where reading starts. Items
-   * before a batch that comes first are a gap, unless the partition itself is read from its middle.
+   * Called with each message until it is known where reading begins: a keyframe or heartbeat says it. Items before a
+   * batch that comes first are a gap, unless the partition itself is read from its middle.
    */
-  startAt(body: CollectorBody, partitionComplete: boolean): void {
-    const start = body.keyframe?.nextItem ?? body.heartbeat?.nextItem ?? (partitionComplete ? 0 : body.batch?.firstItem) ?? 0;
+  place(body: CollectorBody, partitionComplete: boolean): void {
+    const start = body.keyframe?.nextItem ?? body.heartbeat?.nextItem ?? (partitionComplete ? 0 : body.batch?.firstItem);
+    if (start === undefined || start === null) return;
     this.nextItem = start;
     this.firstRead = start;
+    this.placed = true;
   }
 
   learnEnums(enums: readonly EnumNames[]): void {
@@ -95,6 +99,7 @@ export interface SessionSnapshot {
   nextSeq: number;
   nextItem: number;
   firstRead: number;
+  placed: boolean;
   clockOffset: Instant;
   watermarkNs: number;
   lastAppendedMs: number;
@@ -104,13 +109,14 @@ export interface SessionSnapshot {
 }
 
 export function snapshotOf(state: SessionState): SessionSnapshot {
-  const { node, session, nextSeq, nextItem, firstRead, clockOffset, watermarkNs, lastAppendedMs } = state;
+  const { node, session, nextSeq, nextItem, firstRead, placed, clockOffset, watermarkNs, lastAppendedMs } = state;
   return {
     node,
     session,
     nextSeq,
     nextItem,
     firstRead,
+    placed,
     clockOffset,
     watermarkNs,
     lastAppendedMs,
@@ -121,8 +127,9 @@ export function snapshotOf(state: SessionState): SessionSnapshot {
 }
 
 export function sessionFrom(snapshot: SessionSnapshot): SessionState {
-  const { node, session, nextSeq, nextItem, firstRead, clockOffset, watermarkNs, lastAppendedMs } = snapshot;
-  const state = Object.assign(new SessionState(node, session), { nextSeq, nextItem, firstRead, clockOffset, watermarkNs, lastAppendedMs });
+  const { node, session, nextSeq, nextItem, firstRead, placed, clockOffset, watermarkNs, lastAppendedMs } = snapshot;
+  const state = new SessionState(node, session);
+  Object.assign(state, { nextSeq, nextItem, firstRead, placed, clockOffset, watermarkNs, lastAppendedMs });
   state.identity.restore(snapshot.identity);
   state.held.restore(snapshot.held);
   for (const [name, values] of snapshot.enums) state.enums.set(name, new Map(values));
