@@ -13,16 +13,18 @@ writeFileSync(file, bytes);
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 const prelude = `
-  const native = require(process.argv[1]);
-  const start = (onChunk) => native.startReplay(process.argv[2], { drainMs: 1, chunkBytes: 1024, maxChunks: 2 }, onChunk);
+  const native = require(process.env.ADDON);
+  const start = (onChunk) => native.startReplay(process.env.RECORDS, { drainMs: 60000, chunkBytes: 1024, maxChunks: 2 }, onChunk);
   let chunks = 0;
 `;
 
 /** Runs a script in a process of its own. A hang shows as a signal. */
 function run(script: string) {
-  const child = spawn(process.execPath, ['-e', prelude + script, addonPath(), file], {
+  const child = spawn(process.execPath, ['-e', prelude + script], {
     stdio: ['ignore', 'pipe', 'pipe'],
     timeout: 50_000,
+    killSignal: 'SIGKILL',
+    env: { ...process.env, ADDON: addonPath(), RECORDS: file },
   });
   const output = { stdout: '', stderr: '' };
   child.stdout.on('data', (data) => (output.stdout += String(data)));
@@ -33,27 +35,44 @@ function run(script: string) {
   });
 }
 
-/** The same script in a worker: `finish` says how it ends. */
+/** Eleven workers one after the other run `body`, in which `onChunk` counts; `finish` ends each. Prints a WorkersReport. */
 const inWorkers = (body: string, finish: string) => `
   const { Worker } = require('node:worker_threads');
   const fs = require('node:fs');
   const count = () => [fs.readdirSync('/proc/self/fd').length, fs.readdirSync('/proc/self/task').length];
-  const body = ${JSON.stringify(prelude)} + ${JSON.stringify(body)};
+  const body = ${JSON.stringify(prelude)} + \`
+    const { parentPort, workerData } = require('node:worker_threads');
+    const onChunk = () => {
+      if (Atomics.add(workerData, 0, 1) === 0) parentPort.postMessage('reading');
+      chunks++;
+    };
+  \` + ${JSON.stringify(body)};
+  const read = [];
   async function once() {
-    const worker = new Worker(body, { eval: true, argv: process.argv.slice(1), stderr: true });
-    worker.on('error', () => {});
+    const workerData = new Int32Array(new SharedArrayBuffer(4));
+    const worker = new Worker(body, { eval: true, stderr: true, workerData });
+    worker.on('error', (error) => { if (error.message !== 'on purpose') throw error; });
     const exited = new Promise((resolve) => worker.once('exit', resolve));
     await Promise.race([exited, new Promise((resolve) => worker.once('message', resolve))]);
     ${finish}
     await exited;
+    read.push(workerData[0]);
   }
   (async () => {
     await once();
     const before = count();
     for (let i = 0; i < 10; i++) await once();
-    console.log(JSON.stringify({ before, after: count() }));
+    console.log(JSON.stringify({ before, after: count(), read }));
   })();
 `;
+
+interface WorkersReport {
+  /** Descriptors and threads after the first worker. */
+  before: number[];
+  after: number[];
+  /** Chunks that each worker received. */
+  read: number[];
+}
 
 test('a process ends at once while a reader runs', async () => {
   expect(await run(`start(() => {}); process.exit(7);`)).toMatchObject({ code: 7, signal: null, stderr: '' });
@@ -86,22 +105,16 @@ test('a process that survives an exception in onChunk goes on reading', async ()
 });
 
 test.each([
-  [
-    'is terminated while it reads',
-    `start(() => { if (chunks++ === 0) require('node:worker_threads').parentPort.postMessage(1); });`,
-    'await worker.terminate();',
-  ],
-  [
-    'is terminated in a busy onChunk',
-    `start(() => { if (chunks++ === 0) require('node:worker_threads').parentPort.postMessage(1); for (;;); });`,
-    'await worker.terminate();',
-  ],
-  ['exits from onChunk', `start(() => { if (++chunks === 5) process.exit(0); });`, ''],
-  ['fails in onChunk', `start(() => { if (++chunks === 5) throw new Error('thrown'); });`, ''],
-  ['ends by itself', `start(() => {}).ended.then(() => {});`, ''],
+  ['is terminated while it reads', 'start(onChunk);', 'await worker.terminate();'],
+  ['is terminated in a busy onChunk', 'start(() => { onChunk(); for (;;); });', 'await worker.terminate();'],
+  ['exits from onChunk', 'start(() => { onChunk(); if (chunks === 5) process.exit(0); });', ''],
+  ['fails in onChunk', `start(() => { onChunk(); if (chunks === 5) throw new Error('on purpose'); });`, ''],
+  ['ends by itself', 'start(onChunk);', ''],
 ])('a worker that %s leaves no thread and no descriptor', async (_, body, finish) => {
   const { code, signal, stdout, stderr } = await run(inWorkers(body, finish));
   expect({ code, signal, stderr }).toEqual({ code: 0, signal: null, stderr: '' });
-  const { before, after } = JSON.parse(stdout) as { before: number[]; after: number[] };
+  const { before, after, read } = JSON.parse(stdout) as WorkersReport;
   expect(after).toEqual(before);
+  expect(read).toHaveLength(11);
+  expect(Math.min(...read)).toBeGreaterThan(0);
 });
