@@ -157,6 +157,8 @@ static __always_inline int sent_without_sock(struct sock *sk, const struct sk_bu
 	if (sk) {
 		record->flags |= RECORD_SOCK;
 		record->state = BPF_CORE_READ(sk, __sk_common.skc_state);
+		if (record->family == AF_INET && BPF_CORE_READ(sk, __sk_common.skc_family) == AF_INET6)
+			record->flags |= RECORD_V4MAPPED;
 	}
 	emit_end(record);
 	return 0;
