@@ -1,11 +1,14 @@
 import type { Degradation, KernelFacts, Selection } from '../probe.ts';
 
-const withoutSock: Degradation = {
-  what: 'resets that answer packets for which there is no socket (closed ports)',
-  reason:
-    'before 6.10 the tracepoint tcp_send_reset is silent there, and kprobes on tcp_v4_send_reset and tcp_v6_send_reset cannot be attached',
-  remedy: 'use a kernel of 6.10 or later, or one with CONFIG_KPROBES; OutRsts of /proc/net/snmp counts them in any case',
-};
+/** Each family for itself: one of the two functions may be inlined or renamed by the compiler. */
+function withoutSock(family: 'IPv4' | 'IPv6', kernelFunction: string): Degradation {
+  return {
+    what: `resets that answer ${family} packets for which there is no socket (closed ports, TIME_WAIT)`,
+    reason: `before 6.10 the tracepoint tcp_send_reset is silent there, and a kprobe on ${kernelFunction} cannot be attached`,
+    remedy:
+      'use a kernel of 6.10 or later, or one with CONFIG_KPROBES, with sysfs and tracefs visible; OutRsts of /proc/net/snmp counts these resets in any case',
+  };
+}
 
 const withoutReason: Degradation = {
   what: 'reasons of sent resets',
@@ -57,8 +60,8 @@ export function selectTcpreset(kernel: KernelFacts): Selection {
     attach.push('tcpreset_sent');
   } else if (sentArgs === 2) {
     attach.push('tcpreset_sent_no_reason', 'tcpreset_sent_v4', 'tcpreset_sent_v6');
-    whenNotAttached.set('tcpreset_sent_v4', withoutSock);
-    whenNotAttached.set('tcpreset_sent_v6', withoutSock);
+    whenNotAttached.set('tcpreset_sent_v4', withoutSock('IPv4', 'tcp_v4_send_reset'));
+    whenNotAttached.set('tcpreset_sent_v6', withoutSock('IPv6', 'tcp_v6_send_reset'));
     degraded.push(withoutReason);
   } else {
     degraded.push(withoutSent);
