@@ -1,5 +1,5 @@
 import { mkdir, open, readdir, readFile, rename, unlink } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { AppError } from '../../core/app-error.ts';
 import { messageOf } from '../../core/app-error.ts';
 import { crc32c } from '../../core/crc32c.ts';
@@ -59,6 +59,13 @@ async function writeDurably(file: string, bytes: Uint8Array): Promise<void> {
     await handle.close();
   }
   await rename(`${file}.tmp`, file);
+  // The name is durable with its folder: what lies below the checkpoint may be deleted next.
+  const folder = await open(dirname(file), 'r');
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
 }
 
 function encode(snapshot: PartitionSnapshot): Buffer {
