@@ -23,7 +23,7 @@ const u32 = (...values: number[]) => new Uint8Array(new Uint32Array(values).buff
 function entriesOf(bytes: Buffer): { entries: Map<bigint, bigint>; size: number } {
   const words = new BigUint64Array(new Uint8Array(bytes).buffer);
   const entries = new Map<bigint, bigint>();
-  for (let at = 0; at < words.length; at += 2) entries.set(words[at] as bigint, words[at + 1] as bigint);
+  for (let at = 0; at < words.length; at += 2) entries.set(words[at], words[at + 1]);
   return { entries, size: words.length / 2 };
 }
 

@@ -1,5 +1,7 @@
 import { spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
+import { Worker } from 'node:worker_threads';
 import { afterEach, expect, test } from 'vitest';
 import type { BpfObject } from './addon.ts';
 import { addonPath, bpfObjectPath, loadNative, readBpfObject } from './index.ts';
@@ -78,6 +80,28 @@ test('objects leave no descriptor behind, closed while attached, twice', () => {
     expect(() => object.programs()).toThrow(expect.objectContaining({ code: 'NATIVE_ARGUMENT', errnoName: 'EBADF' }));
   }
   expect(descriptors()).toBe(before);
+});
+
+test('a worker that is terminated while its programs are attached and its ring is read leaves nothing', async () => {
+  const body = `
+    const { parentPort, workerData } = require('node:worker_threads');
+    const object = require(workerData.addon).openObject('lifecycle', require('node:fs').readFileSync(workerData.object));
+    object.load();
+    object.attach('count_switches');
+    object.startReader('events', { drainMs: 1, chunkBytes: 256, maxChunks: 1 }, () => parentPort.postMessage('reading'));
+    for (let i = 0; i < 20; i++) object.testRun('emit_odd', new Uint8Array(0));
+    setTimeout(() => {}, 60000);
+  `;
+  const workerData = { addon: addonPath(), object: bpfObjectPath('test/lifecycle') };
+  const count = () => [descriptors(), readdirSync('/proc/self/task').length];
+  let before: number[] = [];
+  for (let turn = 0; turn < 6; turn++) {
+    const worker = new Worker(body, { eval: true, workerData });
+    await once(worker, 'message');
+    await worker.terminate();
+    if (turn === 0) before = count();
+  }
+  expect(count()).toEqual(before);
 });
 
 test('settings are read, and changed at once', () => {

@@ -34,7 +34,7 @@ class Receiver {
   take = (chunk: Buffer): void => {
     const words = new Uint32Array(chunk.buffer, chunk.byteOffset, chunk.length / 4);
     for (let at = 0; at < words.length; at += 32) {
-      const number = words[at] as number;
+      const number = words[at];
       if (number <= this.last) this.disorder++;
       this.gaps += number - this.last - 1;
       this.last = number;

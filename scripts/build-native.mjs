@@ -91,19 +91,19 @@ function compile(compiler, args, output) {
   });
 }
 
-/** The addon: undefined when it is up to date. */
-function addonJob(sanitize) {
+/** The addon when it is out of date. */
+function addonJobs(sanitize) {
   const sources = filesIn(join(root, 'native'), /\.c$/);
   const headers = filesIn(join(root, 'native'), /\.h$/);
   const output = join(root, 'build', sanitize ? 'sanitize' : '.', 'jitterscope.node');
-  if (upToDate(output, [...sources, ...headers, self])) return undefined;
+  if (upToDate(output, [...sources, ...headers, self])) return [];
   const compiler = findCompiler(['cc', 'gcc', 'clang']);
   if (!compiler) throw new BuildFailure('no C compiler (cc): install Debian package gcc');
   const include = nodeApiHeaders();
   checkLibbpf(compiler);
   const flags = sanitize ? [...addonFlags, ...sanitizeFlags] : addonFlags;
   const files = sources.map((source) => relative(root, source));
-  return () => compile(compiler, [...flags, `-I${include}`, ...files, '-lbpf', '-pthread'], output);
+  return [() => compile(compiler, [...flags, `-I${include}`, ...files, '-lbpf', '-pthread'], output)];
 }
 
 function bpfJob(source, output, compiler) {
@@ -131,16 +131,28 @@ function bpfJobs() {
   return [];
 }
 
+/** Jobs and failures of one part: what one part lacks does not keep the other from being built. */
+function planned(plan) {
+  try {
+    return { jobs: plan(), failures: [] };
+  } catch (thrown) {
+    return { jobs: [], failures: [thrown] };
+  }
+}
+
 /**
  * Builds what is out of date. Resolves with the paths it wrote, relative to the root; rejects with a BuildFailure.
- * @param options sanitize: the addon with the sanitizers, besides the BPF objects
+ * @param options sanitize: the addon with the sanitizers instead of the one in use
  */
 export async function buildNative(options = {}) {
   if (!targetArch) throw new BuildFailure(`processor ${process.arch} is not supported: x64 or arm64`);
-  const jobs = [addonJob(options.sanitize === true), ...bpfJobs()].filter((job) => job !== undefined);
-  const results = await Promise.allSettled(jobs.map((job) => job()));
-  const failed = results.find((result) => result.status === 'rejected');
-  if (failed) throw failed.reason;
+  const parts = [planned(() => addonJobs(options.sanitize === true)), planned(bpfJobs)];
+  const results = await Promise.allSettled(parts.flatMap(({ jobs }) => jobs).map((job) => job()));
+  const failures = parts.flatMap((part) => part.failures).concat(results.flatMap((result) => result.reason ?? []));
+  if (failures.length > 0) {
+    const messages = failures.map((failure) => failure.message);
+    throw new BuildFailure(messages.join('; '), failures.map((failure) => failure.output ?? '').join(''));
+  }
   return results.map((result) => result.value);
 }
 
