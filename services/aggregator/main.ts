@@ -78,9 +78,11 @@ export async function startAggregator(given: Omit<AggregatorOptions, 'append' | 
     pending: () => [...workers.values()].some((worker) => worker.pending),
     async lag() {
       const lags = new Map<number, number>();
-      for (const [partition, worker] of workers) {
+      for (const [partition, uncommitted] of await consumer.lag()) {
         const { next } = await bus.offsets(topics.raw, partition);
-        lags.set(partition, next - worker.state.rawOffset);
+        const rawOffset = workers.get(partition)?.state.rawOffset;
+        // One that still looks for its checkpoint is behind, by an unknown number.
+        lags.set(partition, rawOffset === undefined ? Math.max(1, uncommitted) : next - rawOffset);
       }
       return lags;
     },

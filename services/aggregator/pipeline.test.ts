@@ -1,0 +1,109 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import type { Message } from '../../core/bus/bus.ts';
+import type { CollectorBody } from '../../proto/collect.ts';
+import { rawStream } from './test-raw-stream.ts';
+import { batchOf, identityFault, netnsOf, rawOf, TestPartition } from './test-stream.ts';
+
+/** Feeds messages in fetches of these sizes, in turn. */
+async function runIn(sizes: readonly number[], values: readonly Uint8Array[], maxBatchBytes: number): Promise<TestPartition> {
+  const partition = new TestPartition({ maxBatchBytes });
+  for (let first = 0, turn = 0; first < values.length; turn++) {
+    const size = sizes[turn % sizes.length];
+    const messages = values.slice(first, first + size).map((value, index): Message => ({ offset: first + index, value }));
+    first += messages.length;
+    await partition.fetch({ topic: 'raw', partition: 0, messages, holes: [], next: first });
+    if (turn % 3 === 0) partition.flush();
+  }
+  partition.flush();
+  return partition;
+}
+
+test('the same messages in other fetches give the same lines and the same state', async () => {
+  const values = rawStream(200);
+  const reference = await runIn([values.length], values, 256 * 1024);
+  expect(reference.lines.length).toBeGreaterThan(300);
+  expect(identityFault(reference.state)).toBeUndefined();
+  expect(reference.numbers).toEqual(reference.lines.map((_, index) => index));
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.integer({ min: 1, max: 30 }), { minLength: 1, maxLength: 6 }),
+      fc.constantFrom(1, 3000, 256 * 1024),
+      async (sizes, maxBatchBytes) => {
+        const other = await runIn(sizes, values, maxBatchBytes);
+        expect(other.lines).toEqual(reference.lines);
+        expect(other.numbers).toEqual(reference.numbers);
+        expect(other.state.snapshot()).toEqual(reference.state.snapshot());
+      },
+    ),
+    { numRuns: 30 },
+  );
+});
+
+test('a snapshot at any message goes on as the whole does', async () => {
+  const values = rawStream(60);
+  const whole = await runIn([1000], values, 256 * 1024);
+  for (let cut = 0; cut <= values.length; cut++) {
+    const before = new TestPartition();
+    await before.feed(...values.slice(0, cut));
+    const after = new TestPartition();
+    after.state.restore(JSON.parse(JSON.stringify(before.state.snapshot())) as ReturnType<typeof before.state.snapshot>);
+    await after.feed(...values.slice(cut));
+    expect([...before.lines, ...after.lines]).toEqual(whole.lines);
+    expect(after.state.snapshot()).toEqual(whole.state.snapshot());
+  }
+});
+
+test('an empty fetch moves the position, and what was read is not read again', async () => {
+  const partition = new TestPartition();
+  await partition.fetch({ topic: 'raw', partition: 0, messages: [], holes: [{ from: 0, to: 7, reason: 'damaged' }], next: 7 });
+  expect(partition.state.rawOffset).toBe(7);
+  expect(partition.state.unreadable).toEqual({ damaged: 7 });
+  const old = rawOf({ seq: 1, batch: batchOf(0, 1) });
+  await partition.fetch({
+    topic: 'raw',
+    partition: 0,
+    messages: [{ offset: 5, value: old }],
+    holes: [{ from: 3, to: 6, reason: 'damaged' }],
+    next: 8,
+  });
+  expect(partition.state.rawOffset).toBe(8);
+  expect(partition.state.unreadable).toEqual({ damaged: 7 });
+  expect(partition.state.dispositions.itemsIn).toBe(0);
+});
+
+test('holes are counted by reason, from where reading had come to', async () => {
+  const partition = new TestPartition();
+  partition.state.rawOffset = 10;
+  const holes = [
+    { from: 0, to: 12, reason: 'retention' },
+    { from: 14, to: 15, reason: 'damaged' },
+    { from: 16, to: 18, reason: 'damaged' },
+  ] as const;
+  await partition.fetch({ topic: 'raw', partition: 0, messages: [], holes, next: 18 });
+  expect(partition.state.unreadable).toEqual({ retention: 2, damaged: 3 });
+});
+
+test('an identity that comes again does not undo a later one', async () => {
+  const first: CollectorBody = { seq: 2, identity: { netns: [netnsOf(4101, { names: ['old'] })] } };
+  const partition = await new TestPartition().feed(
+    rawOf({ seq: 1, keyframe: { nextItem: 0 } }),
+    rawOf(first),
+    rawOf({ seq: 3, identity: { netns: [netnsOf(4101, { names: ['new'] })] } }),
+    rawOf(first),
+    rawOf({ seq: 4, batch: batchOf(0, 1) }),
+  );
+  expect(partition.parsed[0].jitterscope.netns.name).toBe('new');
+});
+
+test('output that is there already is made again silently, to the event', async () => {
+  const values = rawStream(80);
+  const whole = await runIn([1000], values, 256 * 1024);
+  const target = new TestPartition({ silentUntil: { rawOffset: 9, ordinal: 1, nextEvent: 5 } });
+  await target.feed(...values);
+  expect(target.state.dispositions).toEqual(whole.state.dispositions);
+  // The topic's own running numbers go on.
+  expect(target.numbers[0]).toBe(5);
+  expect(whole.lines.slice(-target.lines.length)).toEqual(target.lines);
+  expect(target.numbers).toEqual(target.lines.map((_, index) => 5 + index));
+});

@@ -1,0 +1,211 @@
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { type EmbeddedLog, openEmbeddedLog } from '../../core/bus/embedded-log.ts';
+import { createLog, type Log } from '../../core/log.ts';
+import { topics } from '../../proto/bus.ts';
+import { decodeEventBatch } from '../../schema/event-batch.ts';
+import { eventually } from '../../test/lab/eventually.ts';
+import { fileCheckpoints } from './checkpoint.ts';
+import { type Aggregator, startAggregator } from './main.ts';
+import { rawStream } from './test-raw-stream.ts';
+import { events, identityFault, TestPartition } from './test-stream.ts';
+
+const silent = createLog('silent');
+
+function folder(): string {
+  const dir = mkdtempSync(join(tmpdir(), 'jitterscope-aggregator-'));
+  onTestFinished(() => rmSync(dir, { recursive: true, force: true }));
+  return dir;
+}
+
+interface Running {
+  readonly bus: EmbeddedLog;
+  readonly aggregator: Aggregator;
+}
+
+async function start(
+  dir: string,
+  more: { checkpointMs?: number; maxBatchBytes?: number; lingerMs?: number; log?: Log } = {},
+): Promise<Running> {
+  const bus = await openBus(dir);
+  const aggregator = await startAggregator({
+    bus,
+    checkpoints: fileCheckpoints(join(dir, 'state')),
+    cluster: 'default',
+    events,
+    maxHeldBytes: 2 ** 20,
+    maxBatchBytes: more.maxBatchBytes ?? 2000,
+    lingerMs: more.lingerMs ?? 5,
+    checkpointMs: more.checkpointMs ?? 3_600_000,
+    log: more.log ?? silent,
+  });
+  onTestFinished(() => close({ bus, aggregator }));
+  return { bus, aggregator };
+}
+
+function openBus(dir: string): Promise<EmbeddedLog> {
+  return openEmbeddedLog({
+    dir: join(dir, 'bus'),
+    commitMs: 1,
+    topics: [
+      { name: topics.raw, partitions: 1, maxBytes: 2 ** 26, retain: 'checkpoint' },
+      { name: topics.events, partitions: 1, maxBytes: 2 ** 26, retain: 'oldest' },
+      { name: topics.deadLetters, partitions: 1, maxBytes: 2 ** 26, retain: 'oldest' },
+    ],
+  });
+}
+
+async function close({ bus, aggregator }: Running): Promise<void> {
+  await aggregator.close().catch(() => undefined);
+  await bus.close();
+}
+
+async function settled({ bus, aggregator }: Running): Promise<void> {
+  await eventually('all raw messages are processed', async () => {
+    const { next } = await bus.offsets(topics.raw, 0);
+    return aggregator.partitions().get(0)?.rawOffset === next && !aggregator.pending();
+  });
+}
+
+/** All lines of the events topic, with the running numbers. */
+async function output(bus: EmbeddedLog): Promise<{ lines: string[]; numbers: number[] }> {
+  const { earliest, next } = await bus.offsets(topics.events, 0);
+  const [lines, numbers]: [string[], number[]] = [[], []];
+  if (earliest === next) return { lines, numbers };
+  for await (const { messages } of bus.read(topics.events, 0, 0, { until: next })) {
+    for (const { value } of messages) {
+      const view = decodeEventBatch(value);
+      for (let row = 0; row < view.count; row++) {
+        lines.push(Buffer.from(view.line(row)).toString());
+        numbers.push(view.eventNumber(row));
+      }
+    }
+  }
+  return { lines, numbers };
+}
+
+async function reference(values: readonly Uint8Array[]): Promise<TestPartition> {
+  return await new TestPartition().feed(...values);
+}
+
+test('a clean end and a start go on where they were', async () => {
+  const values = rawStream(80);
+  const whole = await reference(values);
+  const dir = folder();
+  for (let first = 0; first < values.length; first += 40) {
+    const running = await start(dir);
+    await running.bus.append(topics.raw, 0, values.slice(first, first + 40));
+    await settled(running);
+    await close(running);
+  }
+  const { bus, aggregator } = await start(dir);
+  await settled({ bus, aggregator });
+  const { lines, numbers } = await output(bus);
+  expect(lines).toEqual(whole.lines);
+  expect(numbers).toEqual(lines.map((_, index) => index));
+  expect(aggregator.partitions().get(0)?.dispositions).toEqual(whole.state.dispositions);
+});
+
+test('killed at any moment, every event is in the topic once and the running numbers have no hole', async () => {
+  const values = rawStream(100);
+  const whole = await reference(values);
+  let dir = folder();
+  let fed = 0;
+  for (let life = 0; fed < values.length; life++) {
+    // A life that checkpoints seldom, one that always does, one that never does; batches of one event or many.
+    const running = await start(dir, {
+      checkpointMs: [3_600_000, 0, 2][life % 3],
+      maxBatchBytes: [1, 3000, 100_000][life % 3],
+      lingerMs: life % 2 ? 1 : 1000,
+    });
+    for (let n = 0; n < 3 && fed < values.length; n++) {
+      const some = values.slice(fed, fed + 7);
+      fed += some.length;
+      await running.bus.append(topics.raw, 0, some);
+      if (life % 4 > 0)
+        await eventually('some is processed', () => (running.aggregator.partitions().get(0)?.rawOffset ?? 0) > fed - 7 * (life % 4));
+    }
+    // A copy of the folder at this moment is what a kill leaves.
+    const next = folder();
+    cpSync(dir, next, { recursive: true });
+    dir = next;
+  }
+  const last = await start(dir);
+  const { next } = await last.bus.offsets(topics.raw, 0);
+  expect(next).toBe(values.length);
+  await settled(last);
+  const { lines, numbers } = await output(last.bus);
+  expect(lines).toEqual(whole.lines);
+  expect(numbers).toEqual(lines.map((_, index) => index));
+  const state = last.aggregator.partitions().get(0)!;
+  expect(state.dispositions).toEqual(whole.state.dispositions);
+  expect(identityFault(state)).toBeUndefined();
+});
+
+test.each(['newest', 'both'])('with the %s checkpoint damaged nothing is stored twice and nothing is missing', async (which) => {
+  const values = rawStream(60);
+  const whole = await reference(values);
+  const dir = folder();
+  for (const [from, to] of [
+    [0, 30],
+    [30, 60],
+    [60, 90],
+  ]) {
+    const running = await start(dir);
+    await running.bus.append(topics.raw, 0, values.slice(from, to));
+    await settled(running);
+    await close(running);
+  }
+  const names = readdirSync(join(dir, 'state', '0')).sort();
+  expect(names).toHaveLength(2);
+  for (const name of which === 'both' ? names : names.slice(1)) {
+    const bytes = readFileSync(join(dir, 'state', '0', name));
+    bytes[bytes.length >> 1] ^= 1;
+    writeFileSync(join(dir, 'state', '0', name), bytes);
+  }
+  const told: object[] = [];
+  const running = await start(dir, {
+    log: { ...silent, error: (fields) => told.push(fields), warn: () => undefined, info: () => undefined, debug: () => undefined },
+  });
+  await running.bus.append(topics.raw, 0, values.slice(90));
+  await settled(running);
+  expect(told).toEqual(
+    Array.from({ length: which === 'both' ? 2 : 1 }, () => expect.objectContaining({ code: 'AGGREGATOR_CHECKPOINT_DAMAGED' })),
+  );
+  const { lines, numbers } = await output(running.bus);
+  expect(lines).toEqual(whole.lines);
+  expect(numbers).toEqual(lines.map((_, index) => index));
+});
+
+test('a checkpoint of a log that was lost is not believed: it starts empty and says so', async () => {
+  const dir = folder();
+  const first = await start(dir);
+  await first.bus.append(topics.raw, 0, rawStream(30));
+  await settled(first);
+  await close(first);
+  rmSync(join(dir, 'bus'), { recursive: true });
+  const warnings: string[] = [];
+  const running = await start(dir, {
+    log: { ...silent, warn: (_, message) => warnings.push(message), error: () => undefined, info: () => undefined, debug: () => undefined },
+  });
+  // Until the checkpoint is looked at, nobody may take the partition for settled.
+  expect([...(await running.aggregator.lag()).values()]).not.toEqual([]);
+  await eventually('the partition has begun', () => running.aggregator.partitions().size === 1);
+  expect(warnings).toEqual([expect.stringMatching(/state lost: a checkpoint at \d+, and the raw log holds 0 to 0/)]);
+  const values = rawStream(20);
+  await running.bus.append(topics.raw, 0, values);
+  await settled(running);
+  expect((await output(running.bus)).lines).toEqual((await reference(values)).lines);
+});
+
+test('refused messages are in the DLQ with the place they came from', async () => {
+  const running = await start(folder());
+  const values = rawStream(60);
+  await running.bus.append(topics.raw, 0, values);
+  await settled(running);
+  const { next } = await running.bus.offsets(topics.deadLetters, 0);
+  expect(next).toBe((await reference(values)).refused.length);
+  expect(running.aggregator.partitions().get(0)?.dispositions.refusedMessages).toBe(next);
+});
