@@ -83,7 +83,7 @@ export function installPackages(root) {
 }
 
 function nativeStamp(root) {
-  const sources = filesUnder(root, ['native', 'bpf'], /\.(c|h)$|^Makefile$/).concat('scripts/build-native.mjs');
+  const sources = filesUnder(root, ['native', 'bpf', 'test/bpf'], /\.(c|h)$|^Makefile$/).concat('scripts/build-native.mjs');
   const builder =
     process.arch +
     createHash('sha256')
