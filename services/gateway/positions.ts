@@ -39,10 +39,12 @@ export class Positions {
     return this.#seqs.get(session)?.seq ?? 0;
   }
 
+  /** Never goes back: of two streams of a session the slower one repeats what is durable. */
   advance(session: string, seq: number, partition: number): void {
+    const durable = Math.max(seq, this.acked(session));
     // Re-inserted: the map's order is that of the last use.
     this.#seqs.delete(session);
-    this.#seqs.set(session, { seq, partition });
+    this.#seqs.set(session, { seq: durable, partition });
     this.#dirty.add(partition);
   }
 

@@ -19,6 +19,9 @@ export interface StreamPorts {
   warn(message: string): void;
 }
 
+/** As RFC 1123 has it for host names; the aggregator refuses longer ones. */
+const maxNodeBytes = 253;
+
 interface Queued {
   readonly seq: number;
   readonly value: readonly [Uint8Array, Uint8Array];
@@ -60,6 +63,8 @@ export class CollectorStream {
   }
 
   #receive(bytes: Buffer): void {
+    // What comes behind a failed append must not be appended either: it would be acked over the hole.
+    if (this.#ended) return;
     const { metrics } = this.#ports;
     let message: CollectorMessage;
     try {
@@ -85,8 +90,12 @@ export class CollectorStream {
       metrics.repeatedItems += items;
       return;
     }
-    this.#lastSeq = seq;
     const { node, session, replay } = this.#hello;
+    if (replay !== (message.body === 'replayed')) {
+      this.#invalid(`it has the body ${message.body} in a stream ${replay ? 'that replays' : 'of records'}`);
+      return;
+    }
+    this.#lastSeq = seq;
     const value = replay ? encodeReplayed(message.replayed ?? new Uint8Array(0), session, seq) : encodeStreamMessage(node, session, bytes);
     const queuedBytes = value[0].length + value[1].length;
     this.#queue.push({ seq, value, bytes: queuedBytes });
@@ -100,9 +109,12 @@ export class CollectorStream {
   #open(hello: Hello | undefined): void {
     const node = hello?.node ?? '';
     const session = Buffer.from(hello?.session ?? []);
-    if (hello === undefined || node === '' || session.length !== 16) {
-      const found = hello === undefined ? 'something else than Hello' : `node "${node}" and a session of ${session.length} bytes`;
-      this.#refuse(gatewayError('GATEWAY_HELLO_INVALID', { found, expected: 'Hello with a node and a session of 16 bytes' }).message);
+    const nodeBytes = Buffer.byteLength(node);
+    if (hello === undefined || nodeBytes === 0 || nodeBytes > maxNodeBytes || session.length !== 16) {
+      const found =
+        hello === undefined ? 'something else than Hello' : `a node name of ${nodeBytes} bytes and a session of ${session.length} bytes`;
+      const expected = `Hello with a node name of 1 to ${maxNodeBytes} bytes and a session of 16 bytes`;
+      this.#refuse(gatewayError('GATEWAY_HELLO_INVALID', { found, expected }).message);
       return;
     }
     const sessionHex = session.toString('hex');
@@ -133,6 +145,9 @@ export class CollectorStream {
         if (this.#call.isPaused() && this.#queuedBytes < this.#ports.maxInFlightBytes / 2) this.#call.resume();
       }
     } catch (thrown) {
+      this.#queue = [];
+      this.#ports.metrics.queuedBytes -= this.#queuedBytes;
+      this.#queuedBytes = 0;
       this.#refuse(messageOf(thrown), status.UNAVAILABLE);
     } finally {
       this.#appending = false;

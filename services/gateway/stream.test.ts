@@ -1,0 +1,458 @@
+import { EventEmitter } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Client, type ClientDuplexStream, credentials, type ServerDuplexStream, type ServiceError, status } from '@grpc/grpc-js';
+import { expect, onTestFinished, test } from 'vitest';
+import type { Bus } from '../../core/bus/bus.ts';
+import { openEmbeddedLog } from '../../core/bus/embedded-log.ts';
+import { busError } from '../../core/bus/errors.ts';
+import { createLog } from '../../core/log.ts';
+import { RawMessage, topics } from '../../proto/bus.ts';
+import { type CollectorBody, CollectorMessage, type GatewayBody, GatewayMessage } from '../../proto/collect.ts';
+import { eventually } from '../../test/lab/eventually.ts';
+import { startGateway } from './main.ts';
+import { emptyGatewayMetrics } from './metrics.ts';
+import { encodeStreamMessage } from './raw-encoder.ts';
+import { CollectorStream } from './stream.ts';
+
+const session = Buffer.alloc(16, 7);
+const sessionHex = session.toString('hex');
+
+function folder(): string {
+  const dir = mkdtempSync(join(tmpdir(), 'jitterscope-gateway-'));
+  onTestFinished(() => rmSync(dir, { recursive: true, force: true }));
+  return dir;
+}
+
+async function openBus(dir: string): Promise<Bus> {
+  const bus = await openEmbeddedLog({
+    dir: join(dir, 'bus'),
+    commitMs: 1,
+    topics: [{ name: topics.raw, partitions: 2, maxBytes: 2 ** 26, retain: 'oldest' }],
+  });
+  onTestFinished(() => bus.close());
+  return bus;
+}
+
+async function gatewayOn(dir: string, bus: Bus, more: { ticks?: boolean; maxInFlightBytes?: number } = {}) {
+  const gateway = await startGateway({
+    bus,
+    socketPath: join(dir, 'collect.sock'),
+    ticks: more.ticks ?? false,
+    maxInFlightBytes: more.maxInFlightBytes ?? 2 ** 20,
+    maxMessageBytes: 2 ** 20,
+    log: createLog('silent'),
+  });
+  onTestFinished(() => gateway.close(100));
+  return gateway;
+}
+
+/** A collector over a real gRPC stream. */
+class TestCollector {
+  readonly answers: GatewayBody[] = [];
+  error: ServiceError | undefined;
+  ended = false;
+  readonly call: ClientDuplexStream<Buffer, GatewayBody>;
+  readonly #client: Client;
+
+  constructor(dir: string) {
+    this.#client = new Client(`unix:${join(dir, 'collect.sock')}`, credentials.createInsecure(), {
+      'grpc.default_authority': 'localhost',
+      'grpc.max_send_message_length': -1,
+    });
+    this.call = this.#client.makeBidiStreamRequest<Buffer, GatewayBody>(
+      '/jitterscope.collect.v1.Collect/Stream',
+      (bytes) => bytes,
+      (bytes) => GatewayMessage.decode(bytes),
+    );
+    this.call.on('data', (answer: GatewayBody) => this.answers.push(answer));
+    this.call.on('error', (error: ServiceError) => (this.error = error));
+    this.call.on('end', () => (this.ended = true));
+    onTestFinished(() => this.close());
+  }
+
+  close(): void {
+    this.call.cancel();
+    this.#client.close();
+  }
+
+  send(...bodies: (CollectorBody | Buffer)[]): this {
+    for (const body of bodies) this.call.write(Buffer.isBuffer(body) ? body : Buffer.from(CollectorMessage.encode(body).finish()));
+    return this;
+  }
+
+  hello(more: object = {}): this {
+    return this.send({ hello: { node: 'node1', session, version: 't', schema: 1, ...more } });
+  }
+
+  get acked(): number {
+    return Math.max(-1, ...this.answers.map(({ ack, welcome }) => ack?.seq ?? welcome?.ackedSeq ?? -1));
+  }
+
+  until(seq: number): Promise<void> {
+    return eventually(`seq ${seq} is acked`, () => this.acked >= seq);
+  }
+
+  failed(): Promise<void> {
+    return eventually('the stream fails', () => this.error !== undefined);
+  }
+}
+
+function beat(seq: number): CollectorBody {
+  return { seq, heartbeat: { bootNs: seq, nextItem: 0 } };
+}
+
+function items(seq: number, count: number): CollectorBody {
+  return { seq, batch: { firstItem: seq, count, records: Buffer.alloc(count * 128, seq) } };
+}
+
+interface Stored {
+  seq: number;
+  node: string;
+  session: string;
+}
+
+async function stored(bus: Bus): Promise<Stored[]> {
+  const found: Stored[] = [];
+  for (let partition = 0; partition < bus.partitions(topics.raw); partition++) {
+    const { next } = await bus.offsets(topics.raw, partition);
+    if (next === 0) continue;
+    for await (const { messages } of bus.read(topics.raw, partition, 0, { until: next })) {
+      for (const { value } of messages) {
+        const raw = RawMessage.decode(value);
+        if (!raw.tick)
+          found.push({ seq: CollectorMessage.decode(raw.message).seq, node: raw.node, session: Buffer.from(raw.session).toString('hex') });
+      }
+    }
+  }
+  return found;
+}
+
+const seqs = async (bus: Bus): Promise<number[]> => (await stored(bus)).map(({ seq }) => seq);
+
+/** A bus whose appends are as a script says; everything else is the real one. */
+function scripted(bus: Bus, append: (real: () => Promise<number>, count: number) => Promise<number>): Bus {
+  return new Proxy(bus, {
+    get(target, name) {
+      if (name === 'append') return (...args: Parameters<Bus['append']>) => append(() => target.append(...args), args[2].length);
+      const value: unknown = Reflect.get(target, name, target);
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
+}
+
+test('messages are stored as they came, with node and session, and acked', async () => {
+  const dir = folder();
+  const bus = await openBus(dir);
+  const gateway = await gatewayOn(dir, bus);
+  const collector = new TestCollector(dir).hello().send(beat(1), items(2, 3), beat(3));
+  await collector.until(3);
+  expect(await stored(bus)).toEqual([1, 2, 3].map((seq) => ({ seq, node: 'node1', session: sessionHex })));
+  expect(collector.answers[0]).toMatchObject({ welcome: { ackedSeq: 0 } });
+  expect(gateway.metrics).toMatchObject({
+    streams: 1,
+    messagesIn: 3,
+    itemsIn: 3,
+    itemsQueued: 3,
+    repeatedItems: 0,
+    invalidMessages: 0,
+    queuedBytes: 0,
+  });
+  collector.close();
+  await eventually('the stream is forgotten', () => gateway.metrics.streams === 0);
+});
+
+test('an ack comes only once the message is durable', async () => {
+  const dir = folder();
+  const bus = await openBus(dir);
+  let release: () => void = () => undefined;
+  const held = new Promise<void>((resolve) => (release = resolve));
+  let appends = 0;
+  await gatewayOn(
+    dir,
+    scripted(bus, async (real) => {
+      appends++;
+      await held;
+      return await real();
+    }),
+  );
+  const collector = new TestCollector(dir).hello().send(beat(1), beat(2));
+  await eventually('the append began', () => appends === 1);
+  expect(collector.acked).toBe(0);
+  expect(await seqs(bus)).toEqual([]);
+  release();
+  await collector.until(2);
+  expect(await seqs(bus)).toEqual([1, 2]);
+});
+
+test('a full bus is tried again, and nothing overtakes', async () => {
+  const dir = folder();
+  const bus = await openBus(dir);
+  let appends = 0;
+  const full = (): Promise<number> => Promise.reject(busError('BUS_FULL', { topic: topics.raw, partition: 0, bytes: 1, limit: 1 }));
+  await gatewayOn(
+    dir,
+    scripted(bus, (real) => (++appends % 3 === 0 ? real() : full())),
+  );
+  const collector = new TestCollector(dir).hello();
+  for (let seq = 1; seq <= 60; seq++) {
+    collector.send(beat(seq));
+    if (seq % 20 === 0) await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  await collector.until(60);
+  expect(await seqs(bus)).toEqual(Array.from({ length: 60 }, (_, n) => n + 1));
+  const acks = collector.answers.flatMap(({ ack }) => (ack ? [ack.seq ?? 0] : []));
+  expect(acks).toEqual([...acks].sort((a, b) => a - b));
+});
+
+test('messages that are durable already are dropped, and counted by item', async () => {
+  const dir = folder();
+  const bus = await openBus(dir);
+  const gateway = await gatewayOn(dir, bus);
+  const one = new TestCollector(dir).hello().send(items(1, 2), items(2, 2));
+  await one.until(2);
+  one.close();
+  const two = new TestCollector(dir).hello().send(items(1, 2), items(2, 2), items(3, 2));
+  await two.until(3);
+  expect(two.answers[0]).toMatchObject({ welcome: { ackedSeq: 2 } });
+  expect(await seqs(bus)).toEqual([1, 2, 3]);
+  expect(gateway.metrics).toMatchObject({ itemsIn: 10, itemsQueued: 6, repeatedItems: 4 });
+});
+
+test.each<[string, CollectorBody | Buffer, RegExp]>([
+  ['something else', beat(1), /something else than Hello/],
+  ['no node', { hello: { session } }, /node name of 0 bytes/],
+  ['a long node', { hello: { node: 'x'.repeat(254), session } }, /node name of 254 bytes/],
+  ['a short session', { hello: { node: 'n', session: Buffer.alloc(15) } }, /a session of 15 bytes/],
+  ['garbage', Buffer.from('ffffffffff', 'hex'), /./],
+])('a stream that opens with %s is refused, and says why', async (_, first, message) => {
+  const dir = folder();
+  const bus = await openBus(dir);
+  await gatewayOn(dir, bus);
+  const collector = new TestCollector(dir).send(first, beat(2), { hello: { node: 'node1', session } }, beat(3));
+  await collector.failed();
+  expect(collector.error?.code).toBe(status.INVALID_ARGUMENT);
+  expect(collector.error?.details).toMatch(message);
+  const next = new TestCollector(dir).hello({ session: Buffer.alloc(16, 9) }).send(beat(1));
+  await next.until(1);
+  expect(await stored(bus)).toEqual([{ seq: 1, node: 'node1', session: '09'.repeat(16) }]);
+});
+
+test('what cannot be read in an open stream is counted and passed over', async () => {
+  const dir = folder();
+  const bus = await openBus(dir);
+  const gateway = await gatewayOn(dir, bus);
+  const collector = new TestCollector(dir)
+    .hello()
+    .send(
+      beat(1),
+      Buffer.from('ffffffffff', 'hex'),
+      { hello: { node: 'other', session } },
+      { seq: 2 },
+      { heartbeat: { bootNs: 1 } },
+      { seq: 3, replayed: Buffer.from('x') },
+      beat(4),
+    );
+  await collector.until(4);
+  expect(await seqs(bus)).toEqual([1, 4]);
+  expect(gateway.metrics.invalidMessages).toBe(5);
+});
+
+test('a message above the limit ends the stream, not the gateway', async () => {
+  const dir = folder();
+  const bus = await openBus(dir);
+  await gatewayOn(dir, bus);
+  const collector = new TestCollector(dir).hello().send(items(1, 9000));
+  await collector.failed();
+  expect(collector.error?.code).toBe(status.RESOURCE_EXHAUSTED);
+  await new TestCollector(dir).hello().send(beat(1)).until(1);
+});
+
+test('a stream whose messages wait for durability is paused, and goes on', async () => {
+  const dir = folder();
+  const bus = await openBus(dir);
+  let release: () => void = () => undefined;
+  const held = new Promise<void>((resolve) => (release = resolve));
+  const gateway = await gatewayOn(
+    dir,
+    scripted(bus, async (real) => {
+      await held;
+      return await real();
+    }),
+    { maxInFlightBytes: 100_000 },
+  );
+  const collector = new TestCollector(dir).hello();
+  const count = 200;
+  for (let seq = 1; seq <= count; seq++) collector.send(items(seq, 100));
+  await eventually('the limit is reached', () => gateway.metrics.queuedBytes >= 100_000);
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  expect(gateway.metrics.queuedBytes).toBeLessThan(400_000);
+  release();
+  await collector.until(count);
+  expect(await seqs(bus)).toEqual(Array.from({ length: count }, (_, n) => n + 1));
+  expect(gateway.metrics.queuedBytes).toBe(0);
+});
+
+test('two streams of one session lose nothing: what both send is there at least once, each in its order', async () => {
+  const dir = folder();
+  const bus = await openBus(dir);
+  await gatewayOn(dir, bus);
+  const one = new TestCollector(dir).hello();
+  const two = new TestCollector(dir).hello();
+  await one.until(0);
+  await two.until(0);
+  for (let seq = 1; seq <= 50; seq++) {
+    one.send(beat(seq));
+    two.send(beat(seq));
+  }
+  await one.until(50);
+  await two.until(50);
+  expect(new Set(await seqs(bus)).size).toBe(50);
+  expect((await seqs(bus)).length).toBeLessThanOrEqual(100);
+  const three = new TestCollector(dir).hello();
+  await three.until(50);
+});
+
+test('positions survive a clean end, and a kill', async () => {
+  const dir = folder();
+  const bus = await openBus(dir);
+  const first = await gatewayOn(dir, bus);
+  const one = new TestCollector(dir).hello().send(beat(1), beat(2));
+  await one.until(2);
+  one.close();
+  await first.close(100);
+  await gatewayOn(dir, bus);
+  const two = new TestCollector(dir).hello();
+  await two.until(2);
+  two.send(beat(3));
+  await two.until(3);
+  two.close();
+  // Not closed: its last position is in no commit, only in the log.
+  await gatewayOn(dir, bus);
+  await new TestCollector(dir).hello().until(3);
+});
+
+test('more sessions than a commit holds are repeats at worst', async () => {
+  const dir = folder();
+  const bus = await openBus(dir);
+  const first = await gatewayOn(dir, bus);
+  for (let n = 0; n < 70; n++) {
+    const collector = new TestCollector(dir).hello({ session: Buffer.alloc(16, n) }).send(beat(1));
+    await collector.until(1);
+    collector.close();
+  }
+  await first.close(100);
+  await gatewayOn(dir, bus);
+  const newest = new TestCollector(dir).hello({ session: Buffer.alloc(16, 69) });
+  await newest.until(1);
+  const oldest = new TestCollector(dir).hello({ session: Buffer.alloc(16, 0) });
+  await oldest.until(0);
+  expect(oldest.acked).toBe(0);
+});
+
+test('a replay is stored byte for byte, and goes on where it was cut off', async () => {
+  const dir = folder();
+  const bus = await openBus(dir);
+  const captured = [1, 2, 3].map((seq) =>
+    Buffer.concat(encodeStreamMessage('elsewhere', Buffer.alloc(16, 3), CollectorMessage.encode(beat(seq)).finish())),
+  );
+  const first = await gatewayOn(dir, bus);
+  const one = new TestCollector(dir)
+    .hello({ replay: true })
+    .send({ seq: 1, replayed: captured[0] }, beat(2), { seq: 2, replayed: captured[1] });
+  await one.until(2);
+  expect(first.metrics.invalidMessages).toBe(1);
+  one.close();
+  await first.close(100);
+  await gatewayOn(dir, bus);
+  const two = new TestCollector(dir).hello({ replay: true });
+  await two.until(2);
+  two.send({ seq: 2, replayed: captured[1] }, { seq: 3, replayed: captured[2] });
+  await two.until(3);
+  const values: Buffer[] = [];
+  for (let partition = 0; partition < 2; partition++) {
+    const { next } = await bus.offsets(topics.raw, partition);
+    if (next === 0) continue;
+    for await (const { messages } of bus.read(topics.raw, partition, 0, { until: next }))
+      values.push(...messages.map(({ value }) => Buffer.from(value)));
+  }
+  expect(values.map((value, index) => value.subarray(0, captured[index].length).equals(captured[index]))).toEqual([true, true, true]);
+  expect(values.map((value) => RawMessage.decode(value).replay?.seq)).toEqual([1, 2, 3]);
+});
+
+test('ticks are in every partition, counted up; a gateway of a replay writes none', async () => {
+  const dir = folder();
+  const bus = await openBus(dir);
+  await gatewayOn(dir, bus, { ticks: true });
+  await eventually(
+    'two ticks are there',
+    async () => (await bus.offsets(topics.raw, 0)).next >= 2 && (await bus.offsets(topics.raw, 1)).next >= 2,
+  );
+  for (const partition of [0, 1]) {
+    const numbers: number[] = [];
+    for await (const { messages } of bus.read(topics.raw, partition, 0, { until: 2 }))
+      for (const { value } of messages) numbers.push(RawMessage.decode(value).tick?.number ?? 0);
+    expect(numbers).toEqual([1, 2]);
+  }
+});
+
+test('a keyframe is asked for in every open stream', async () => {
+  const dir = folder();
+  const gateway = await gatewayOn(dir, await openBus(dir));
+  const collector = new TestCollector(dir).hello();
+  await collector.until(0);
+  gateway.requestKeyframes('a capture begins');
+  await eventually('the request comes', () =>
+    collector.answers.some(({ keyframeRequest }) => keyframeRequest?.reason === 'a capture begins'),
+  );
+});
+
+test('an address that is taken by no socket file is named', async () => {
+  const bus = await openBus(folder());
+  const options = { bus, ticks: false, maxInFlightBytes: 1, maxMessageBytes: 1, log: createLog('silent') };
+  await expect(startGateway({ ...options, socketPath: '/nonexistent/folder/collect.sock' })).rejects.toMatchObject({
+    code: 'GATEWAY_LISTEN',
+    exitCode: 75,
+  });
+});
+
+test('behind an append that failed for good nothing is appended or acked: the collector sends it again', async () => {
+  const call = Object.assign(new EventEmitter(), {
+    written: [] as GatewayBody[],
+    write: (body: GatewayBody) => call.written.push(body),
+    end: () => undefined,
+    pause: () => undefined,
+    resume: () => undefined,
+    isPaused: () => false,
+  });
+  const errors: { code: number }[] = [];
+  call.on('error', (error: { code: number }) => errors.push(error));
+  const metrics = emptyGatewayMetrics();
+  const positions: number[] = [];
+  let appends = 0;
+  new CollectorStream(call as unknown as ServerDuplexStream<Buffer, GatewayBody>, {
+    partitionOf: () => 0,
+    acked: () => 0,
+    advance: (_, seq) => positions.push(seq),
+    append: async () => {
+      appends++;
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      if (appends === 2) throw new Error('for good');
+    },
+    maxInFlightBytes: 2 ** 20,
+    metrics,
+    warn: () => undefined,
+  });
+  const data = (body: CollectorBody): void => void call.emit('data', Buffer.from(CollectorMessage.encode(body).finish()));
+  data({ hello: { node: 'n', session } });
+  for (let seq = 1; seq <= 3; seq++) data(beat(seq));
+  await eventually('the second append runs', () => appends === 2);
+  data(beat(4));
+  await eventually('the stream is refused', () => errors.length > 0);
+  data(beat(5));
+  await new Promise((resolve) => setTimeout(resolve, 30));
+  expect({ appends, positions, queuedBytes: metrics.queuedBytes }).toEqual({ appends: 2, positions: [1], queuedBytes: 0 });
+  expect(errors).toEqual([expect.objectContaining({ code: status.UNAVAILABLE, details: 'for good' })]);
+  expect(call.written.map(({ ack }) => ack?.seq)).toEqual([undefined, 1]);
+});
