@@ -9,6 +9,8 @@ export function idPrefixOf(node: string, session: Uint8Array): string {
 export class ExpectedEvents {
   readonly #expected = new Map<string, Uint8Array>();
   readonly #seen = new Map<string, Uint8Array>();
+  /** Events of sessions of which nothing is expected. */
+  #strangers = 0;
   /** Number of expected events. */
   count = 0;
 
@@ -29,15 +31,24 @@ export class ExpectedEvents {
     return this.#expected.get(prefix)?.[item] === 1;
   }
 
+  /** Whether any item of a session is expected. */
+  knows(prefix: string): boolean {
+    return this.#expected.has(prefix);
+  }
+
   /** One event was seen; its id is prefix, '-', item. */
   seen(prefix: string, item: number): void {
+    if (!this.knows(prefix)) {
+      this.#strangers++;
+      return;
+    }
     const items = roomFor(this.#seen, prefix, item);
     if (items[item] < 255) items[item]++;
   }
 
   /** What was seen against what was expected; `examples` names some ids that are wrong. */
   verdict(): { readonly missing: number; readonly twice: number; readonly unexpected: number; readonly examples: readonly string[] } {
-    const verdict = { missing: 0, twice: 0, unexpected: 0, examples: [] as string[] };
+    const verdict = { missing: 0, twice: 0, unexpected: this.#strangers, examples: [] as string[] };
     for (const prefix of new Set([...this.#expected.keys(), ...this.#seen.keys()])) {
       const expected = this.#expected.get(prefix) ?? new Uint8Array(0);
       const seen = this.#seen.get(prefix) ?? new Uint8Array(0);

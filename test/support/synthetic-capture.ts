@@ -72,6 +72,16 @@ export async function writeSyntheticCapture(file: string, records: number, label
   return { file, messages: writer.messages, events, counts };
 }
 
+/** The raw messages of such a capture without a file, and what is expected of them once they are read. */
+export function syntheticMessages(
+  records: number,
+  label = '',
+): { readonly messages: readonly Uint8Array[]; readonly events: ExpectedEvents } {
+  const making = new Making(records, label);
+  const messages = [...making.messages()];
+  return { messages, events: making.events };
+}
+
 /** Some seconds of one session. */
 class Stream {
   readonly node: SyntheticNode;
