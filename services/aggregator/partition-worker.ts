@@ -1,6 +1,7 @@
 import { lastValueFrom } from 'rxjs';
 import type { Fetch } from '../../core/bus/bus.ts';
 import { encodeDeadLetter } from '../../core/dead-letter.ts';
+import { LogLimiter } from '../../core/log.ts';
 import { topics } from '../../proto/bus.ts';
 import { Enricher } from './enricher.ts';
 import type { AggregatorOptions } from './main.ts';
@@ -11,6 +12,8 @@ import type { RefusedInput } from './raw-input.ts';
 
 /** Bytes of an unusable message that its dead letter keeps. */
 const maxDeadLetterBytes = 1024 * 1024;
+/** Dead letters that may wait for their durability. */
+const maxOpenLetters = 16;
 
 /** Runs the pipeline of one raw partition: state, output, checkpoints. */
 export class PartitionWorker {
@@ -22,6 +25,9 @@ export class PartitionWorker {
   readonly #commit: (offset: number) => Promise<void>;
   #inFlight: Promise<unknown> = Promise.resolve();
   #publishing = 0;
+  /** Dead letters that are being written. */
+  #letters: Promise<unknown>[] = [];
+  readonly #limiter = new LogLimiter();
   #lingerTimer: NodeJS.Timeout | undefined;
   #lastCheckpointMs = performance.now();
   #busy: Promise<void> = Promise.resolve();
@@ -70,6 +76,7 @@ export class PartitionWorker {
   process(fetch: Fetch): Promise<void> {
     return this.#exclusively(async () => {
       await lastValueFrom(aggregate(fetch, this.state, this.#enricher, this.#ports));
+      await this.#lettersDurable();
       if (performance.now() - this.#lastCheckpointMs >= this.#options.checkpointMs) await this.#checkpoint();
       this.#linger();
     });
@@ -123,7 +130,9 @@ export class PartitionWorker {
   }
 
   async #refuse(input: RefusedInput): Promise<void> {
-    this.#options.log.warn({ code: input.error.code, partition: this.#partition, offset: input.offset }, input.error.message);
+    const { code, message } = input.error;
+    const where = { code, partition: this.#partition, offset: input.offset };
+    this.#limiter.once(code, (heldBack) => this.#options.log.warn({ ...where, heldBack }, message));
     const letter = encodeDeadLetter({
       stage: 'aggregator',
       target: '',
@@ -133,6 +142,16 @@ export class PartitionWorker {
       offset: input.offset,
       payload: input.bytes.subarray(0, maxDeadLetterBytes),
     });
-    await this.#options.append(topics.deadLetters, 0, [letter]);
+    const append = this.#options.append(topics.deadLetters, 0, [letter]);
+    append.catch(() => undefined);
+    this.#letters.push(append);
+    // Not one durable write each: a node that sends rubbish must not hold up the others of its partition.
+    if (this.#letters.length >= maxOpenLetters) await this.#lettersDurable();
+  }
+
+  async #lettersDurable(): Promise<void> {
+    const letters = this.#letters;
+    this.#letters = [];
+    await Promise.all(letters);
   }
 }
