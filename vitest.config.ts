@@ -5,6 +5,8 @@ const built = ['**/node_modules/**', '**/dist/**', '**/build/**', '**/.cache/**'
 const leftOut = process.env.TESTS_LEFT_OUT?.split(' ') ?? [];
 const kernel = ['**/kernel.test.ts', '**/*.kernel.test.ts'];
 const promise = ['test/*.promise.test.ts'];
+/** Only for machines made to be changed: test/vm. */
+const matrix = ['test/vm/*.matrix.test.ts'];
 
 /** A tier of tests that runs alone on the machine's shared parts (namespaces, ports, the kernel's probes): one file at a time. */
 const serial = { fileParallelism: false, testTimeout: 300_000, hookTimeout: 300_000 };
@@ -20,13 +22,14 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['**/*.test.ts'],
-          exclude: [...built, ...leftOut, ...kernel, ...promise],
+          exclude: [...built, ...leftOut, ...kernel, ...promise, ...matrix],
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },
       },
       { extends: true, test: { name: 'kernel', include: kernel, exclude: built, ...serial, sequence: { groupOrder: 1 } } },
       { extends: true, test: { name: 'promise', include: promise, exclude: built, ...serial, sequence: { groupOrder: 2 } } },
+      { extends: true, test: { name: 'matrix', include: matrix, exclude: built, ...serial, sequence: { groupOrder: 3 } } },
     ],
   },
 });

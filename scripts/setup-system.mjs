@@ -16,6 +16,12 @@ const needs = [
   { name: 'iproute2', tier: 'base', command: 'ip', what: 'iproute2 (ip)' },
   { name: 'nftables', tier: 'test', command: 'nft', what: 'nftables (nft)' },
   { name: 'tcpdump', tier: 'test', command: 'tcpdump', what: 'tcpdump' },
+  { name: 'qemu-system-x86', tier: 'matrix', command: 'qemu-system-x86_64', what: 'qemu for x86-64' },
+  { name: 'busybox-static', tier: 'matrix', file: '/bin/busybox', what: 'a static busybox' },
+  { name: 'cpio', tier: 'matrix', command: 'cpio', what: 'cpio' },
+  { name: 'kmod', tier: 'matrix', command: 'modinfo', what: 'kmod (modinfo)' },
+  { name: 'xz-utils', tier: 'matrix', command: 'xz', what: 'xz' },
+  { name: 'zstd', tier: 'matrix', command: 'zstd', what: 'zstd' },
 ];
 
 /** Whether a command of this name is in PATH or where root's commands are. */

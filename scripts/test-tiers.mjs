@@ -7,7 +7,15 @@ import { addonBuilt, filesUnder } from './setup-build.mjs';
 import { hasCommand, missingNeeds, remedyFor } from './setup-system.mjs';
 
 /** In the order in which they run. */
-export const tierNames = ['unit', 'kernel', 'promise', 'sanitize'];
+export const tierNames = ['unit', 'kernel', 'promise', 'sanitize', 'matrix'];
+
+/** Run only when named, by --tier or REQUIRE_TIERS; otherwise skipped for this reason. */
+export const tiersOnRequest = {
+  matrix: { what: 'it boots virtual machines for some minutes', command: 'npm test -- --tier matrix' },
+};
+
+/** Not made of test files that a filter could choose among. */
+export const tiersInOnePiece = ['sanitize', 'matrix'];
 
 const testFolders = ['schema', 'proto', 'bpf', 'native', 'services', 'core', 'cli', 'test', 'bench'];
 
@@ -33,6 +41,13 @@ function promiseObstacle(root) {
   return nativeObstacle(root);
 }
 
+function matrixObstacle(root) {
+  if (process.arch !== 'x64' || !hasCommand('apt-get'))
+    return { what: 'Debian 12 on x86-64, for its kernels', command: 'run it there: npm test -- --tier matrix' };
+  if (process.getuid?.() !== 0) return { what: 'root', command: 'sudo npm test -- --tier matrix' };
+  return nativeObstacle(root);
+}
+
 function sanitizeObstacle() {
   const missing = missingNeeds('base');
   if (missing.length === 0) return undefined;
@@ -45,6 +60,7 @@ export function obstacleOf(tier, root) {
   if (tier === 'kernel') return kernelObstacle(root);
   if (tier === 'promise') return promiseObstacle(root);
   if (tier === 'sanitize') return sanitizeObstacle();
+  if (tier === 'matrix') return matrixObstacle(root);
   return undefined;
 }
 
@@ -89,7 +105,8 @@ export function runVitest(root, tier, filters, leftOut) {
   }
 }
 
-function countsOf(output, status) {
+/** Counts in a result of vitest's JSON reporter; no result at all is one failure. `status`: vitest's exit code. */
+export function countsOf(output, status) {
   if (!existsSync(output)) return { passed: 0, failed: 1, skipped: 0 };
   const result = JSON.parse(readFileSync(output, 'utf8'));
   // A file that does not even load has no tests to count: it is one failure.
@@ -104,12 +121,12 @@ function countsOf(output, status) {
   };
 }
 
-/** Runs the tests of the C code under the sanitizers: counts its closing line, or the run as one test. */
-export function runSanitize(root) {
-  const script = join(root, 'scripts', 'test-sanitize.mjs');
+/** Runs the script of a tier that is not vitest alone: counts its closing line, or the run as one test. */
+export function runScript(root, tier) {
+  const script = join(root, 'scripts', `test-${tier}.mjs`);
   const { status, stdout } = spawnSync(process.execPath, [script], { cwd: root, stdio: ['ignore', 'pipe', 'inherit'], encoding: 'utf8' });
   process.stdout.write(stdout ?? '');
-  const counts = /(\d+) passed, (\d+) failed/.exec(stdout ?? '');
+  const counts = /(\d+) passed, (\d+) failed, \d+ skipped\s*$/.exec(stdout ?? '');
   const passed = counts ? Number(counts[1]) : Number(status === 0);
   const failed = counts ? Number(counts[2]) : Number(status !== 0);
   return { passed, failed: failed === 0 && status !== 0 ? 1 : failed, skipped: 0 };

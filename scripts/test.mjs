@@ -3,7 +3,7 @@
 import { fileURLToPath } from 'node:url';
 import { setUp } from './setup.mjs';
 import { seconds } from './step.mjs';
-import { filterFrom, obstacleOf, runSanitize, runVitest, testsOfAddon, tierNames } from './test-tiers.mjs';
+import { filterFrom, obstacleOf, runScript, runVitest, testsOfAddon, tierNames, tiersInOnePiece, tiersOnRequest } from './test-tiers.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
@@ -22,7 +22,7 @@ function parseArguments(args) {
   }
   const unknown = tiers.find((tier) => !tierNames.includes(tier));
   if (unknown !== undefined) return { problem: `unknown tier ${unknown}; there are ${tierNames.join(', ')}` };
-  return { tiers: tiers.length > 0 ? tiers : tierNames, filters };
+  return { tiers: tiers.length > 0 ? tiers : tierNames, named: tiers, filters };
 }
 
 /** Tells that a tier, or a part of it, does not run here. */
@@ -40,16 +40,17 @@ function runUnit(filters, required) {
   return { passed: counts.passed, failed: counts.failed + left.failed, skipped: counts.skipped + left.skipped };
 }
 
-function runTier(tier, filters, required) {
+function runTier(tier, named, filters, required) {
   if (tier === 'unit') return runUnit(filters, required);
-  const obstacle = obstacleOf(tier, root);
+  const wanted = named.includes(tier) || required.includes(tier);
+  const obstacle = obstacleOf(tier, root) ?? (wanted ? undefined : tiersOnRequest[tier]);
   if (obstacle) return skip(tier, obstacle, required);
-  return tier === 'sanitize' ? runSanitize(root) : runVitest(root, tier, filters, []);
+  return tiersInOnePiece.includes(tier) ? runScript(root, tier) : runVitest(root, tier, filters, []);
 }
 
 /** Command line. Resolves with the exit code. */
 export async function main(args) {
-  const { tiers, filters, problem } = parseArguments(args);
+  const { tiers, named, filters, problem } = parseArguments(args);
   if (problem) {
     process.stderr.write(`test: ${problem}\n`);
     return 2;
@@ -60,9 +61,9 @@ export async function main(args) {
   if (!found.packages || !found.typescript) sum.failed += 1;
   const lines = [];
   for (const tier of found.packages ? tiers : []) {
-    if (tier === 'sanitize' && filters.length > 0) continue;
+    if (tiersInOnePiece.includes(tier) && filters.length > 0) continue;
     const started = Date.now();
-    const counts = runTier(tier, filters, required);
+    const counts = runTier(tier, named, filters, required);
     if (required.includes(tier) && filters.length === 0 && counts.passed + counts.failed === 0) counts.failed = 1;
     lines.push(`${tier}: ${inWords(counts)} (${seconds(Date.now() - started)})`);
     for (const key of Object.keys(sum)) sum[key] += counts[key];
