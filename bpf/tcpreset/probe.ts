@@ -45,7 +45,11 @@ export const tcpreset: Probe = {
       variants: both,
       meaning: 'TCP state of the socket when it sent or received the reset; 0 without a socket, 7 (CLOSE) when an application aborts',
     },
-    { name: 'sock', variants: both, meaning: 'cookie of the socket; 0 when no socket is there, as for a closed port' },
+    {
+      name: 'sock',
+      variants: both,
+      meaning: 'cookie of the socket; 0 when no socket is there, as for a closed port, and before 6.10 for one in TIME_WAIT',
+    },
     { name: 'saddr, sport', variants: both, meaning: 'the local end: of the namespace that sent or received the reset' },
     { name: 'daddr, dport', variants: both, meaning: 'the far end' },
     { name: 'side', variants: both, meaning: '2 (out) for sent, 1 (in) for received' },
