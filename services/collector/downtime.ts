@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 
 /** What the last collector wrote down each second. */
 interface LifeSign {
@@ -23,8 +23,9 @@ export class LifeSigns {
   }
 
   write(unixNs: bigint): void {
-    // In place and unsynced: it must outlive the process, not the kernel.
-    writeFileSync(this.#file, JSON.stringify({ bootId: this.#bootId, unixNs: String(unixNs) } satisfies LifeSign));
+    // In one step, so that a kill leaves the sign before or this one; unsynced: it must outlive the process, not the kernel.
+    writeFileSync(`${this.#file}.tmp`, JSON.stringify({ bootId: this.#bootId, unixNs: String(unixNs) } satisfies LifeSign));
+    renameSync(`${this.#file}.tmp`, this.#file);
   }
 
   /** The hole up to the first attach; undefined when no collector ran before in this kernel's life. */
