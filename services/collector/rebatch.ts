@@ -21,23 +21,21 @@ interface Open {
 export async function* rebatched(messages: AsyncIterable<Buffer>, maxBytes: number): AsyncGenerator<Buffer> {
   let open: Open | undefined;
   for await (const bytes of messages) {
-    const raw = RawMessage.decode(bytes);
-    const message = raw.tick ? undefined : CollectorMessage.decode(raw.message);
-    const batch = message?.batch ?? undefined;
-    const joins = open !== undefined && batch !== undefined && continues(open, raw, batch);
-    if (open !== undefined && !joins) {
+    const decoded = wholeBatch(bytes);
+    if (open !== undefined && (decoded === undefined || !continues(open, decoded.raw, decoded.batch))) {
       yield sealed(open);
       open = undefined;
     }
-    if (batch === undefined || message === undefined) {
+    if (decoded === undefined) {
       yield bytes;
       continue;
     }
+    const { raw, batch, seq } = decoded;
     // Message numbers stay those of the first part: a batch goes by its item numbers alone.
     open ??= {
       raw,
       batch: { ...batch, firstItem: batch.firstItem ?? 0 },
-      seq: message.seq,
+      seq,
       chunks: [],
       bytes: 0,
       count: 0,
@@ -61,6 +59,26 @@ export async function* rebatched(messages: AsyncIterable<Buffer>, maxBytes: numb
     }
   }
   if (open !== undefined) yield sealed(open);
+}
+
+/** A captured message's batch; undefined for every other message, and for a batch whose bytes are not as many records as it says. */
+function wholeBatch(bytes: Buffer): { raw: RawBody; batch: RecordBatch; seq: number } | undefined {
+  try {
+    const raw = RawMessage.decode(bytes);
+    const { batch, seq } = raw.tick ? {} : CollectorMessage.decode(raw.message);
+    return batch && seq !== undefined && isWhole(batch) ? { raw, batch, seq } : undefined;
+  } catch {
+    // The aggregator refuses it and says why.
+    return undefined;
+  }
+}
+
+function isWhole({ records, count }: RecordBatch): boolean {
+  const bytes = records ?? new Uint8Array(0);
+  let at = 0;
+  let found = 0;
+  for (; at < bytes.length && bytes[at + recordOffsets.len] > 0; found++) at += bytes[at + recordOffsets.len] * lenUnit;
+  return at === bytes.length && found === (count ?? 0);
 }
 
 function continues(open: Open, raw: RawBody, batch: RecordBatch): boolean {
