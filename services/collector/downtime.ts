@@ -28,12 +28,13 @@ export class LifeSigns {
     renameSync(`${this.#file}.tmp`, this.#file);
   }
 
-  /** The hole up to the first attach; undefined when no collector ran before in this kernel's life. */
+  /** The hole up to the first attach; undefined when no collector ran before in this kernel's life, or the wall clock was set back behind it. */
   downtime(firstAttachUnixNs: bigint): Downtime | undefined {
     try {
       const sign = JSON.parse(readFileSync(this.#file, 'utf8')) as LifeSign;
       if (sign.bootId !== this.#bootId) return undefined;
-      return { fromUnixNs: BigInt(sign.unixNs), toUnixNs: firstAttachUnixNs };
+      const fromUnixNs = BigInt(sign.unixNs);
+      return fromUnixNs <= firstAttachUnixNs ? { fromUnixNs, toUnixNs: firstAttachUnixNs } : undefined;
     } catch {
       return undefined;
     }

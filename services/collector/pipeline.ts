@@ -144,6 +144,8 @@ export class CollectorPipeline {
     this.#batcher.clockOffset = clock.offset;
     this.#look();
     if (this.#keyframeDue) this.#keyframe();
+    // Who begins to read at the heartbeat takes what is numbered below its next item for read.
+    this.#batcher.flush();
     const { seconds, nanos } = clock.offset;
     ship({ heartbeat: { bootNs: clock.bootNs(), clockOffset: { seconds, nanos }, nextItem: this.#batcher.nextItem } });
     if (host.objects().length > 0) this.#signLife();

@@ -38,6 +38,7 @@ export class SendWindow {
     this.nextItem = this.#ackedItem;
     this.#inFlight = [];
     this.#bytes = 0;
+    this.#metrics.inFlightBytes = 0;
   }
 
   sent(seq: number, bytes: number): void {

@@ -22,6 +22,13 @@ export interface ProcessNetns {
   readonly comm: string;
 }
 
+/** A named namespace whose cookie is known. The next one of that name may get the same inode, but not the time it was made. */
+interface Entered {
+  readonly inode: number;
+  readonly madeMs: number;
+  readonly cookie: number;
+}
+
 const netnsFolder = '/run/netns';
 const maxProcesses = 4;
 
@@ -33,7 +40,7 @@ export class NodeNamespaces {
   readonly #native: Pick<Native, 'netnsCookie'>;
   readonly #iterate: (() => ProcessNetns[]) | undefined;
   /** Cookies of named namespaces, so that they are entered once. */
-  #entered = new Map<string, { inode: number; cookie: number }>();
+  #entered = new Map<string, Entered>();
   /** Why namespaces without a process stay unknown; undefined while that works. */
   problem: string | undefined;
 
@@ -47,16 +54,18 @@ export class NodeNamespaces {
     const found = new Map<number, FoundNetns>();
     for (const row of this.#iterate?.() ?? this.#fromProc()) this.#addProcess(found, row);
     const byInode = new Map([...found.values()].map((netns) => [netns.inode, netns]));
-    const entered = new Map<string, { inode: number; cookie: number }>();
-    for (const { name, inode, path } of namedNamespaces()) {
-      const known = byInode.get(inode);
-      if (known !== undefined) {
-        known.names.push(name);
+    const entered = new Map<string, Entered>();
+    for (const { name, inode, madeMs, path } of namedNamespaces()) {
+      const inhabited = byInode.get(inode);
+      if (inhabited !== undefined) {
+        inhabited.names.push(name);
         continue;
       }
-      const cookie = this.#cookieOf(name, inode, path);
+      const known = this.#entered.get(name);
+      const same = known?.inode === inode && known.madeMs === madeMs;
+      const cookie = same ? known.cookie : this.#cookieOf(path);
       if (cookie === undefined) continue;
-      entered.set(name, { inode, cookie });
+      entered.set(name, { inode, madeMs, cookie });
       const netns = { cookie, inode, names: [name], processes: [], path };
       found.set(cookie, netns);
       byInode.set(inode, netns);
@@ -78,9 +87,7 @@ export class NodeNamespaces {
     else if (netns.processes.length < maxProcesses) netns.processes.push({ pid, comm });
   }
 
-  #cookieOf(name: string, inode: number, path: string): number | undefined {
-    const known = this.#entered.get(name);
-    if (known?.inode === inode) return known.cookie;
+  #cookieOf(path: string): number | undefined {
     try {
       this.problem = undefined;
       return Number(this.#native.netnsCookie(path));
@@ -99,7 +106,7 @@ export class NodeNamespaces {
       try {
         const inode = Number(/\[(\d+)\]/.exec(readlinkSync(`/proc/${name}/ns/net`))?.[1]);
         const comm = readFileSync(`/proc/${name}/comm`, 'utf8').trimEnd();
-        const cookie = cookies.get(inode) ?? this.#cookieOf(`pid ${name}`, inode, `/proc/${name}/ns/net`) ?? inode;
+        const cookie = cookies.get(inode) ?? this.#cookieOf(`/proc/${name}/ns/net`) ?? inode;
         cookies.set(inode, cookie);
         rows.push({ cookie, inode, pid, comm });
       } catch {
@@ -111,9 +118,9 @@ export class NodeNamespaces {
 }
 
 /** Mounted namespaces under /run/netns. A file that is left over without its mount is not of the nsfs and is passed over. */
-function namedNamespaces(): { name: string; inode: number; path: string }[] {
+function namedNamespaces(): { name: string; inode: number; madeMs: number; path: string }[] {
   const nsfs = statSync('/proc/self/ns/net').dev;
-  const named: { name: string; inode: number; path: string }[] = [];
+  const named: ReturnType<typeof namedNamespaces> = [];
   let names: string[] = [];
   try {
     names = readdirSync(netnsFolder);
@@ -123,8 +130,8 @@ function namedNamespaces(): { name: string; inode: number; path: string }[] {
   for (const name of names.sort()) {
     const path = `${netnsFolder}/${name}`;
     try {
-      const { dev, ino } = statSync(path);
-      if (dev === nsfs) named.push({ name, inode: ino, path });
+      const { dev, ino, ctimeMs } = statSync(path);
+      if (dev === nsfs) named.push({ name, inode: ino, madeMs: ctimeMs, path });
     } catch {
       // Removed meanwhile.
     }
