@@ -25,7 +25,7 @@ const collect = (value: string, all: readonly string[]): readonly string[] => [.
 
 function durationMs(text: string): number {
   const ms = parseDurationMs(text);
-  if (ms === undefined) throw new InvalidArgumentError('expected a duration such as 30s');
+  if (ms === undefined) throw new InvalidArgumentError('expected a duration such as 30s, at most 24d');
   return ms;
 }
 

@@ -6,7 +6,8 @@ export const metricsError = errorTable({
   METRICS_LISTEN: {
     message: 'cannot serve metrics on {listen}: {cause}',
     retryable: false,
-    remedy: 'Another process may use the port. Choose another one with --set metrics.listen=127.0.0.1:PORT, or off.',
+    remedy:
+      'Another process may use the port, or the address is not of this machine. Name another one with --set metrics.listen=127.0.0.1:PORT, or off.',
     exitCode: 75,
   },
 });
@@ -36,8 +37,14 @@ export async function serveMetrics(listen: string, registry: Registry, ready: ()
     }
   });
   await new Promise<void>((resolve, reject) => {
-    server.once('error', (thrown) => reject(metricsError('METRICS_LISTEN', { listen, cause: messageOf(thrown) }, thrown)));
-    server.listen(Number(listen.slice(colon + 1)), listen.slice(0, colon).replace(/^\[|\]$/g, ''), resolve);
+    const fail = (thrown: unknown): void => reject(metricsError('METRICS_LISTEN', { listen, cause: messageOf(thrown) }, thrown));
+    server.once('error', fail);
+    try {
+      server.listen(Number(listen.slice(colon + 1)), listen.slice(0, colon).replace(/^\[|\]$/g, ''), resolve);
+    } catch (thrown) {
+      // A port above 65535 is thrown, not emitted.
+      fail(thrown);
+    }
   });
   server.unref();
   return server;

@@ -1,6 +1,6 @@
 import { mkdir, open, readFile, rm, writeFile } from 'node:fs/promises';
 import { nativeOrUndefined } from '../native/index.ts';
-import { type AppError, errorTable } from './app-error.ts';
+import { type AppError, errorTable, messageOf } from './app-error.ts';
 import { type ProcessIdentity, processIdentity } from './process-identity.ts';
 
 const lockError = errorTable({
@@ -9,6 +9,12 @@ const lockError = errorTable({
     retryable: true,
     remedy: 'Stop that process, or give this one a folder of its own with --data-dir.',
     exitCode: 75,
+  },
+  DATA_DIR_UNUSABLE: {
+    message: 'the data folder {dir} cannot be used: {cause}',
+    retryable: false,
+    remedy: 'Name a folder that can be made and written, with --data-dir.',
+    exitCode: 78,
   },
 });
 
@@ -22,13 +28,18 @@ export interface DataDirLock {
 }
 
 /**
- * Takes a data folder for this process alone, creating it. Rejects with DATA_DIR_LOCKED, which names the holder.
+ * Takes a data folder for this process alone, creating it. Rejects with DATA_DIR_LOCKED, which names the holder, or DATA_DIR_UNUSABLE.
  * Held by flock(2) on `LOCK` where the addon loads: the kernel lets go of it whatever way the process ends. Without
  * the addon, by the process id and start time that `LOCK` holds; either kind respects the other.
  */
 export async function lockDataDir(dir: string): Promise<DataDirLock> {
-  await mkdir(dir, { recursive: true });
   const path = `${dir}/LOCK`;
+  try {
+    await mkdir(dir, { recursive: true });
+    await (await open(path, 'a')).close();
+  } catch (thrown) {
+    throw lockError('DATA_DIR_UNUSABLE', { dir, cause: messageOf(thrown) }, thrown);
+  }
   const native = nativeOrUndefined();
   if (native === undefined) return await claimed(path, () => takeByName(dir, path));
   const flock = native.lockFile(path);

@@ -82,9 +82,8 @@ export async function replayCapture(options: ReplayOptions): Promise<ReplayResul
 
 /** The same file with the same batch size is the same replay: 16 bytes of a hash of its size, beginning and end. */
 function identityOf(file: string, batchBytes: number | undefined): Buffer {
-  const fd = opened(file);
+  const { fd, size } = opened(file);
   try {
-    const { size } = fstatSync(fd);
     const sample = Buffer.alloc(Math.min(size, 1024 * 1024));
     const hash = createHash('sha256').update(`${size}\0${batchBytes ?? ''}\0`);
     readSync(fd, sample, 0, sample.length, 0);
@@ -96,10 +95,15 @@ function identityOf(file: string, batchBytes: number | undefined): Buffer {
   }
 }
 
-function opened(file: string): number {
+function opened(file: string): { fd: number; size: number } {
+  let fd: number;
   try {
-    return openSync(file, 'r');
+    fd = openSync(file, 'r');
   } catch (thrown) {
     throw captureError('CAPTURE_UNREADABLE', { file, cause: messageOf(thrown) }, thrown);
   }
+  const stat = fstatSync(fd);
+  if (stat.isFile()) return { fd, size: stat.size };
+  closeSync(fd);
+  throw captureError('CAPTURE_UNREADABLE', { file, cause: 'it is not a file' });
 }
