@@ -1,4 +1,5 @@
 import pc from 'picocolors';
+import { printable } from './printable.ts';
 
 interface End {
   readonly ip?: string;
@@ -21,22 +22,18 @@ const levelColours: Readonly<Record<string, (text: string) => string>> = { info:
 
 /** One event as one line: time, action, sentence, tuple. */
 export function eventText(line: string): string {
-  const event = JSON.parse(line) as ShownEvent;
+  // All text of an event in one place: any of it may come from somebody else.
+  const event = JSON.parse(line, (_, value: unknown) => (typeof value === 'string' ? printable(value) : value)) as ShownEvent;
   const time = event['@timestamp'].slice(11, 23);
   const colour = levelColours[event.log?.level ?? 'info'] ?? pc.cyan;
   const arrow = event.network?.direction === 'ingress' ? '<-' : '->';
   const tuple = `${endText(event.source)} ${arrow} ${endText(event.destination)}`;
   const owner = event.process?.name === undefined ? '' : ` ${event.process.name}[${event.process.pid}]`;
-  const reason = event.event?.reason === undefined ? '' : ` ${event.event.reason}`;
-  return `${pc.dim(time)} ${colour((event.event?.action ?? '').padEnd(14))} ${printable(event.message)} ${pc.dim(`(${tuple}${reason}${printable(owner)})`)}`;
+  const reason = event.event?.reason === undefined ? '' : ` ${printable(event.event.reason)}`;
+  return `${pc.dim(time)} ${colour((event.event?.action ?? '').padEnd(14))} ${event.message} ${pc.dim(`(${tuple}${reason}${owner})`)}`;
 }
 
 function endText(end: End | undefined): string {
   const ip = end?.ip ?? '?';
   return ip.includes(':') ? `[${ip}]:${end?.port ?? 0}` : `${ip}:${end?.port ?? 0}`;
-}
-
-/** Task and namespace names are anybody's bytes: none of them may steer the terminal. */
-function printable(text: string): string {
-  return text.replace(/\p{Cc}/gu, '\ufffd');
 }
