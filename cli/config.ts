@@ -21,7 +21,9 @@ export const configSchema = z.strictObject({
   node: z
     .strictObject({ name: z.string().min(1).max(253).optional().describe('Name of this node. Default: NODE_NAME, else the host name.') })
     .prefault({}),
-  cluster: z.strictObject({ name: z.string().min(1).default('default').describe('Name of the cluster, in every event.') }).prefault({}),
+  cluster: z
+    .strictObject({ name: z.string().min(1).max(253).default('default').describe('Name of the cluster, in every event.') })
+    .prefault({}),
   log: z
     .strictObject({
       level: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('warn').describe('The own log, on standard error.'),

@@ -83,5 +83,6 @@ test('a field says what was found and what is expected', () => {
   const messages = (input: unknown) => schema.safeParse(input).error?.issues.map(({ message }) => message);
   expect(messages({ linger: 5 })).toEqual([expect.stringMatching(/^found 5, expected a duration such as 30s/)]);
   expect(messages({ linger: 'soon' })).toEqual([expect.stringMatching(/^found "soon", expected a duration such as 30s/)]);
+  expect(messages({ linger: '0s' })).toEqual([expect.stringMatching(/^found "0s", .*above 0$/)]);
   expect(messages({ cap: ['1MiB'] })).toEqual([expect.stringMatching(/^found \["1MiB"\], expected a size such as 64MiB/)]);
 });

@@ -32,8 +32,8 @@ function quantity(defaultText: string, parse: (text: string) => number | undefin
     .default(defaultText)
     .transform((text, context) => {
       const value = parse(text);
-      if (value !== undefined) return value;
-      context.addIssue({ code: 'custom', message: `found "${text}", expected ${expected}` });
+      if (value !== undefined && value > 0) return value;
+      context.addIssue({ code: 'custom', message: `found "${text}", expected ${expected}${value === 0 ? ', above 0' : ''}` });
       return z.NEVER;
     });
 }
