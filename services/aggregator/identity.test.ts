@@ -159,7 +159,7 @@ async function endsOf(
     tickOf(1, 60_000),
   );
   const [{ jitterscope, message }] = partition.parsed;
-  return { ...(jitterscope.identity as { source: string; destination: string }), peer: jitterscope.peer?.netns.name, message };
+  return { ...jitterscope.identity, peer: jitterscope.peer?.netns.name, message };
 }
 
 const v6 = (hex: string): Uint8Array => Buffer.from(hex, 'hex');

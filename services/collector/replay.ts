@@ -50,10 +50,12 @@ export async function replayCapture(options: ReplayOptions): Promise<ReplayResul
     if (seq !== undefined && seq !== null) acked = Math.max(acked, seq);
     wake();
   });
-  call.on('error', (error) => {
-    failure = error;
+  const broken = (error: Error): void => {
+    failure ??= error;
     wake();
-  });
+  };
+  call.on('error', broken);
+  call.on('end', () => broken(new Error('the gateway ended the stream')));
   const until = async (ready: () => boolean): Promise<void> => {
     while (!ready() && failure === undefined) await new Promise<void>((resolve) => (wake = resolve));
     if (failure !== undefined) throw failure;
