@@ -1,4 +1,4 @@
-import { mkdir, open, readdir, readFile, rename, unlink } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rename, rm, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { AppError } from '../../core/app-error.ts';
 import { messageOf } from '../../core/app-error.ts';
@@ -23,15 +23,21 @@ export function fileCheckpoints(dir: string): CheckpointStore {
   return {
     async save(partition, snapshot) {
       const folder = join(dir, String(partition));
-      await mkdir(folder, { recursive: true });
       const file = join(folder, `${String(snapshot.rawOffset).padStart(20, '0')}.ckpt`);
-      await writeDurably(file, encode(snapshot));
+      try {
+        await mkdir(folder, { recursive: true });
+        await writeDurably(file, encode(snapshot));
+      } catch (thrown) {
+        await rm(`${file}.tmp`, { force: true }).catch(() => undefined);
+        throw aggregatorError('AGGREGATOR_CHECKPOINT_FAILED', { file, cause: messageOf(thrown) }, thrown);
+      }
       const old = (await list(folder)).slice(0, -keep);
       await Promise.all(old.map((name) => unlink(join(folder, name))));
     },
     async load(partition) {
       const folder = join(dir, String(partition));
       const damaged: AppError[] = [];
+      await removeLeftovers(folder);
       for (const name of (await list(folder)).reverse()) {
         const file = join(folder, name);
         try {
@@ -43,6 +49,12 @@ export function fileCheckpoints(dir: string): CheckpointStore {
       return { snapshot: undefined, damaged };
     },
   };
+}
+
+/** What a save that was cut short left behind. */
+async function removeLeftovers(folder: string): Promise<void> {
+  const names = await readdir(folder).catch(() => []);
+  for (const name of names) if (name.endsWith('.ckpt.tmp')) await rm(join(folder, name), { force: true });
 }
 
 async function list(folder: string): Promise<string[]> {

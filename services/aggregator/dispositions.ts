@@ -26,6 +26,10 @@ export interface Dispositions {
   kernelLost: Record<string, number>;
   /** Events that the token buckets withheld, as told by the events that follow. */
   suppressed: number;
+  /** Records beyond the count of their batch: they have no number, so they are no items. */
+  unnumbered: number;
+  /** Sessions that were forgotten because a node had too many, or there were too many nodes. */
+  forgottenSessions: number;
   /** Messages that went to the DLQ. */
   refusedMessages: number;
 }
@@ -43,6 +47,8 @@ export function emptyDispositions(): Dispositions {
     unidentified: 0,
     kernelLost: {},
     suppressed: 0,
+    unnumbered: 0,
+    forgottenSessions: 0,
     refusedMessages: 0,
   };
 }

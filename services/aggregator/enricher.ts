@@ -1,6 +1,6 @@
 import type { EventDescription } from '../../bpf/event.ts';
 import type { Instant } from '../../core/time.ts';
-import type { Keyframe, NetworkNamespace, RecordBatch } from '../../proto/collect.ts';
+import type { Heartbeat, Keyframe, NetworkNamespace, RecordBatch } from '../../proto/collect.ts';
 import { EventBatchWriter } from '../../schema/event-batch.ts';
 import { recordFlags, recordOffsets } from '../../schema/record.gen.ts';
 import { RecordReader } from '../../schema/record.ts';
@@ -83,15 +83,9 @@ export class Enricher {
     this.#writer.reset();
   }
 
-  /** @param repeatedSeq whether its message number came before: only that tells a repeat of a batch without items */
   batch(session: SessionState, batch: RecordBatch, repeatedSeq: boolean): void {
     const { dispositions } = this.#state;
-    const repeats = session.advance(batch, dispositions);
-    const repeated = (batch.count ?? 0) === 0 ? repeatedSeq : repeats > 0;
-    for (const loss of batch.kernelLosses ?? []) {
-      // A repeated batch tells its losses again.
-      if (!repeated) addTo(dispositions.kernelLost, `${loss.probe ?? 0}:${loss.reason ?? ''}`, loss.count ?? 0);
-    }
+    const repeats = session.advance(batch, repeatedSeq, dispositions);
     session.clockOffset = instantFrom(batch.clockOffset);
     const reader = this.#reader;
     const count = batch.count ?? 0;
@@ -104,10 +98,12 @@ export class Enricher {
       }
       if (index >= repeats) this.#record(session, reader, (batch.firstItem ?? 0) + index);
     }
+    while (reader.next()) dispositions.unnumbered++;
     this.#releaseDue(session);
   }
 
   keyframe(session: SessionState, keyframe: Keyframe): void {
+    session.reach(keyframe.nextItem ?? 0, this.#state.dispositions);
     session.learnEnums(keyframe.enums ?? []);
     this.learn(session, keyframe.identity?.netns ?? []);
   }
@@ -119,8 +115,9 @@ export class Enricher {
     for (const record of held.take(isKnown)) this.#release(session, record);
   }
 
-  heartbeat(session: SessionState, bootNs: number): void {
-    session.watermarkNs = Math.max(session.watermarkNs, bootNs);
+  heartbeat(session: SessionState, heartbeat: Heartbeat): void {
+    session.reach(heartbeat.nextItem ?? 0, this.#state.dispositions);
+    session.watermarkNs = Math.max(session.watermarkNs, heartbeat.bootNs ?? 0);
     this.#releaseDue(session);
   }
 
@@ -151,9 +148,7 @@ export class Enricher {
   }
 
   #releaseDue(session: SessionState): void {
-    if (session.held.oldestBootNs + holdNs > session.watermarkNs) return;
-    const due = session.watermarkNs - holdNs;
-    for (const held of session.held.take((record) => record.bootNs <= due)) this.#release(session, held);
+    while (session.held.oldestBootNs + holdNs <= session.watermarkNs) this.#release(session, session.held.shift() as HeldRecord);
   }
 
   #release(session: SessionState, held: HeldRecord): void {

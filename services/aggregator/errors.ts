@@ -12,6 +12,12 @@ export const aggregatorError = errorTable({
     retryable: false,
     remedy: 'The message is kept in the DLQ and its items count as a gap. Compare the versions of collector and aggregator.',
   },
+  AGGREGATOR_CHECKPOINT_FAILED: {
+    message: 'cannot write the checkpoint {file}: {cause}',
+    retryable: true,
+    remedy:
+      'Work goes on and it is tried again. Until then the raw log is kept, and at its cap collectors spool. Free space in the data folder.',
+  },
   AGGREGATOR_CHECKPOINT_DAMAGED: {
     message: 'checkpoint {file} is unusable: {cause}',
     retryable: false,

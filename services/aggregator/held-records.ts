@@ -14,58 +14,100 @@ export interface HeldRecord {
 /** Held records in a checkpoint: bytes as base64. */
 export type HeldSnapshot = readonly (Omit<HeldRecord, 'bytes'> & { readonly bytes: string })[];
 
+/** Bytes of all held records of a partition: one counter that its sessions share. */
+export interface HeldTotal {
+  bytes: number;
+}
+
 /** What an entry costs beside its bytes. */
 const entryBytes = 96;
 
-/** Records of one session that wait, in the order they came. */
+/**
+ * Records of one session that wait: a binary heap by event time, then item number, so that each one comes and goes in
+ * logarithmic time. What comes out, and in which order, follows from what went in.
+ */
 export class HeldRecords {
-  #records: HeldRecord[] = [];
-  #oldestBootNs = Infinity;
-  bytes = 0;
+  #heap: HeldRecord[] = [];
+  readonly #total: HeldTotal;
+
+  constructor(total: HeldTotal) {
+    this.#total = total;
+  }
 
   get count(): number {
-    return this.#records.length;
+    return this.#heap.length;
+  }
+
+  /** Event time of the oldest; Infinity when none is held. CPUs' records may come out of order. */
+  get oldestBootNs(): number {
+    return this.#heap.length === 0 ? Infinity : this.#heap[0].bootNs;
   }
 
   add(record: HeldRecord): void {
-    this.#records.push(record);
-    this.#oldestBootNs = Math.min(this.#oldestBootNs, record.bootNs);
-    this.bytes += record.bytes.length + entryBytes;
+    this.#total.bytes += bytesOf(record);
+    const heap = this.#heap;
+    let at = heap.length;
+    heap.push(record);
+    while (at > 0) {
+      const parent = (at - 1) >> 1;
+      if (!before(record, heap[parent])) break;
+      heap[at] = heap[parent];
+      at = parent;
+    }
+    heap[at] = record;
   }
 
-  /** Takes out those for which `ready` holds, in order. */
+  /** Takes out the oldest. */
+  shift(): HeldRecord | undefined {
+    const heap = this.#heap;
+    const oldest = heap[0];
+    const last = heap.pop();
+    if (last === undefined) return undefined;
+    if (heap.length > 0) this.#sink(last);
+    this.#total.bytes -= bytesOf(oldest);
+    return oldest;
+  }
+
+  /** Takes out those for which `ready` holds, in the order of their items. */
   take(ready: (record: HeldRecord) => boolean): HeldRecord[] {
     const taken: HeldRecord[] = [];
     const kept: HeldRecord[] = [];
-    for (const record of this.#records) (ready(record) ? taken : kept).push(record);
-    this.#reset(kept);
-    return taken;
-  }
-
-  /** Takes out the one that came first. */
-  shift(): HeldRecord | undefined {
-    const record = this.#records.shift();
-    if (record !== undefined) this.bytes -= record.bytes.length + entryBytes;
-    if (this.#records.length === 0) this.#oldestBootNs = Infinity;
-    return record;
-  }
-
-  /** No held record is of an earlier event time than this; Infinity when none is held. CPUs' records may come out of order. */
-  get oldestBootNs(): number {
-    return this.#oldestBootNs;
+    for (const record of this.#heap) (ready(record) ? taken : kept).push(record);
+    for (const record of taken) this.#total.bytes -= bytesOf(record);
+    // A sorted array is a heap.
+    this.#heap = kept.sort((a, b) => (before(a, b) ? -1 : 1));
+    return taken.sort((a, b) => a.item - b.item);
   }
 
   snapshot(): HeldSnapshot {
-    return this.#records.map((record) => ({ ...record, bytes: Buffer.from(record.bytes).toString('base64') }));
+    return this.#heap.map((record) => ({ ...record, bytes: Buffer.from(record.bytes).toString('base64') }));
   }
 
   restore(snapshot: HeldSnapshot): void {
-    this.#reset(snapshot.map((record) => ({ ...record, bytes: Buffer.from(record.bytes, 'base64') })));
+    for (const record of snapshot) this.add({ ...record, bytes: Buffer.from(record.bytes, 'base64') });
   }
 
-  #reset(records: HeldRecord[]): void {
-    this.#records = records;
-    this.bytes = records.reduce((sum, record) => sum + record.bytes.length + entryBytes, 0);
-    this.#oldestBootNs = records.reduce((oldest, record) => Math.min(oldest, record.bootNs), Infinity);
+  /** Puts a record into the place of the first one, and down to where it belongs. */
+  #sink(record: HeldRecord): void {
+    const heap = this.#heap;
+    let at = 0;
+    for (;;) {
+      let child = 2 * at + 1;
+      if (child >= heap.length) break;
+      if (child + 1 < heap.length && before(heap[child + 1], heap[child])) child++;
+      if (!before(heap[child], record)) break;
+      heap[at] = heap[child];
+      at = child;
+    }
+    heap[at] = record;
   }
+}
+
+/** A total order: two records of a session never have the same item number. */
+function before(a: HeldRecord, b: HeldRecord): boolean {
+  return a.bootNs < b.bootNs || (a.bootNs === b.bootNs && a.item < b.item);
+}
+
+function bytesOf(record: HeldRecord): number {
+  return record.bytes.length + entryBytes;
 }

@@ -30,9 +30,10 @@ const rememberNs = 120e9;
 const maxNetns = 65_536;
 /** Longest name of a file (NAME_MAX): what is longer is no name under /run/netns. */
 const maxNameLength = 255;
-/** Of one namespace: names and processes that are kept, and addresses, as of a node with thousands of virtual ones. */
+/** Of one namespace: names and processes that are kept. */
 const maxNames = 16;
-const maxAddresses = 65_536;
+/** Of one node: addresses, as of one with thousands of virtual ones; further ones are unknown. */
+const maxAddresses = 131_072;
 
 /** More than one may be meant. */
 const ambiguous = -2;
@@ -40,6 +41,8 @@ const ambiguous = -2;
 /** What one session said about its node's namespaces, and the look-ups for both ends of a record. */
 export class NodeIdentity {
   #netns: Netns[] = [];
+  /** Index of each namespace by cookie, inode and start. */
+  #known = new Map<string, number>();
   #byKey = new U64Index();
   #byAddress = new AddressIndex();
   /** Counts changes: caches of rendered names compare it. */
@@ -50,10 +53,11 @@ export class NodeIdentity {
     let added = false;
     for (const message of messages) {
       const netns = netnsOf(message);
-      const known = this.#netns.findIndex((n) => n.cookie === netns.cookie && n.inode === netns.inode && n.fromBootNs === netns.fromBootNs);
-      if (known >= 0) this.#netns[known] = netns;
+      const key = keyOf(netns);
+      const known = this.#known.get(key);
+      if (known !== undefined) this.#netns[known] = netns;
       else if (this.#netns.length < maxNetns) {
-        this.#netns.push(netns);
+        this.#known.set(key, this.#netns.push(netns) - 1);
         added = true;
       }
     }
@@ -101,15 +105,23 @@ export class NodeIdentity {
   #rebuild(watermarkNs: number): void {
     this.generation++;
     this.#netns = this.#netns.filter((netns) => netns.toBootNs > watermarkNs - rememberNs);
+    this.#known = new Map();
     this.#byKey = new U64Index();
     this.#byAddress = new AddressIndex();
+    let addresses = 0;
     for (const [id, netns] of this.#netns.entries()) {
+      this.#known.set(keyOf(netns), id);
       this.#byKey.set(netns.cookie >>> 0, Math.floor(netns.cookie / 2 ** 32), id);
       for (const address of netns.addresses) {
+        if (++addresses > maxAddresses) break;
         this.#byAddress.add(Buffer.from(address, 'hex'), id, netns.fromBootNs, netns.toBootNs);
       }
     }
   }
+}
+
+function keyOf({ cookie, inode, fromBootNs }: Netns): string {
+  return `${cookie}/${inode}/${fromBootNs}`;
 }
 
 function netnsOf(message: NetworkNamespace): Netns {

@@ -4,6 +4,7 @@ import type { Bus, Commit, Consumer, Fetch } from '../../core/bus/bus.ts';
 import type { Log } from '../../core/log.ts';
 import { topics } from '../../proto/bus.ts';
 import type { CheckpointStore } from './checkpoint.ts';
+import { passOverLostEnd } from './output-end.ts';
 import type { PartitionState } from './partition-state.ts';
 import { PartitionWorker } from './partition-worker.ts';
 
@@ -61,6 +62,7 @@ export async function startAggregator(given: Omit<AggregatorOptions, 'append' | 
     workers.set(partition, worker);
     return worker.state.rawOffset;
   };
+  for (let partition = 0; partition < bus.partitions(topics.raw); partition++) await passOverLostEnd(bus, partition, log);
   const consumer: Consumer = await bus.consume({
     group: aggregatorGroup,
     topic: topics.raw,

@@ -1,10 +1,13 @@
 import type { Bus } from '../../core/bus/bus.ts';
-import { topics } from '../../proto/bus.ts';
+import type { Log } from '../../core/log.ts';
+import { wallNow } from '../../core/time.ts';
+import { RawMessage, topics } from '../../proto/bus.ts';
 import { decodeEventBatch } from '../../schema/event-batch.ts';
 import type { OutputEnd } from './enricher.ts';
 
 /** How many messages at the end of an output are looked at when the last ones are damaged. */
 const lookBack = 16;
+const maxPassedOver = 10_000;
 
 /** The end of a partition's own output: its last readable EventBatch. Undefined when there is none. */
 export async function findOutputEnd(bus: Bus, partition: number): Promise<OutputEnd | undefined> {
@@ -17,6 +20,30 @@ export async function findOutputEnd(bus: Bus, partition: number): Promise<Output
     }
   }
   return end;
+}
+
+/**
+ * A damaged raw log that has lost its end would give out offsets again that the output has origins of, and what comes
+ * next would be taken for what is there. So those offsets are given out to ticks that mean nothing. To be called before
+ * anybody appends.
+ */
+export async function passOverLostEnd(bus: Bus, partition: number, log: Log): Promise<void> {
+  const end = await findOutputEnd(bus, partition);
+  const { next } = await bus.offsets(topics.raw, partition);
+  if (end === undefined || next > end.rawOffset) return;
+  const lost = end.rawOffset + 1 - next;
+  log.error(
+    { partition, next, lost },
+    'the raw log has lost its end: the output was made of messages that are gone. Their offsets are passed over',
+  );
+  const tick = RawMessage.encode({ appended: wallNow(), tick: { number: 0 } }).finish();
+  for (let left = lost; left > 0; left -= maxPassedOver) {
+    await bus.append(
+      topics.raw,
+      partition,
+      Array.from({ length: Math.min(left, maxPassedOver) }, () => tick),
+    );
+  }
 }
 
 function endOf(message: Uint8Array): OutputEnd | undefined {

@@ -1,5 +1,11 @@
 import { type Dispositions, emptyDispositions } from './dispositions.ts';
+import type { HeldTotal } from './held-records.ts';
 import { type SessionSnapshot, SessionState, sessionFrom, snapshotOf } from './session.ts';
+
+/** A collector's spool holds its own session and what earlier ones left; more live sessions of one node are not plausible. */
+const maxSessionsPerNode = 16;
+/** Nodes of one partition; beyond, the one that was silent the longest is forgotten. */
+const maxNodes = 10_000;
 
 /** All that the aggregator knows of one raw partition. It follows from the partition's messages and nothing else. */
 export class PartitionState {
@@ -12,34 +18,40 @@ export class PartitionState {
   /** Messages of offsets that could not be read, by reason. */
   readonly unreadable: Record<string, number> = {};
   readonly dispositions: Dispositions = emptyDispositions();
-  readonly #sessions = new Map<string, SessionState>();
+  readonly #held: HeldTotal = { bytes: 0 };
+  /** By node, then session; a node's sessions in the order in which they came. */
+  readonly #nodes = new Map<string, Map<string, SessionState>>();
+  #forgottenItems = 0;
 
-  /** The state of a session, made on its first message. A node's oldest session goes when it has more than maxSessionsPerNode. */
+  /** The state of a session, made on its first message. A node's oldest session goes when it has too many. */
   session(node: string, session: string): SessionState {
-    const key = `${node}\0${session}`;
-    const known = this.#sessions.get(key);
+    let sessions = this.#nodes.get(node);
+    const known = sessions?.get(session);
     if (known !== undefined) return known;
-    const created = new SessionState(node, session);
-    this.#sessions.set(key, created);
-    this.#forgetOldSessions(node);
+    if (sessions === undefined) {
+      if (this.#nodes.size >= maxNodes) this.#forgetSilentNode();
+      sessions = new Map();
+      this.#nodes.set(node, sessions);
+    }
+    const created = new SessionState(node, session, this.#held);
+    sessions.set(session, created);
+    this.#forgetOldSessions(sessions);
     return created;
   }
 
-  sessions(): Iterable<SessionState> {
-    return this.#sessions.values();
+  *sessions(): Iterable<SessionState> {
+    for (const sessions of this.#nodes.values()) yield* sessions.values();
   }
 
   /** Bytes of all held records. */
   get heldBytes(): number {
-    let bytes = 0;
-    for (const session of this.#sessions.values()) bytes += session.held.bytes;
-    return bytes;
+    return this.#held.bytes;
   }
 
   /** Items that the sessions have numbered since each was first read, those of forgotten sessions included. */
   get expectedItems(): number {
     let items = this.#forgottenItems;
-    for (const session of this.#sessions.values()) items += session.nextItem - session.firstRead;
+    for (const session of this.sessions()) items += session.nextItem - session.firstRead;
     return items;
   }
 
@@ -52,7 +64,7 @@ export class PartitionState {
       unreadable: this.unreadable,
       dispositions: this.dispositions,
       forgottenItems: this.#forgottenItems,
-      sessions: [...this.#sessions.values()].map(snapshotOf),
+      sessions: [...this.sessions()].map(snapshotOf),
     };
   }
 
@@ -63,24 +75,40 @@ export class PartitionState {
     this.#forgottenItems = snapshot.forgottenItems;
     Object.assign(this.unreadable, snapshot.unreadable);
     Object.assign(this.dispositions, snapshot.dispositions);
-    for (const session of snapshot.sessions) this.#sessions.set(`${session.node}\0${session.session}`, sessionFrom(session));
-  }
-
-  #forgottenItems = 0;
-
-  #forgetOldSessions(node: string): void {
-    const sessions = [...this.#sessions].filter(([, state]) => state.node === node);
-    // A session with held records is still at work.
-    const oldest = sessions.slice(0, -maxSessionsPerNode).filter(([, state]) => state.held.count === 0);
-    for (const [key, state] of oldest) {
-      this.#forgottenItems += state.nextItem - state.firstRead;
-      this.#sessions.delete(key);
+    for (const session of snapshot.sessions) {
+      const sessions = this.#nodes.get(session.node) ?? new Map<string, SessionState>();
+      this.#nodes.set(session.node, sessions.set(session.session, sessionFrom(session, this.#held)));
     }
   }
-}
 
-/** A collector's spool holds its own session and what earlier ones left; more live sessions of one node are not plausible. */
-const maxSessionsPerNode = 16;
+  /** A session with held records is still at work. */
+  #forgetOldSessions(sessions: Map<string, SessionState>): void {
+    const tooMany = sessions.size - maxSessionsPerNode;
+    for (const [key, state] of [...sessions].slice(0, Math.max(0, tooMany))) {
+      if (state.held.count === 0) this.#forget(sessions, key, state);
+    }
+  }
+
+  #forgetSilentNode(): void {
+    let silent: { node: string; lastAppendedMs: number } | undefined;
+    for (const [node, sessions] of this.#nodes) {
+      let lastAppendedMs = 0;
+      for (const state of sessions.values())
+        lastAppendedMs = Math.max(lastAppendedMs, state.held.count > 0 ? Infinity : state.lastAppendedMs);
+      if (silent === undefined || lastAppendedMs < silent.lastAppendedMs) silent = { node, lastAppendedMs };
+    }
+    if (silent === undefined || silent.lastAppendedMs === Infinity) return;
+    const sessions = this.#nodes.get(silent.node) as Map<string, SessionState>;
+    for (const [key, state] of sessions) this.#forget(sessions, key, state);
+    this.#nodes.delete(silent.node);
+  }
+
+  #forget(sessions: Map<string, SessionState>, key: string, state: SessionState): void {
+    this.#forgottenItems += state.nextItem - state.firstRead;
+    this.dispositions.forgottenSessions++;
+    sessions.delete(key);
+  }
+}
 
 /** The state in a checkpoint. */
 export interface PartitionSnapshot {

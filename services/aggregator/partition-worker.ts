@@ -1,4 +1,5 @@
 import { lastValueFrom } from 'rxjs';
+import { AppError, messageOf } from '../../core/app-error.ts';
 import type { Fetch } from '../../core/bus/bus.ts';
 import { encodeDeadLetter } from '../../core/dead-letter.ts';
 import { LogLimiter } from '../../core/log.ts';
@@ -14,6 +15,8 @@ import type { RefusedInput } from './raw-input.ts';
 const maxDeadLetterBytes = 1024 * 1024;
 /** Dead letters that may wait for their durability. */
 const maxOpenLetters = 16;
+/** A checkpoint that failed is tried again after this time. */
+const retryCheckpointMs = 5_000;
 
 /** Runs the pipeline of one raw partition: state, output, checkpoints. */
 export class PartitionWorker {
@@ -29,7 +32,7 @@ export class PartitionWorker {
   #letters: Promise<unknown>[] = [];
   readonly #limiter = new LogLimiter();
   #lingerTimer: NodeJS.Timeout | undefined;
-  #lastCheckpointMs = performance.now();
+  #nextCheckpointMs: number;
   #busy: Promise<void> = Promise.resolve();
 
   private constructor(
@@ -44,6 +47,7 @@ export class PartitionWorker {
     this.state = state;
     this.#enricher = enricher;
     this.#commit = commit;
+    this.#nextCheckpointMs = performance.now() + options.checkpointMs;
     this.#ports = { publish: (batches) => this.#publish(batches), refuse: (input) => this.#refuse(input) };
   }
 
@@ -77,7 +81,7 @@ export class PartitionWorker {
     return this.#exclusively(async () => {
       await lastValueFrom(aggregate(fetch, this.state, this.#enricher, this.#ports));
       await this.#lettersDurable();
-      if (performance.now() - this.#lastCheckpointMs >= this.#options.checkpointMs) await this.#checkpoint();
+      if (performance.now() >= this.#nextCheckpointMs) await this.#checkpoint();
       this.#linger();
     });
   }
@@ -110,23 +114,31 @@ export class PartitionWorker {
     await this.#inFlight;
   }
 
-  /** All output that led to the state is durable before the state is. */
+  /** All output that led to the state is durable before the state is. A checkpoint that fails is tried again soon; only the output must go on. */
   async #checkpoint(): Promise<void> {
     await this.#flush();
+    const { checkpoints, bus, checkpointMs, log } = this.#options;
     const { rawOffset } = this.state;
-    await this.#options.checkpoints.save(this.#partition, this.state.snapshot());
-    await this.#options.bus.checkpointed(topics.raw, this.#partition, rawOffset);
-    await this.#commit(rawOffset);
-    this.#lastCheckpointMs = performance.now();
+    try {
+      await checkpoints.save(this.#partition, this.state.snapshot());
+      await bus.checkpointed(topics.raw, this.#partition, rawOffset);
+      await this.#commit(rawOffset);
+      this.#nextCheckpointMs = performance.now() + checkpointMs;
+    } catch (thrown) {
+      this.#nextCheckpointMs = performance.now() + Math.min(checkpointMs, retryCheckpointMs);
+      const remedy = thrown instanceof AppError ? thrown.remedy : '';
+      this.#limiter.once('checkpoint', (heldBack) => log.error({ partition: this.#partition, remedy, heldBack }, messageOf(thrown)));
+    }
   }
 
   /** One request is in flight while the next batches are made; its failure shows at the next call. */
   async #publish(batches: readonly Uint8Array[]): Promise<void> {
-    await this.#inFlight;
-    const append = this.#options.append(topics.events, this.#partition, batches);
     this.#publishing++;
+    const before = this.#inFlight;
+    const append = before.then(() => this.#options.append(topics.events, this.#partition, batches));
     append.catch(() => undefined).finally(() => this.#publishing--);
     this.#inFlight = append;
+    await before;
   }
 
   async #refuse(input: RefusedInput): Promise<void> {

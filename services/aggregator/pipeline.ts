@@ -57,7 +57,7 @@ function processInput(input: RawInput, state: PartitionState, enricher: Enricher
   else if (repeated) return enricher.finished();
   else if (body.identity) enricher.learn(session, body.identity.netns ?? []);
   else if (body.keyframe) enricher.keyframe(session, body.keyframe);
-  else if (body.heartbeat) enricher.heartbeat(session, body.heartbeat.bootNs ?? 0);
+  else if (body.heartbeat) enricher.heartbeat(session, body.heartbeat);
   return enricher.finished();
 }
 

@@ -76,6 +76,10 @@ function batchFault(batch: RecordBatch): Fault {
   if (!Number.isSafeInteger(first) || !Number.isSafeInteger(first + count)) {
     return { found: `item number ${first}`, expected: 'one below 2^53' };
   }
+  const ends = (batch.skipped ?? []).map((range) => (range.firstItem ?? 0) + (range.count ?? 0));
+  const losses = (batch.kernelLosses ?? []).map((loss) => loss.count ?? 0);
+  const unsafe = [...ends, ...losses].find((number) => !Number.isSafeInteger(number));
+  if (unsafe !== undefined) return { found: `the number ${unsafe}`, expected: 'one below 2^53' };
   const { seconds, nanos } = instantFrom(batch.clockOffset);
   if (Math.abs(seconds) > maxOffsetSeconds || nanos >= 1e9) {
     return { found: `a clock offset of ${seconds} s and ${nanos} ns`, expected: `at most ${maxOffsetSeconds} s, and less than 10^9 ns` };

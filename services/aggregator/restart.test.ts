@@ -1,4 +1,4 @@
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
@@ -10,7 +10,7 @@ import { eventually } from '../../test/lab/eventually.ts';
 import { fileCheckpoints } from './checkpoint.ts';
 import { type Aggregator, startAggregator } from './main.ts';
 import { rawStream } from './test-raw-stream.ts';
-import { events, identityFault, TestPartition } from './test-stream.ts';
+import { batchOf, events, identityFault, netnsOf, rawOf, TestPartition } from './test-stream.ts';
 
 const silent = createLog('silent');
 
@@ -206,4 +206,52 @@ test('refused messages are in the DLQ with the place they came from', async () =
   const { next } = await running.bus.offsets(topics.deadLetters, 0);
   expect(next).toBe((await reference(values)).refused.length);
   expect(running.aggregator.partitions().get(0)?.dispositions.refusedMessages).toBe(next);
+});
+
+test('a checkpoint that cannot be written is told and tried again; the partition goes on', async () => {
+  const dir = folder();
+  mkdirSync(join(dir, 'state'));
+  // A file where the partition's folder should be.
+  writeFileSync(join(dir, 'state', '0'), '');
+  const told: string[] = [];
+  const running = await start(dir, {
+    checkpointMs: 1,
+    log: { ...silent, error: (_, message) => told.push(message), warn: () => undefined, info: () => undefined, debug: () => undefined },
+  });
+  const failed = expect(
+    Promise.race([running.aggregator.finished, eventually('it is told', () => told.length > 0)]),
+  ).resolves.toBeUndefined();
+  const values = rawStream(40);
+  for (const value of values) await running.bus.append(topics.raw, 0, [value]);
+  await settled(running);
+  await failed;
+  expect(told).toEqual([expect.stringMatching(/cannot write the checkpoint .*0+\d+\.ckpt/)]);
+  expect((await output(running.bus)).lines).toEqual((await reference(values)).lines);
+  await close(running);
+});
+
+test('when the raw log lost its end, what comes next is not taken for what the output has', async () => {
+  const dir = folder();
+  const first = await start(dir);
+  const values = rawStream(30);
+  await first.bus.append(topics.raw, 0, values);
+  await settled(first);
+  // Killed, and the log with its commits is gone: the output has origins up to the last message.
+  const next = folder();
+  cpSync(dir, next, { recursive: true });
+  rmSync(join(next, 'bus', topics.raw), { recursive: true });
+  rmSync(join(next, 'bus', 'groups'), { recursive: true, force: true });
+  const running = await start(next);
+  const before = (await output(running.bus)).lines.length;
+  expect(before).toBeGreaterThan(0);
+  const more = [
+    rawOf({ seq: 1, keyframe: { nextItem: 0, identity: { netns: [netnsOf(4101)] } } }, { node: 'c' }),
+    rawOf({ seq: 2, batch: batchOf(0, 5) }, { node: 'c' }),
+  ];
+  await running.bus.append(topics.raw, 0, more);
+  await settled(running);
+  const { lines, numbers } = await output(running.bus);
+
+  expect(lines.length).toBe(before + 5);
+  expect(numbers).toEqual(lines.map((_, index) => index));
 });

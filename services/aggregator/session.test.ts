@@ -96,18 +96,55 @@ test('read from its middle, a range declared at once is a gap of that size', asy
   expect(identityFault(partition.state)).toBeUndefined();
 });
 
-test('losses in the kernel are told once, also by a batch without items that comes again', async () => {
-  const loss = { kernelLosses: [{ probe: 1, count: 7, reason: 'ring_full' }] };
-  const empty = { firstItem: 0, count: 0, ...loss };
-  const full = { ...batchOf(0, 2), ...loss };
+test('losses in the kernel are totals of the session: a message that is lost or comes again changes nothing', async () => {
+  const losses = (count: number) => ({ kernelLosses: [{ probe: 1, count, reason: 'ring_full' }] });
   const { state } = await fed(
     keyframe(0),
-    { seq: 2, batch: empty },
-    { seq: 2, batch: empty },
-    { seq: 3, batch: full },
-    { seq: 3, batch: full },
+    { seq: 2, batch: { firstItem: 0, count: 0, ...losses(7) } },
+    { seq: 2, batch: { firstItem: 0, count: 0, ...losses(7) } },
+    // seq 3, with a total of 9, never came.
+    { seq: 4, batch: { ...batchOf(0, 2), ...losses(14) } },
+    { seq: 4, batch: { ...batchOf(0, 2), ...losses(14) } },
   );
   expect(state.dispositions.kernelLost).toEqual({ '1:ring_full': 14 });
+});
+
+test('items at the end of what was sent are a gap when the heartbeat or keyframe behind them comes and they did not', async () => {
+  const { state } = await fed(
+    keyframe(0),
+    { seq: 2, batch: batchOf(0, 20) },
+    { seq: 4, heartbeat: { bootNs: 1e9, nextItem: 40 } },
+    { seq: 6, keyframe: { nextItem: 45 } },
+    { seq: 7, batch: batchOf(45, 5) },
+  );
+  expect(state.dispositions).toMatchObject({ itemsIn: 25, events: 25, gaps: 25, repeats: 0 });
+  expect(state.expectedItems).toBe(50);
+  expect(identityFault(state)).toBeUndefined();
+});
+
+test('a range declared behind a heartbeat names the reason of a gap that is counted, and is counted once', async () => {
+  const batch = { ...batchOf(40, 1), skipped: [{ firstItem: 20, count: 20, reason: 'disk_full' }] };
+  const { state } = await fed(
+    keyframe(0),
+    { seq: 2, batch: batchOf(0, 20) },
+    { seq: 4, heartbeat: { bootNs: 1e9, nextItem: 40 } },
+    { seq: 5, batch },
+    { seq: 5, batch },
+  );
+  expect(state.dispositions).toMatchObject({ gaps: 20, skipped: { disk_full: 20 } });
+  expect(identityFault(state)).toBeUndefined();
+});
+
+test('a declared range that reaches over the place where reading began counts all of it', async () => {
+  const batch = { ...batchOf(5100, 1), skipped: [{ firstItem: 0, count: 5100, reason: 'spool_full' }] };
+  const { state } = await fed({ seq: 90, heartbeat: { bootNs: 1e9, nextItem: 5000 } }, { seq: 91, batch });
+  expect(state.dispositions).toMatchObject({ gaps: 5100, skipped: { spool_full: 5100 } });
+  expect(state.expectedItems).toBe(5101);
+});
+
+test('records beyond the count of their batch are told', async () => {
+  const { state } = await fed(keyframe(0), { seq: 2, batch: { ...batchOf(0, 20), count: 5 } });
+  expect(state.dispositions).toMatchObject({ itemsIn: 5, events: 5, unnumbered: 15 });
 });
 
 test('reasons are keys of ours: a collector cannot make any number of them', async () => {
@@ -120,7 +157,8 @@ test('reasons are keys of ours: a collector cannot make any number of them', asy
     expect(Object.keys(counts).every((key) => key.length <= 64)).toBe(true);
   }
   expect(Object.values(state.dispositions.skipped).reduce((a, b) => a + b)).toBe(505);
-  expect(Object.values(state.dispositions.kernelLost).reduce((a, b) => a + b)).toBe(500);
+  // A node tells losses of at most 256 pairs of probe and reason.
+  expect(Object.values(state.dispositions.kernelLost).reduce((a, b) => a + b)).toBe(256);
 });
 
 test.each([

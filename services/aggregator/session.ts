@@ -2,12 +2,14 @@ import { createHash } from 'node:crypto';
 import type { Instant } from '../../core/time.ts';
 import type { CollectorBody, EnumNames, RecordBatch, TimeOffset } from '../../proto/collect.ts';
 import { addTo, type Dispositions } from './dispositions.ts';
-import { HeldRecords, type HeldSnapshot } from './held-records.ts';
+import { HeldRecords, type HeldSnapshot, type HeldTotal } from './held-records.ts';
 import { bounded, type Netns, NodeIdentity } from './identity.ts';
 
 /** Kernel enumerations of a node, and values of one, that are kept. */
 const maxEnums = 64;
 const maxEnumValues = 4096;
+/** Pairs of probe and reason that a node may tell losses of. */
+const maxKernelLosses = 256;
 
 /** One session's stream as far as it was read. A session is one life of one collector. */
 export class SessionState {
@@ -31,11 +33,14 @@ export class SessionState {
   /** Append time of the newest message. */
   lastAppendedMs = 0;
   readonly identity = new NodeIdentity();
-  readonly held = new HeldRecords();
+  readonly held: HeldRecords;
+  /** Records that the kernel had no room for since the session's start, by probe and reason. */
+  readonly kernelLost = new Map<string, number>();
   /** Kernel enumerations by name. */
   readonly enums = new Map<string, Map<number, string>>();
 
-  constructor(node: string, session: string) {
+  constructor(node: string, session: string, heldTotal: HeldTotal) {
+    this.held = new HeldRecords(heldTotal);
     this.node = node;
     this.session = session;
     this.idPrefix = createHash('sha256').update(node).update('\0').update(Buffer.from(session, 'hex')).digest('hex').slice(0, 16);
@@ -43,18 +48,30 @@ export class SessionState {
 
   /**
    * Takes a batch's numbers into account: how many of its items are repeats, and which gap lies before it.
+   * @param repeatedSeq whether its message number came before: then what it declares is known
    * @returns index of the first item that is new
    */
-  advance(batch: RecordBatch, dispositions: Dispositions): number {
+  advance(batch: RecordBatch, repeatedSeq: boolean, dispositions: Dispositions): number {
     const first = batch.firstItem ?? 0;
     const count = batch.count ?? 0;
     dispositions.itemsIn += count;
-    for (const range of batch.skipped ?? []) this.#skipped(range.firstItem ?? 0, range.count ?? 0, range.reason ?? '', dispositions);
+    if (!repeatedSeq) {
+      for (const range of batch.skipped ?? []) this.#skipped(range.firstItem ?? 0, range.count ?? 0, range.reason ?? '', dispositions);
+    }
+    for (const loss of batch.kernelLosses ?? [])
+      this.#lost(`${loss.probe ?? 0}:${bounded(loss.reason ?? '')}`, loss.count ?? 0, dispositions);
     const repeats = Math.min(count, Math.max(0, this.nextItem - first));
     dispositions.repeats += repeats;
-    if (first > this.nextItem) dispositions.gaps += first - this.nextItem;
+    this.reach(first, dispositions);
     this.nextItem = Math.max(this.nextItem, first + count);
     return repeats;
+  }
+
+  /** All items below `item` were sent before this message: those that did not come are a gap. */
+  reach(item: number, dispositions: Dispositions): void {
+    if (item <= this.nextItem) return;
+    dispositions.gaps += item - this.nextItem;
+    this.nextItem = item;
   }
 
   /**
@@ -76,14 +93,20 @@ export class SessionState {
     }
   }
 
-  /** A declared range adds to the gaps only where reading began behind it; elsewhere the numbers themselves show it. */
+  /** A declared range names the reason of a gap. It adds to the gaps only where reading began behind its start; elsewhere the numbers themselves show it. */
   #skipped(first: number, count: number, reason: string, dispositions: Dispositions): void {
-    if (first + count <= this.nextItem && first >= this.firstRead) return;
     addTo(dispositions.skipped, reason, count);
-    if (first + count <= this.firstRead) {
-      dispositions.gaps += this.firstRead - first;
-      this.firstRead = first;
-    }
+    if (first >= this.firstRead) return;
+    dispositions.gaps += this.firstRead - first;
+    this.firstRead = first;
+  }
+
+  /** Losses are told as totals of the session: a message that was lost or repeated changes nothing. */
+  #lost(key: string, total: number, dispositions: Dispositions): void {
+    const known = this.kernelLost.get(key) ?? 0;
+    if (total <= known || (known === 0 && this.kernelLost.size >= maxKernelLosses)) return;
+    this.kernelLost.set(key, total);
+    addTo(dispositions.kernelLost, key, total - known);
   }
 }
 
@@ -105,6 +128,7 @@ export interface SessionSnapshot {
   lastAppendedMs: number;
   identity: readonly Netns[];
   held: HeldSnapshot;
+  kernelLost: readonly (readonly [string, number])[];
   enums: readonly (readonly [string, readonly (readonly [number, string])[]])[];
 }
 
@@ -122,16 +146,18 @@ export function snapshotOf(state: SessionState): SessionSnapshot {
     lastAppendedMs,
     identity: state.identity.snapshot(),
     held: state.held.snapshot(),
+    kernelLost: [...state.kernelLost],
     enums: [...state.enums].map(([name, values]) => [name, [...values]] as const),
   };
 }
 
-export function sessionFrom(snapshot: SessionSnapshot): SessionState {
+export function sessionFrom(snapshot: SessionSnapshot, heldTotal: HeldTotal): SessionState {
   const { node, session, nextSeq, nextItem, firstRead, placed, clockOffset, watermarkNs, lastAppendedMs } = snapshot;
-  const state = new SessionState(node, session);
+  const state = new SessionState(node, session, heldTotal);
   Object.assign(state, { nextSeq, nextItem, firstRead, placed, clockOffset, watermarkNs, lastAppendedMs });
   state.identity.restore(snapshot.identity);
   state.held.restore(snapshot.held);
+  for (const [key, total] of snapshot.kernelLost) state.kernelLost.set(key, total);
   for (const [name, values] of snapshot.enums) state.enums.set(name, new Map(values));
   return state;
 }

@@ -5,6 +5,8 @@ import { CollectorMessage } from '../../proto/collect.ts';
 const group = 'gateway';
 /** What fits a commit's metadata (4 KiB). A session that fell out resends what it still holds: repeats, not losses. */
 const maxSessions = 48;
+/** What is kept in memory: the sessions used last. */
+const maxRemembered = 16_384;
 
 /**
  * How far each session is durable, so that a stream goes on where it broke off. Kept as the metadata of a group's
@@ -45,6 +47,7 @@ export class Positions {
     // Re-inserted: the map's order is that of the last use.
     this.#seqs.delete(session);
     this.#seqs.set(session, { seq: durable, partition });
+    if (this.#seqs.size > maxRemembered) this.#seqs.delete(this.#seqs.keys().next().value as string);
     this.#dirty.add(partition);
   }
 
