@@ -20,7 +20,8 @@ export async function* followEvents(bus: Bus, filter: EventFilter, signal: Abort
   }
 }
 
-function* linesOf(message: Uint8Array, filter: EventFilter): Generator<string> {
+/** The lines of a batch that pass the filter; none when it cannot be read. */
+export function* linesOf(message: Uint8Array, filter: EventFilter): Generator<string> {
   let view: EventBatchView;
   try {
     view = decodeEventBatch(message);

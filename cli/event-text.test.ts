@@ -1,6 +1,9 @@
 import { expect, test } from 'vitest';
 import { eventText } from './event-text.ts';
 
+const colours = new RegExp(`${String.fromCharCode(27)}\\[\\d+m`, 'g');
+const withoutColours = (text: string): string => text.replace(colours, '');
+
 const hostile = 'x\u001b[2J\u009b\u202e';
 
 /** Every text of an event is hostile; only the colours of the line itself may remain. */
@@ -16,8 +19,7 @@ const event = {
 };
 
 test('no text of an event steers the terminal', () => {
-  const escape = '\u001b';
-  const text = eventText(JSON.stringify(event)).replaceAll(new RegExp(`${escape}\\[\\d+m`, 'g'), '');
+  const text = withoutColours(eventText(JSON.stringify(event)));
   expect(text).not.toMatch(/[\p{Cc}\p{Cf}]/u);
   expect(text.match(/x\ufffd\[2J\ufffd\ufffd/gu)).toHaveLength(6);
 });
@@ -32,8 +34,7 @@ test('an event is one line: time, action, sentence, tuple', () => {
     network: { direction: 'ingress' },
     process: { pid: 7, name: 'curl' },
   });
-  const escape = '\u001b';
-  expect(eventText(line).replaceAll(new RegExp(`${escape}\\[\\d+m`, 'g'), '')).toBe(
+  expect(withoutColours(eventText(line))).toBe(
     '04:31:07.123 reset-sent     web reset a connection ([2001:db8::2]:81 <- 198.51.100.1:4242 no-socket curl[7])',
   );
 });

@@ -1,38 +1,46 @@
+import type { Writable } from 'node:stream';
 import pc from 'picocolors';
 import { eventText } from './event-text.ts';
+import { writeAll } from './output.ts';
+import { printableJson } from './printable.ts';
 
 /** Lines that a person can follow; what is beyond is counted and lies in the files. */
 const maxLinesPerSecond = 40;
 
-/** Shows events on standard output as they come. JSON is never left out. */
+/** Shows events as they come. JSON is never left out: it waits for its reader. Text is left out, and counted. */
 export class LivePrinter {
   readonly #json: boolean;
+  readonly #out: Writable & { readonly isTTY?: boolean };
   #second = 0;
   #shown = 0;
   #hidden = 0;
 
-  constructor(json: boolean) {
+  constructor(json: boolean, out: Writable) {
     this.#json = json;
+    this.#out = out;
   }
 
-  show(line: string): void {
+  /** Resolves when the next one may be shown, or the signal aborts. */
+  async show(line: string, signal?: AbortSignal): Promise<void> {
     if (this.#json) {
-      process.stdout.write(`${line}\n`);
+      await writeAll(this.#out, `${this.#out.isTTY === true ? printableJson(line) : line}\n`, signal);
       return;
     }
     const second = Math.floor(performance.now() / 1000);
     if (second !== this.#second) {
-      this.end();
+      if (!this.#out.writableNeedDrain) this.end();
       this.#second = second;
       this.#shown = 0;
     }
-    if (this.#shown++ < maxLinesPerSecond) process.stdout.write(`${eventText(line)}\n`);
-    else this.#hidden++;
+    if (this.#shown < maxLinesPerSecond && !this.#out.writableNeedDrain) {
+      this.#shown++;
+      this.#out.write(`${eventText(line)}\n`);
+    } else this.#hidden++;
   }
 
   /** Tells what was not shown. */
   end(): void {
-    if (this.#hidden > 0) process.stdout.write(pc.dim(`... and ${this.#hidden} more: all of them are in the files\n`));
+    if (this.#hidden > 0) this.#out.write(pc.dim(`... and ${this.#hidden} more: all of them are in the files\n`));
     this.#hidden = 0;
   }
 }

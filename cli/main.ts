@@ -6,6 +6,9 @@ import { AppError } from '../core/app-error.ts';
 import { parseDurationMs, parseSize } from '../core/quantity.ts';
 import { demo } from './demo.ts';
 import { doctor } from './doctor.ts';
+import { interrupted } from './interruption.ts';
+import { flushed } from './output.ts';
+import { printable } from './printable.ts';
 import { replay } from './replay.ts';
 import { run } from './run.ts';
 import { tap } from './tap.ts';
@@ -117,17 +120,20 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 
 try {
   await program.parseAsync();
-  // Sockets and timers of libraries must not keep a finished command alive.
-  process.exit();
 } catch (thrown) {
-  process.exit(report(thrown));
+  process.exitCode = report(thrown);
 }
+// A pipe may not have taken all. Who interrupted the command does not wait for its reader.
+await flushed(process.stdout, interrupted.aborted ? AbortSignal.timeout(500) : interrupted);
+// Sockets and timers of libraries must not keep a finished command alive.
+process.exit();
 
 /** Expected failures get their message and remedy, others their stack: those are our bugs. */
 function report(thrown: unknown): number {
   if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : exitUsage;
   if (thrown instanceof AppError) {
-    process.stderr.write(`${pc.red('error')} ${thrown.message}\n${thrown.remedy === '' ? '' : `${pc.dim(thrown.remedy)}\n`}`);
+    const [message, remedy] = [thrown.message, thrown.remedy].map((text) => text.split('\n').map(printable).join('\n'));
+    process.stderr.write(`${pc.red('error')} ${message}\n${remedy === '' ? '' : `${pc.dim(remedy)}\n`}`);
     return thrown.exitCode;
   }
   process.stderr.write(`${thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)}\n`);

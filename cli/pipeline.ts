@@ -1,7 +1,9 @@
 import { join } from 'node:path';
 import { probes } from '../bpf/registry.ts';
+import { AppError, errorTable, messageOf } from '../core/app-error.ts';
 import type { BusObserver, TopicSpec } from '../core/bus/bus.ts';
 import { type EmbeddedLog, openEmbeddedLog } from '../core/bus/embedded-log.ts';
+import type { Deadline } from '../core/deadline.ts';
 import { lockDataDir } from '../core/lock.ts';
 import { type Log, LogLimiter } from '../core/log.ts';
 import { sleep } from '../core/retry.ts';
@@ -25,11 +27,25 @@ export interface Pipeline {
   readonly busLosses: ReadonlyMap<string, number>;
   /** Resolves when everything that is in the raw log has reached the sinks; false when the signal aborted before. */
   settled(signal: AbortSignal): Promise<boolean>;
-  /** Ends hop by hop, in the direction of the data. */
-  close(graceMs: number): Promise<void>;
+  /** Ends hop by hop, in the direction of the data, all of them by the deadline. */
+  close(deadline: Deadline): Promise<void>;
 }
 
 const partitions = 1;
+
+const pipelineError = errorTable({
+  AGGREGATOR_STOPPED: {
+    message: 'the aggregator cannot go on: {cause}',
+    retryable: false,
+    remedy: '{remedy}',
+  },
+});
+
+/** What the aggregator ended with, as it is told to people. */
+export function aggregatorStopped(thrown: unknown): AppError {
+  const remedy = thrown instanceof AppError ? thrown.remedy : 'The raw log is kept: the next start goes on from the newest checkpoint.';
+  return pipelineError('AGGREGATOR_STOPPED', { cause: messageOf(thrown), remedy }, thrown);
+}
 
 /** Takes the data folder and starts gateway, aggregator and sinks. `ticks`: false for a replay. */
 export async function startPipeline(config: Config, dataDir: string, ticks: boolean, log: Log): Promise<Pipeline> {
@@ -74,15 +90,23 @@ export async function startPipeline(config: Config, dataDir: string, ticks: bool
     gatewayAddress: `unix:${socketPath}`,
     busLosses,
     settled,
-    async close(graceMs) {
-      await gateway.close(graceMs);
-      await settled(AbortSignal.timeout(graceMs));
-      await aggregator.close(graceMs);
-      await sinks.close(graceMs);
+    async close(deadline) {
+      await closeHops({ gateway, settled, aggregator, sinks }, deadline);
       await bus.close();
       await lock.release();
     },
   };
+}
+
+/** Ends the hops in the direction of the data. One that hangs leaves time to those behind it. */
+export async function closeHops(
+  hops: Pick<Pipeline, 'settled'> & { readonly [Hop in 'gateway' | 'aggregator' | 'sinks']: Pick<Pipeline[Hop], 'close'> },
+  deadline: Deadline,
+): Promise<void> {
+  await hops.gateway.close(deadline.share(0.4));
+  await hops.settled(AbortSignal.timeout(deadline.share(0.4)));
+  await hops.aggregator.close(deadline.share(0.5));
+  await hops.sinks.close(deadline.leftMs);
 }
 
 function topicSpecs(config: Config): TopicSpec[] {

@@ -1,9 +1,11 @@
+import { Deadline } from '../core/deadline.ts';
 import { createLog } from '../core/log.ts';
 import { replayCapture } from '../services/collector/replay.ts';
 import { readConfig } from './config.ts';
-import { followEvents } from './event-feed.ts';
-import { LivePrinter } from './live-printer.ts';
-import { startPipeline } from './pipeline.ts';
+import { drainMs } from './drain.ts';
+import { interruptedExitCode, untilInterrupted } from './interruption.ts';
+import { LiveView } from './live-view.ts';
+import { aggregatorStopped, startPipeline } from './pipeline.ts';
 import { summaryText } from './summary.ts';
 import { packageVersion } from './version.ts';
 
@@ -17,52 +19,47 @@ export interface ReplayCommand {
   readonly quiet?: boolean;
 }
 
-const drainMs = 10_000;
-
 /** `jitterscope replay`: a capture through gateway, aggregator and sinks. Resolves with the exit code. */
 export async function replay(command: ReplayCommand): Promise<number> {
-  const stop = new AbortController();
-  let exitCode = 0;
-  process.once('SIGINT', () => {
-    exitCode = 130;
-    stop.abort(new Error('interrupted'));
-  });
-  process.once('SIGTERM', () => {
-    exitCode = 143;
-    stop.abort(new Error('terminated'));
-  });
+  const stop = untilInterrupted();
   const config = readConfig(command);
   const log = createLog(config.log.level);
+  const json = command.json === true;
   const pipeline = await startPipeline(config, command.dataDir, false, log);
+  const failed = pipeline.aggregator.finished.then(
+    () => new Promise<never>(() => undefined),
+    (thrown: unknown) => Promise.reject(aggregatorStopped(thrown)),
+  );
+  // It may fail while nobody waits for it.
+  failed.catch(() => undefined);
+  let deadline: Deadline | undefined;
+  const ended = new Promise<undefined>((resolve) => {
+    const end = (): void => {
+      deadline = new Deadline(drainMs);
+      resolve(undefined);
+    };
+    if (stop.aborted) end();
+    else stop.addEventListener('abort', end, { once: true });
+  });
+  // Without an interruption everything is waited for, however slow the reader is.
+  const patience = new AbortController();
+  void ended.then(() => setTimeout(() => patience.abort(), drainMs / 2).unref());
+  let view: LiveView | undefined;
   try {
-    const printer = command.quiet === true ? undefined : new LivePrinter(command.json === true);
-    const feed = new AbortController();
-    const showing =
-      printer === undefined
-        ? Promise.resolve()
-        : (async () => {
-            for await (const line of followEvents(pipeline.bus, {}, feed.signal)) printer.show(line);
-          })();
+    view = command.quiet === true ? undefined : await LiveView.start(pipeline.bus, json, process.stdout, log);
     const { file, batchSize } = command;
-    const interrupted = new Promise<never>((_, reject) =>
-      stop.signal.addEventListener('abort', () => reject(stop.signal.reason as Error), { once: true }),
-    );
     const replayed = replayCapture({ file, gatewayAddress: pipeline.gatewayAddress, version: packageVersion(), batchBytes: batchSize });
-    const result = await Promise.race([replayed, interrupted]).catch((thrown: unknown) => {
-      if (stop.signal.aborted) return undefined;
-      throw thrown;
-    });
-    await pipeline.settled(stop.signal.aborted ? AbortSignal.timeout(drainMs) : stop.signal);
-    feed.abort();
-    await showing;
-    printer?.end();
-    if (command.json !== true && result !== undefined) {
+    const result = await Promise.race([replayed, ended, failed]);
+    await Promise.race([pipeline.settled(patience.signal), failed]);
+    await Promise.race([view?.finish(patience.signal), failed]);
+    if (!json && result !== undefined) {
       const resumed = result.resumedAfter > 0 ? `, ${result.resumedAfter} of them replayed before` : '';
       process.stdout.write(`${result.messages} messages of ${file}${resumed}\n`);
     }
   } finally {
-    await pipeline.close(drainMs);
+    await view?.finish(AbortSignal.abort());
+    await pipeline.close(deadline ?? new Deadline(drainMs));
   }
-  if (command.json !== true) process.stdout.write(summaryText(pipeline, undefined, 0));
-  return exitCode;
+  if (!json) process.stdout.write(summaryText(pipeline, undefined, 0));
+  return interruptedExitCode();
 }

@@ -2,18 +2,20 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import pc from 'picocolors';
 import { probes } from '../bpf/registry.ts';
-import { messageOf } from '../core/app-error.ts';
+import type { AppError } from '../core/app-error.ts';
 import { CaptureWriter } from '../core/capture.ts';
 import { ControlServer } from '../core/control.ts';
-import { createLog, type Log } from '../core/log.ts';
+import { Deadline } from '../core/deadline.ts';
+import { createLog } from '../core/log.ts';
 import { nativeOrUndefined } from '../native/index.ts';
 import { type Collector, startCollector } from '../services/collector/main.ts';
 import { nodeName, readConfig } from './config.ts';
 import { controlMethods } from './control-methods.ts';
-import { followEvents } from './event-feed.ts';
-import { LivePrinter } from './live-printer.ts';
+import { drain, drainMs } from './drain.ts';
+import { interruptedExitCode, untilInterrupted } from './interruption.ts';
+import { LiveView } from './live-view.ts';
 import { serveMetrics } from './metrics-server.ts';
-import { type Pipeline, startPipeline } from './pipeline.ts';
+import { aggregatorStopped, startPipeline } from './pipeline.ts';
 import { pipelineMetrics } from './pipeline-metrics.ts';
 import { recordCapture } from './record-capture.ts';
 import { shortSocketPath } from './socket-path.ts';
@@ -31,19 +33,10 @@ export interface RunOptions {
   readonly json?: boolean;
 }
 
-const drainMs = 10_000;
-
 /** `jitterscope run`: all six hops in this process, until a signal or the duration ends it. Resolves with the exit code. */
 export async function run(options: RunOptions): Promise<number> {
   const stop = new AbortController();
-  const signals = ['SIGINT', 'SIGTERM'] as const;
-  let exitCode = 0;
-  for (const [index, signal] of signals.entries()) {
-    process.once(signal, () => {
-      exitCode = index === 0 ? 130 : 143;
-      stop.abort();
-    });
-  }
+  untilInterrupted().addEventListener('abort', () => stop.abort(), { once: true });
   const config = readConfig(options);
   const log = createLog(config.log.level);
   const capture = options.record === undefined ? undefined : new CaptureWriter(options.record);
@@ -67,7 +60,7 @@ export async function run(options: RunOptions): Promise<number> {
     pipelineMetrics(pipeline, collector),
     () => pipeline.sinks.ready().problems,
   ).catch(async (thrown: unknown) => {
-    await shutDown(pipeline, collector);
+    await drain({ pipeline, collector });
     throw thrown;
   });
   const control = await ControlServer.listen(shortSocketPath(join(options.dataDir, 'control.sock')), controlMethods(pipeline, collector));
@@ -75,10 +68,10 @@ export async function run(options: RunOptions): Promise<number> {
   const recording = capture === undefined ? undefined : recordCapture(pipeline, capture, stop.signal);
   // A disk that fills up ends the run; its error is thrown at the end.
   recording?.catch(() => stop.abort());
-  const printing = print(pipeline, options.json === true, stop.signal, log);
+  const view = await LiveView.start(pipeline.bus, options.json === true, process.stdout, log);
+  let failure: AppError | undefined;
   pipeline.aggregator.finished.catch((thrown: unknown) => {
-    log.error({ cause: messageOf(thrown) }, 'the aggregator cannot go on');
-    exitCode = 1;
+    failure = aggregatorStopped(thrown);
     stop.abort();
   });
 
@@ -87,21 +80,14 @@ export async function run(options: RunOptions): Promise<number> {
   if (!stop.signal.aborted) await once(stop.signal, 'abort');
   clearInterval(keepAlive);
 
+  const deadline = new Deadline(drainMs);
   metrics?.close();
   await control.close();
-  const left = await shutDown(pipeline, collector, options.json === true ? undefined : printing.idle);
+  const left = await drain({ pipeline, collector, view }, deadline);
   await recording;
   if (options.json !== true) process.stdout.write(summaryText(pipeline, collector, left));
-  return options.durationMs !== undefined && exitCode === 0 ? 0 : exitCode;
-}
-
-/** Ends in the direction of the data; returns messages that stay in the spool for the next start. */
-async function shutDown(pipeline: Pipeline, collector: Collector | undefined, printed?: () => Promise<void>): Promise<number> {
-  const left = (await collector?.close(drainMs / 2)) ?? 0;
-  await pipeline.settled(AbortSignal.timeout(drainMs / 2));
-  await printed?.();
-  await pipeline.close(drainMs / 2);
-  return left;
+  if (failure !== undefined) throw failure;
+  return interruptedExitCode();
 }
 
 function announce(collector: Collector | undefined, dataDir: string, metricsListen: string | undefined): void {
@@ -130,21 +116,4 @@ function announce(collector: Collector | undefined, dataDir: string, metricsList
     : 'Nothing is attached. To see what is missing: npx jitterscope doctor';
   lines.push(pc.dim(hint), '');
   process.stdout.write(lines.join('\n'));
-}
-
-function print(pipeline: Pipeline, json: boolean, signal: AbortSignal, log: Log): { idle: () => Promise<void> } {
-  const printer = new LivePrinter(json);
-  // The feed outlives the signal: what is drained is shown too.
-  const ended = new AbortController();
-  signal.addEventListener('abort', () => setTimeout(() => ended.abort(), drainMs).unref(), { once: true });
-  void (async () => {
-    for await (const line of followEvents(pipeline.bus, {}, ended.signal)) printer.show(line);
-  })().catch((thrown: unknown) => log.debug({ cause: messageOf(thrown) }, 'the live view ended'));
-  return {
-    idle: async () => {
-      await new Promise((resolve) => setTimeout(resolve, 50));
-      printer.end();
-      ended.abort();
-    },
-  };
 }

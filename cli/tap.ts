@@ -2,6 +2,9 @@ import { join } from 'node:path';
 import { askControl } from '../core/control.ts';
 import type { EventFilter } from './event-feed.ts';
 import { eventText } from './event-text.ts';
+import { untilInterrupted } from './interruption.ts';
+import { writeAll } from './output.ts';
+import { printableJson } from './printable.ts';
 import { shortSocketPath } from './socket-path.ts';
 
 export interface TapOptions {
@@ -12,11 +15,10 @@ export interface TapOptions {
 
 /** `jitterscope tap`: events of a running process until a signal ends it. Resolves with the exit code. */
 export async function tap({ dataDir, json, filter }: TapOptions): Promise<number> {
-  const stop = new AbortController();
-  process.once('SIGINT', () => stop.abort());
-  process.once('SIGTERM', () => stop.abort());
-  for await (const line of askControl(shortSocketPath(join(dataDir, 'control.sock')), 'tap', { ...filter }, stop.signal)) {
-    process.stdout.write(`${json ? String(line) : eventText(String(line))}\n`);
+  const stop = untilInterrupted();
+  const shown = (line: string): string => (json ? (process.stdout.isTTY ? printableJson(line) : line) : eventText(line));
+  for await (const line of askControl(shortSocketPath(join(dataDir, 'control.sock')), 'tap', { ...filter }, stop)) {
+    await writeAll(process.stdout, `${shown(String(line))}\n`, stop);
   }
   return 0;
 }

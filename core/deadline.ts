@@ -1,0 +1,18 @@
+/** A moment by which several steps have to end, one after the other: what one of them uses up, the next ones have not. */
+export class Deadline {
+  readonly #atMs: number;
+
+  constructor(ms: number) {
+    this.#atMs = performance.now() + ms;
+  }
+
+  /** Whole milliseconds that are left, at least 0. */
+  get leftMs(): number {
+    return Math.max(0, Math.ceil(this.#atMs - performance.now()));
+  }
+
+  /** Part of what is left, for a step that must leave time to those behind it, ms. */
+  share(part: number): number {
+    return Math.floor(this.leftMs * part);
+  }
+}
