@@ -1,9 +1,8 @@
 import { expect, test, vi } from 'vitest';
 import { AppError } from '../core/app-error.ts';
-import type { Pipeline } from './pipeline.ts';
 import { replay } from './replay.ts';
 
-const fake = vi.hoisted(() => ({ pipeline: undefined }));
+const fake: { pipeline: unknown } = vi.hoisted(() => ({ pipeline: undefined }));
 vi.mock('./pipeline.ts', async (importOriginal) => ({
   ...(await importOriginal<typeof import('./pipeline.ts')>()),
   startPipeline: () => Promise.resolve(fake.pipeline),
@@ -20,7 +19,7 @@ test.each([
   const finished = Promise.reject(cause);
   finished.catch(() => undefined);
   const pipeline = { aggregator: { finished }, settled: () => new Promise<boolean>(() => undefined), close };
-  fake.pipeline = pipeline as unknown;
+  fake.pipeline = pipeline;
   await expect(replay({ file: 'capture', dataDir: 'data', quiet: true })).rejects.toMatchObject({
     code: 'AGGREGATOR_STOPPED',
     exitCode: 1,

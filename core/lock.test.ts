@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { nativeOrUndefined } from '../native/index.ts';
@@ -86,3 +86,21 @@ test.skipIf(kinds.length === 1)('a holder with the addon and one without respect
     await (await lockDataDir(dir)).release();
   }
 });
+
+test('the folder is made for its owner alone, with the folders above it', async () => {
+  const before = process.umask(0);
+  try {
+    await (await lockDataDir(`${dir}/above/data`)).release();
+  } finally {
+    process.umask(before);
+  }
+  expect((await stat(`${dir}/above/data`)).mode & 0o777).toBe(0o700);
+});
+
+// Node 20's recursive mkdir never returns from /proc.
+test.each(['/proc/jitterscope', '/proc/jitterscope/below', '/dev/null', '/dev/null/below'])(
+  '%s, which cannot be a folder, is refused',
+  async (path) => {
+    await expect(lockDataDir(path)).rejects.toMatchObject({ code: 'DATA_DIR_UNUSABLE', details: { dir: path }, exitCode: 78 });
+  },
+);

@@ -1,4 +1,5 @@
-import { mkdir, open, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, open, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { nativeOrUndefined } from '../native/index.ts';
 import { type AppError, errorTable, messageOf } from './app-error.ts';
 import { type ProcessIdentity, processIdentity } from './process-identity.ts';
@@ -35,7 +36,7 @@ export interface DataDirLock {
 export async function lockDataDir(dir: string): Promise<DataDirLock> {
   const path = `${dir}/LOCK`;
   try {
-    await mkdir(dir, { recursive: true });
+    await makeFolder(dir);
     await (await open(path, 'a')).close();
   } catch (thrown) {
     throw lockError('DATA_DIR_UNUSABLE', { dir, cause: messageOf(thrown) }, thrown);
@@ -56,6 +57,25 @@ export async function lockDataDir(dir: string): Promise<DataDirLock> {
       flock.close();
     },
   };
+}
+
+/** As mkdir -p -m 700. Not mkdir's own recursion: in Node 20 it never returns where a file system makes no folders, as /proc. */
+async function makeFolder(dir: string): Promise<void> {
+  const make = async (): Promise<boolean> => {
+    try {
+      await mkdir(dir, { mode: 0o700 });
+      return true;
+    } catch (thrown) {
+      const code = thrown instanceof Error && 'code' in thrown ? thrown.code : undefined;
+      if (code === 'EEXIST' && (await stat(dir)).isDirectory()) return true;
+      if (code === 'ENOENT') return false;
+      throw thrown;
+    }
+  };
+  if (await make()) return;
+  const parent = dirname(dir);
+  if (parent !== dir) await makeFolder(parent);
+  await mkdir(dir, { mode: 0o700 });
 }
 
 async function takeByName(dir: string, path: string): Promise<DataDirLock> {

@@ -1,4 +1,4 @@
-import { unlink } from 'node:fs/promises';
+import { chmod, unlink } from 'node:fs/promises';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { messageOf } from '../../core/app-error.ts';
 import { appendRetrying } from '../../core/bus/append-retrying.ts';
@@ -118,10 +118,17 @@ function startClock(bus: Bus, positions: Positions, ticks: boolean, signal: Abor
 async function listen(server: Server, socketPath: string): Promise<void> {
   // Only the holder of the data folder's lock comes here: a socket file is left over from a process that is gone.
   await unlink(socketPath).catch(() => undefined);
-  await new Promise<void>((resolve, reject) => {
-    server.bindAsync(`unix:${socketPath}`, ServerCredentials.createInsecure(), (thrown) => {
-      if (thrown === null) resolve();
-      else reject(gatewayError('GATEWAY_LISTEN', { address: socketPath, cause: messageOf(thrown) }, thrown));
+  // For its owner alone from the moment it is there. Files and folders that others make meanwhile stay usable to them.
+  const umask = process.umask(0o077);
+  try {
+    await new Promise<void>((resolve, reject) => {
+      server.bindAsync(`unix:${socketPath}`, ServerCredentials.createInsecure(), (thrown) => {
+        if (thrown === null) resolve();
+        else reject(gatewayError('GATEWAY_LISTEN', { address: socketPath, cause: messageOf(thrown) }, thrown));
+      });
     });
-  });
+  } finally {
+    process.umask(umask);
+  }
+  await chmod(socketPath, 0o600);
 }
