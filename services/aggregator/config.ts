@@ -4,9 +4,9 @@ import { duration, size } from '../../core/quantity.ts';
 /** The `aggregator` section. */
 export const aggregatorConfig = z
   .strictObject({
-    batchSize: size('256KiB').describe('Events go out in batches of this size ...'),
+    batchSize: size('256KiB', { atLeast: '4KiB', atMost: '4MiB' }).describe('Events go out in batches of this size ...'),
     batchLinger: duration('200ms').describe('... or when the first of a batch has waited this long.'),
-    heldSize: size('8MiB').describe('Records of a partition that may wait for the identity of their namespace.'),
+    heldSize: size('8MiB', { atMost: '1GiB' }).describe('Records of a partition that may wait for the identity of their namespace.'),
     checkpointInterval: duration('60s').describe('How often the state is written down.'),
   })
   .prefault({});

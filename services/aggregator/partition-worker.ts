@@ -32,6 +32,8 @@ export class PartitionWorker {
   #letters: Promise<unknown>[] = [];
   readonly #limiter = new LogLimiter();
   #lingerTimer: NodeJS.Timeout | undefined;
+  #checkpointTimer: NodeJS.Timeout | undefined;
+  #closing = false;
   #nextCheckpointMs: number;
   #busy: Promise<void> = Promise.resolve();
 
@@ -82,12 +84,15 @@ export class PartitionWorker {
       await lastValueFrom(aggregate(fetch, this.state, this.#enricher, this.#ports));
       await this.#lettersDurable();
       if (performance.now() >= this.#nextCheckpointMs) await this.#checkpoint();
+      this.#armCheckpoint();
       this.#linger();
     });
   }
 
   /** Ends with a checkpoint. */
   async close(): Promise<void> {
+    this.#closing = true;
+    clearTimeout(this.#checkpointTimer);
     await this.#exclusively(() => this.#checkpoint());
     clearTimeout(this.#lingerTimer);
   }
@@ -97,6 +102,18 @@ export class PartitionWorker {
     const turn = this.#busy.then(work);
     this.#busy = turn.catch(() => undefined);
     return turn;
+  }
+
+  /** Also when no more comes: a raw log at its cap takes nothing until there is a checkpoint. */
+  #armCheckpoint(): void {
+    if (this.#checkpointTimer !== undefined || this.#closing) return;
+    this.#checkpointTimer = setTimeout(
+      () => {
+        this.#checkpointTimer = undefined;
+        this.#exclusively(() => this.#checkpoint()).catch((error: unknown) => this.#options.onFailure(error));
+      },
+      Math.max(0, this.#nextCheckpointMs - performance.now()),
+    );
   }
 
   #linger(): void {
@@ -127,6 +144,7 @@ export class PartitionWorker {
     } catch (thrown) {
       this.#nextCheckpointMs = performance.now() + Math.min(checkpointMs, retryCheckpointMs);
       const remedy = thrown instanceof AppError ? thrown.remedy : '';
+      this.#armCheckpoint();
       this.#limiter.once('checkpoint', (heldBack) => log.error({ partition: this.#partition, remedy, heldBack }, messageOf(thrown)));
     }
   }

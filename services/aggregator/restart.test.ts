@@ -30,7 +30,17 @@ async function start(
   more: { checkpointMs?: number; maxBatchBytes?: number; lingerMs?: number; log?: Log } = {},
 ): Promise<Running> {
   const bus = await openBus(dir);
-  const aggregator = await startAggregator({
+  const aggregator = await startOn(bus, dir, more);
+  onTestFinished(() => close({ bus, aggregator }));
+  return { bus, aggregator };
+}
+
+function startOn(
+  bus: EmbeddedLog,
+  dir: string,
+  more: { checkpointMs?: number; maxBatchBytes?: number; lingerMs?: number; log?: Log },
+): Promise<Aggregator> {
+  return startAggregator({
     bus,
     checkpoints: fileCheckpoints(join(dir, 'state')),
     cluster: 'default',
@@ -41,8 +51,6 @@ async function start(
     checkpointMs: more.checkpointMs ?? 3_600_000,
     log: more.log ?? silent,
   });
-  onTestFinished(() => close({ bus, aggregator }));
-  return { bus, aggregator };
 }
 
 function openBus(dir: string): Promise<EmbeddedLog> {
@@ -254,4 +262,30 @@ test('when the raw log lost its end, what comes next is not taken for what the o
 
   expect(lines.length).toBe(before + 5);
   expect(numbers).toEqual(lines.map((_, index) => index));
+});
+
+test('a raw log at its cap takes more as soon as there is a checkpoint, although nothing more comes', async () => {
+  const dir = folder();
+  const bus = await openEmbeddedLog({
+    dir: join(dir, 'bus'),
+    commitMs: 1,
+    topics: [
+      { name: topics.raw, partitions: 1, maxBytes: 64 * 1024, retain: 'checkpoint' },
+      { name: topics.events, partitions: 1, maxBytes: 2 ** 26, retain: 'oldest' },
+      { name: topics.deadLetters, partitions: 1, maxBytes: 2 ** 26, retain: 'oldest' },
+    ],
+  });
+  const running = await startOn(bus, dir, { checkpointMs: 500 });
+  const values = rawStream(40);
+  const fill = async (): Promise<void> => {
+    for (;;) await bus.append(topics.raw, 0, values);
+  };
+  await expect(fill()).rejects.toMatchObject({ code: 'BUS_FULL' });
+  await eventually('it takes more', () =>
+    bus.append(topics.raw, 0, values).then(
+      () => true,
+      () => false,
+    ),
+  );
+  await close({ bus, aggregator: running });
 });
