@@ -132,3 +132,12 @@ test('a file that cannot be read is named', () => {
   });
   expect(failure({ file: dir })).toMatchObject({ code: 'CONFIG_UNREADABLE' });
 });
+
+test('a section with nothing in it is as if it were not there', () => {
+  const schema = z.strictObject({
+    a: z.strictObject({ b: z.number().default(1), c: z.strictObject({ d: z.number().default(2) }).prefault({}) }).prefault({}),
+  });
+  const file = join(dir, 'empty-section.yaml');
+  writeFileSync(file, 'a:\n  c:\n    # d: 3\n');
+  expect(loadConfig(schema, { file })).toEqual({ a: { b: 1, c: { d: 2 } } });
+});

@@ -75,7 +75,13 @@ function readFile(file: string): Tree {
   }
   if (content === null) return {};
   if (!isMap(document.contents)) throw configError('CONFIG_SYNTAX', { file, cause: 'expected a mapping of sections' });
-  return content as Tree;
+  return withoutEmpty(content as Tree);
+}
+
+/** A section whose fields are all commented out is null in YAML: it says nothing. */
+function withoutEmpty(tree: Tree): Tree {
+  const said = Object.entries(tree).filter(([, value]) => value !== null);
+  return Object.fromEntries(said.map(([key, value]) => [key, isTree(value) ? withoutEmpty(value) : value]));
 }
 
 /** SINKS__LOKI__TENANT_ID → sinks.loki.tenantId */
