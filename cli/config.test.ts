@@ -45,3 +45,26 @@ test.each(['drainInterval', 'heartbeatInterval', 'batchLinger', 'keyframeInterva
     expect(() => readConfig({ set: [`collector.${field}=0s`] })).toThrow(new RegExp(`collector\\.${field}: found "0s"`));
   },
 );
+
+test.each([
+  ['cluster.name', 'ü'.repeat(127), /cluster\.name: found "ü+", expected 1 to 253 bytes/],
+  ['collector.batchSize', '3841KiB', /collector\.batchSize: found 3933184 bytes, expected at most 3932160: gateway\.messageSize/],
+  ['collector.batchSize', '0B', /collector\.batchSize: found "0B", expected a size such as 64MiB, at least 4KiB/],
+  ['collector.spoolSize', '1MiB', /collector\.spoolSize: found "1MiB", .*at least 16MiB/],
+  ['gateway.messageSize', '8MiB', /gateway\.messageSize: found "8MiB", .*at least 2MiB, at most 7MiB/],
+  ['gateway.inFlightSize', '1B', /gateway\.inFlightSize: .*at least 64KiB/],
+  ['aggregator.batchSize', '5MiB', /aggregator\.batchSize: found "5MiB", .*at most 4MiB/],
+  ['aggregator.heldSize', '2GiB', /aggregator\.heldSize: .*at most 1GiB/],
+  ['bus.rawSize', '1MiB', /bus\.rawSize: .*at least 16MiB/],
+  ['bus.eventsSize', '1MiB', /bus\.eventsSize: .*at least 16MiB/],
+  ['bus.deadLettersSize', '0B', /bus\.deadLettersSize: .*at least 16MiB/],
+  ['bus.commitInterval', '0ms', /bus\.commitInterval: .*above 0/],
+  ['sinks.file.maxFileSize', '1KiB', /sinks\.file\.maxFileSize: .*at least 64KiB/],
+])('%s: a value that messages or logs could not bear is refused, with what was found and expected', (path, value, says) => {
+  expect(() => readConfig({ set: [`${path}=${value}`] })).toThrow(says);
+});
+
+test('a batch may be as large as the messages allow', () => {
+  const set = ['gateway.messageSize=7MiB', 'collector.batchSize=6912KiB'];
+  expect(readConfig({ set }).collector.batchSize).toBe(6912 * 1024);
+});

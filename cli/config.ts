@@ -9,21 +9,29 @@ import { sinksSchema } from '../services/sinks/config.ts';
 
 const busConfig = z
   .strictObject({
-    rawSize: size('1GiB').describe('Cap of the raw log. Below the newest checkpoint it is deleted, else it takes no more.'),
-    eventsSize: size('512MiB').describe('Cap of the events log. The oldest go; a sink that had not read them counts them.'),
-    deadLettersSize: size('128MiB').describe('Cap of the dead letters.'),
+    rawSize: size('1GiB', { atLeast: '16MiB' }).describe(
+      'Cap of the raw log. Below the newest checkpoint it is deleted, else it takes no more.',
+    ),
+    eventsSize: size('512MiB', { atLeast: '16MiB' }).describe(
+      'Cap of the events log. The oldest go; a sink that had not read them counts them.',
+    ),
+    deadLettersSize: size('128MiB', { atLeast: '16MiB' }).describe('Cap of the dead letters.'),
     commitInterval: duration('20ms').describe('At most one durable write of a log in this time.'),
   })
   .prefault({});
 
-/** The configuration file. */
-export const configSchema = z.strictObject({
-  node: z
-    .strictObject({ name: z.string().min(1).max(253).optional().describe('Name of this node. Default: NODE_NAME, else the host name.') })
-    .prefault({}),
-  cluster: z
-    .strictObject({ name: z.string().min(1).max(253).default('default').describe('Name of the cluster, in every event.') })
-    .prefault({}),
+const name = z
+  .string()
+  .refine((text) => text !== '' && Buffer.byteLength(text) <= 253, {
+    error: ({ input }) => `found "${String(input)}", expected 1 to 253 bytes`,
+  });
+
+/** What a message holds besides its batch: losses, skipped items, the envelope. */
+const messageSlackBytes = 256 * 1024;
+
+const sections = z.strictObject({
+  node: z.strictObject({ name: name.optional().describe('Name of this node. Default: NODE_NAME, else the host name.') }).prefault({}),
+  cluster: z.strictObject({ name: name.default('default').describe('Name of the cluster, in every event.') }).prefault({}),
   log: z
     .strictObject({
       level: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('warn').describe('The own log, on standard error.'),
@@ -45,6 +53,14 @@ export const configSchema = z.strictObject({
   sinks: sinksSchema.prefault({}),
 });
 
+/** The configuration file. */
+export const configSchema = sections.superRefine(({ collector, gateway }, context) => {
+  const most = gateway.messageSize - messageSlackBytes;
+  if (collector.batchSize <= most) return;
+  const message = `found ${collector.batchSize} bytes, expected at most ${most}: gateway.messageSize without ${messageSlackBytes}`;
+  context.addIssue({ code: 'custom', path: ['collector', 'batchSize'], message });
+});
+
 export type Config = z.output<typeof configSchema>;
 
 /** The configuration from file, environment and command line. */
@@ -54,9 +70,8 @@ export function readConfig(options: { readonly config?: string; readonly set?: r
 
 /** The node's name: configured, NODE_NAME, host name. */
 export function nodeName(config: Config): string {
-  const name = config.node.name ?? process.env.NODE_NAME ?? hostname();
-  if (name === '' || Buffer.byteLength(name) > 253) {
-    throw configError('CONFIG_INVALID', { problems: `node.name: found "${name}", expected 1 to 253 bytes` });
-  }
-  return name;
+  const found = config.node.name ?? process.env.NODE_NAME ?? hostname();
+  const checked = name.safeParse(found);
+  if (!checked.success) throw configError('CONFIG_INVALID', { problems: `node.name: ${checked.error.issues[0].message}` });
+  return found;
 }

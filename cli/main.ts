@@ -32,9 +32,13 @@ function durationMs(text: string): number {
   return ms;
 }
 
-function bytes(text: string): number {
+/** A batch and what surrounds it have to fit into a message of gateway.messageSize, which is at least 2 MiB. */
+const maxReplayBatchBytes = 1024 * 1024;
+
+function batchBytes(text: string): number {
   const size = parseSize(text);
-  if (size === undefined) throw new InvalidArgumentError('expected a size such as 64KiB');
+  if (size === undefined || size === 0 || size > maxReplayBatchBytes)
+    throw new InvalidArgumentError('expected a size such as 64KiB, at most 1MiB');
   return size;
 }
 
@@ -79,7 +83,7 @@ program
   .option('-c, --config <file>', 'YAML configuration')
   .option('-d, --data-dir <dir>', 'where everything is kept', defaultDataDir)
   .option('--set <path=value>', 'set one field of the configuration; may be repeated', collect, [])
-  .option('--batch-size <size>', 'cut and join batches to this size; the events are the same', bytes)
+  .option('--batch-size <size>', 'cut and join batches to this size; the events are the same', batchBytes)
   .option('--json', 'print events as JSON lines')
   .option('--quiet', 'print the summary only')
   .action(

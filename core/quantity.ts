@@ -16,9 +16,15 @@ export function parseDurationMs(text: string): number | undefined {
   return parseQuantity(text, durationUnitsMs, maxDurationMs);
 }
 
+/** What a quantity of the configuration may be, in its own notation. */
+export interface QuantityRange {
+  readonly atLeast?: string;
+  readonly atMost?: string;
+}
+
 /** A size in the configuration: a string with its unit, bytes after parsing. */
-export function size(defaultText: string) {
-  return quantity(defaultText, parseSize, 'a size such as 64MiB');
+export function size(defaultText: string, range: QuantityRange = {}) {
+  return quantity(defaultText, parseSize, 'a size such as 64MiB', range);
 }
 
 /** A duration in the configuration: a string with its unit, milliseconds after parsing. */
@@ -26,13 +32,17 @@ export function duration(defaultText: string) {
   return quantity(defaultText, parseDurationMs, 'a duration such as 30s, at most 24d');
 }
 
-function quantity(defaultText: string, parse: (text: string) => number | undefined, expected: string) {
+function quantity(defaultText: string, parse: (text: string) => number | undefined, kind: string, { atLeast, atMost }: QuantityRange = {}) {
+  const least = parse(atLeast ?? '') ?? 1;
+  const most = parse(atMost ?? '') ?? Number.POSITIVE_INFINITY;
+  const range = [...(atLeast === undefined ? [] : [`at least ${atLeast}`]), ...(atMost === undefined ? [] : [`at most ${atMost}`])];
+  const expected = [kind, ...range].join(', ');
   return z
     .string({ error: (issue) => `found ${JSON.stringify(issue.input)}, expected ${expected}` })
     .default(defaultText)
     .transform((text, context) => {
       const value = parse(text);
-      if (value !== undefined && value > 0) return value;
+      if (value !== undefined && value >= least && value <= most) return value;
       context.addIssue({ code: 'custom', message: `found "${text}", expected ${expected}${value === 0 ? ', above 0' : ''}` });
       return z.NEVER;
     });
