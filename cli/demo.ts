@@ -4,19 +4,14 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import pc from 'picocolors';
-import { errorTable, messageOf } from '../core/app-error.ts';
+import { errorTable } from '../core/app-error.ts';
 import { askControl } from '../core/control.ts';
 import { sleep } from '../core/retry.ts';
+import { client, makeNamespaces, removeNamespaces, web } from './demo-namespaces.ts';
 import { replay } from './replay.ts';
 import { shortSocketPath } from './socket-path.ts';
 
 const demoError = errorTable({
-  DEMO_NAMESPACES: {
-    message: 'cannot make the network namespaces of the demo: {cause}',
-    retryable: false,
-    remedy: 'The demo needs root, and `ip` of the package iproute2.',
-    exitCode: 77,
-  },
   DEMO_CAPTURE_MISSING: {
     message: 'the shipped capture {file} is missing',
     retryable: false,
@@ -25,10 +20,6 @@ const demoError = errorTable({
   },
 });
 
-const client = 'demo-client';
-const web = 'demo-web';
-// Addresses for documentation (RFC 5737, RFC 3849).
-const addresses = { [client]: ['198.51.100.1/24', '2001:db8::1/64'], [web]: ['198.51.100.2/24', '2001:db8::2/64'] };
 const targets = ['198.51.100.2', '2001:db8::2'];
 const closedPort = 81;
 const rounds = 5;
@@ -49,9 +40,8 @@ async function breakThings(): Promise<void> {
   const stop = new AbortController();
   process.once('SIGINT', () => stop.abort());
   process.once('SIGTERM', () => stop.abort());
-  removeNamespaces();
+  makeNamespaces();
   try {
-    makeNamespaces();
     say(`made the network namespaces ${client} and ${web}, joined by a veth pair`);
     await sleep(2_500, stop.signal);
     for (let round = 0; round < rounds; round++) {
@@ -117,34 +107,9 @@ function startOwn(): { stop(): Promise<void> } {
   };
 }
 
-function makeNamespaces(): void {
-  try {
-    ip('netns', 'add', client);
-    ip('netns', 'add', web);
-    ip('link', 'add', 'eth0', 'netns', client, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', web);
-    for (const [name, own] of Object.entries(addresses)) {
-      for (const address of own) ip('-n', name, 'addr', 'add', address, 'dev', 'eth0', ...(address.includes(':') ? ['nodad'] : []));
-      ip('-n', name, 'link', 'set', 'lo', 'up');
-      ip('-n', name, 'link', 'set', 'eth0', 'up');
-    }
-  } catch (thrown) {
-    throw demoError('DEMO_NAMESPACES', { cause: messageOf(thrown) }, thrown);
-  }
-}
-
-function removeNamespaces(): void {
-  for (const name of [client, web]) {
-    if (existsSync(`/run/netns/${name}`)) ip('netns', 'del', name);
-  }
-}
-
 function connectFrom(netns: string, host: string, port: number): void {
   const script = `require('net').connect(${port}, '${host}').on('error', () => process.exit(0)).setTimeout(3000, () => process.exit(0))`;
   execFileSync('nsenter', [`--net=/run/netns/${netns}`, process.execPath, '-e', script]);
-}
-
-function ip(...args: string[]): void {
-  execFileSync('ip', args, { stdio: ['ignore', 'ignore', 'pipe'] });
 }
 
 function say(text: string): void {
