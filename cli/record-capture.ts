@@ -20,7 +20,12 @@ export async function recordCapture(pipeline: Pipeline, capture: CaptureWriter, 
   return capture.messages;
 }
 
+/** What cannot be read is none: it may come from another version, or be damaged. */
 function isKeyframe(value: Uint8Array): boolean {
-  const raw = RawMessage.decode(value);
-  return !raw.tick && CollectorMessage.decode(raw.message).body === 'keyframe';
+  try {
+    const raw = RawMessage.decode(value);
+    return !raw.tick && CollectorMessage.decode(raw.message).body === 'keyframe';
+  } catch {
+    return false;
+  }
 }
