@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
@@ -41,4 +41,29 @@ test('the length counts in bytes', () => {
   const path = `/${'ü'.repeat(60)}/${name}`;
   expect(path.length).toBeLessThan(107);
   expect(shortSocketPath(path)).not.toBe(path);
+});
+
+test.each<[string, RegExp, (folder: string) => void]>([
+  ['a link', /is not a folder/, (folder) => symlinkSync(runtime, folder)],
+  ['a file', /is not a folder/, (folder) => writeFileSync(folder, '')],
+  [
+    'open to others',
+    /others may use it \(mode 755/,
+    (folder) => {
+      mkdirSync(folder);
+      chmodSync(folder, 0o755);
+    },
+  ],
+])('a folder that is %s is refused', (_, says, make) => {
+  const folder = dirname(shortSocketPath(pathOf(108)));
+  rmSync(folder, { recursive: true });
+  make(folder);
+  expect(() => shortSocketPath(pathOf(108))).toThrow(says);
+  expect(() => shortSocketPath(pathOf(108))).toThrow(expect.objectContaining({ code: 'SOCKET_FOLDER', exitCode: 78 }));
+});
+
+test.skipIf(process.getuid?.() !== 0)('a folder of another user is refused', () => {
+  const folder = dirname(shortSocketPath(pathOf(108)));
+  chownSync(folder, 12_345, 12_345);
+  expect(() => shortSocketPath(pathOf(108))).toThrow(/belongs to the user 12345/);
 });
