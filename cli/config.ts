@@ -20,11 +20,9 @@ const busConfig = z
   })
   .prefault({});
 
-const name = z
-  .string()
-  .refine((text) => text !== '' && Buffer.byteLength(text) <= 253, {
-    error: ({ input }) => `found "${String(input)}", expected 1 to 253 bytes`,
-  });
+const name = z.string().refine((text) => text !== '' && Buffer.byteLength(text) <= 253, {
+  error: ({ input }) => `found "${String(input)}", expected 1 to 253 bytes`,
+});
 
 /** What a message holds besides its batch: losses, skipped items, the envelope. */
 const messageSlackBytes = 256 * 1024;
