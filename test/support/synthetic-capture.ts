@@ -20,6 +20,8 @@ export interface ExpectedCounts {
   unidentified: number;
   kernelLost: Record<string, number>;
   suppressed: number;
+  unnumbered: number;
+  forgottenSessions: number;
   refusedMessages: number;
 }
 
@@ -147,6 +149,8 @@ class Making {
     unidentified: 0,
     kernelLost: {},
     suppressed: 0,
+    unnumbered: 0,
+    forgottenSessions: 0,
     refusedMessages: 0,
   };
   readonly #random = new Random(20_261_122);
