@@ -1,5 +1,5 @@
 import type { RecordReader } from '../../schema/record.ts';
-import type { EventDescription, EventNames, EventValue } from '../event.ts';
+import type { EventDescription, EventNames, EventValue, EventVariant } from '../event.ts';
 import { retransmitKindNames, retransmitKinds } from './kinds.ts';
 
 const synAck = 2;
@@ -15,7 +15,7 @@ const x = {
   queueDropped: 7,
 } as const;
 
-const whole = { category: 'network', types: ['connection', 'info'], severity: 1 } as const;
+const variant: EventVariant = { action: 'retransmit', types: ['connection', 'info'], severity: 1 };
 
 /** Of a connection, not of a request for one. */
 function ofConnection(record: RecordReader, value: number): number {
@@ -72,10 +72,10 @@ const values: readonly EventValue[] = [
 export const tcpretransEvent: EventDescription = {
   type: 'tcpretrans',
   probe: 2,
-  category: [whole.category],
+  category: ['network'],
   variants: new Map([
-    [1, { action: 'retransmit', types: whole.types, severity: whole.severity }],
-    [2, { action: 'retransmit', types: whole.types, severity: whole.severity }],
+    [1, variant],
+    [synAck, variant],
   ]),
   reason: (record) => retransmitKindNames.get(record.code),
   message(record, names) {
