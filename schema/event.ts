@@ -29,7 +29,11 @@ export const eventFields: readonly EventField[] = [
   { path: 'event.category[]', type: 'keyword', description: 'ECS category: network.' },
   { path: 'event.type[]', type: 'keyword', description: 'ECS types: connection, denied, end, error, info.' },
   { path: 'event.action', type: 'keyword', description: 'What happened: reset-sent, reset-received, retransmit.' },
-  { path: 'event.reason', type: 'keyword', description: 'Why. A reset: the name the running kernel has for it (enum sk_rst_reason). A retransmit: its kind.' },
+  {
+    path: 'event.reason',
+    type: 'keyword',
+    description: 'Why. A reset: the name the running kernel has for it (enum sk_rst_reason). A retransmit: its kind.',
+  },
   { path: 'event.id', type: 'keyword', description: 'Unique id: 16 hex digits of node and session, "-", item number.' },
   { path: 'event.severity', type: 'long', description: '1 info, 2 warning, 3 critical.' },
   { path: 'source.ip', type: 'ip', description: 'Address of the local end: the entity the event is about.' },

@@ -34,7 +34,8 @@ test.each([
     fields: { variant: 1, state: 1, family: 2, flags: owned },
     ends: '198.51.100.1:31000 198.51.100.2:9000',
     reason: 'FAST',
-    message: /^web retransmitted to client: later segments were acknowledged, this one was not \(fast retransmit\), srtt 0\.\d ms, cwnd \d+$/,
+    message:
+      /^web retransmitted to client: later segments were acknowledged, this one was not \(fast retransmit\), srtt 0\.\d ms, cwnd \d+$/,
     values: ['srtt_us', 'cwnd_segments', 'segments', 'total_segments', 'unacked_segments'],
   },
   {

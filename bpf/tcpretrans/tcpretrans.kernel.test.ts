@@ -142,9 +142,7 @@ function accounting(net: bigint): readonly number[] {
 }
 
 function endsText(family: 'ipv4' | 'ipv6', localPort: number, port: number): string {
-  return family === 'ipv4'
-    ? `${lab.a.ipv4}:${localPort} ${lab.b.ipv4}:${port}`
-    : `[${lab.a.ipv6}]:${localPort} [${lab.b.ipv6}]:${port}`;
+  return family === 'ipv4' ? `${lab.a.ipv4}:${localPort} ${lab.b.ipv4}:${port}` : `[${lab.a.ipv6}]:${localPort} [${lab.b.ipv6}]:${port}`;
 }
 
 kernelTest.each(['ipv4', 'ipv6'] as const)(
@@ -178,7 +176,8 @@ kernelTest.each(['ipv4', 'ipv6'] as const)(
     }
     const fast = records.filter(({ record }) => record.code === retransmitKinds.FAST);
     expect(fast.length).toBeGreaterThan(0);
-    for (const { record } of fast) expect([record.v1 > 0, record.v1 < 5_000_000, record.v2 > 0, record.x(3) > 0]).toEqual([true, true, true, true]);
+    for (const { record } of fast)
+      expect([record.v1 > 0, record.v1 < 5_000_000, record.v2 > 0, record.x(3) > 0]).toEqual([true, true, true, true]);
     expect(new Set(records.map(({ record }) => record.sock)).size).toBe(1);
     if (family === 'ipv4') keepFixture('fast', fast[0]);
   },
@@ -260,7 +259,10 @@ kernelTest('retransmits that this host drops itself are counted as the kernel co
     keepFixture('rto-refused', one);
     await eventually('both counts are of the same moment', () => counted.grown('Tcp.RetransSegs') === segments(cookieA));
   } else {
-    await eventually('the kernel counted one that the tracepoint does not tell', () => counted.grown('Tcp.RetransSegs') > segments(cookieA));
+    await eventually(
+      'the kernel counted one that the tracepoint does not tell',
+      () => counted.grown('Tcp.RetransSegs') > segments(cookieA),
+    );
   }
 });
 

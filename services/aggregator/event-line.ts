@@ -150,12 +150,12 @@ export class EventLineWriter {
     const line = this.#line;
     let any = false;
     for (let index = 0; index < keys.length; index++) {
-      const value = (values[index] as EventValue).read(record);
+      const value = values[index].read(record);
       if (value < 0) continue;
       if (any) line.byte(44);
       else line.fragment(fragments.values);
       any = true;
-      line.fragment(keys[index] as Buffer);
+      line.fragment(keys[index]);
       line.integer(value);
     }
     if (any) line.byte(125);
