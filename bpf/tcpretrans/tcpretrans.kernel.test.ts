@@ -148,6 +148,7 @@ function endsText(family: 'ipv4' | 'ipv6', localPort: number, port: number): str
 kernelTest.each(['ipv4', 'ipv6'] as const)(
   'a transfer over %s that loses every tenth packet: segments by kind are what the kernel counts, to the unit',
   async (family) => {
+    await meet(family);
     start();
     const server = await sinkServer(lab.b[family], 9000);
     rule(lab.b, 'input', 'tcp dport 9000 numgen random mod 100 < 10 counter drop');
@@ -214,6 +215,8 @@ kernelTest.each(['ipv4', 'ipv6'] as const)('a SYN over %s that nobody answers is
 kernelTest.each(['ipv4', 'ipv6'] as const)(
   'a connection over %s that turns into a black hole: a tail loss probe, then timeouts in a row',
   async (family) => {
+    // A handshake that waits for an address gives a long first round trip, and with it long timeouts.
+    await meet(family);
     start();
     await sinkServer(lab.b[family], 9002);
     const client = stream(lab.a[family], 33_000, lab.b[family], 9002, 0);
