@@ -365,6 +365,21 @@ kernelTest('a bucket that is empty withholds events, and every one is accounted 
   expect(records.reduce((sum, { record }) => sum + record.v0, 0) + run.withheld(cookieA, tcpretrans.number)).toBe(suppressed);
 });
 
+kernelTest('the program for tracepoints without an error passes the verifier, and tells the same of what was sent', async () => {
+  await meet('ipv4');
+  const twoArguments = (name: string) => (name === 'tcp_retransmit_skb' ? 2 : native.tracepointArgs(name));
+  const facts = { tracepointArgs: twoArguments, hasMember: native.hasMember.bind(native) };
+  const older = { ...tcpretrans, select: () => tcpretrans.select(facts) };
+  run = new ProbeRun(native, older, readBpfObject('tcpretrans'));
+  rule(lab.b, 'input', 'tcp dport 9009 drop');
+  const counted = kernelCounts(lab.a);
+  const client = stream(lab.a.ipv4, 40_000, lab.b.ipv4, 9009, 0);
+  const [seen] = (await waitFor(cookieA, retransmitKinds.SYN, 1)) as [SeenRecord];
+  expect(segments(cookieA)).toBe(counted.grown('Tcp.RetransSegs'));
+  expect(told(seen)).toMatchObject({ kind: 'SYN', retransmits: 1, ends: endsText('ipv4', 40_000, 9009) });
+  expect([seen.record.tgid, seen.record.x(6), seen.record.x(7)]).toEqual([client.pid, 0, 0]);
+});
+
 kernelTest('the filter leaves out other namespaces, counters too', async () => {
   start();
   run.set({ ...unlimited, filterMode: 'listed' });
