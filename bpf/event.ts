@@ -20,6 +20,16 @@ export interface EventVariant {
   readonly severity: 1 | 2 | 3;
 }
 
+/** A number of a probe's record that its events carry in jitterscope.values. */
+export interface EventValue {
+  /** Key, unit included: srtt_us. Lower case, with underscores. */
+  readonly name: string;
+  /** Meaning, for the list of event fields. */
+  readonly description: string;
+  /** A non-negative safe integer; -1: this event does not have it. */
+  read(record: RecordReader): number;
+}
+
 /** How a probe's records become events: everything but the fields that all events share. */
 export interface EventDescription {
   /** jitterscope.type and jitterscope.probe. */
@@ -34,6 +44,8 @@ export interface EventDescription {
   reason(record: RecordReader, names: EventNames): string | undefined;
   /** The sentence. */
   message(record: RecordReader, names: EventNames): string;
+  /** jitterscope.values, in the order of schema/event.ts. */
+  readonly values?: readonly EventValue[];
   /** Events of the same kind withheld by the token bucket since the one before. */
   suppressed(record: RecordReader): number;
 }

@@ -41,7 +41,14 @@ export interface ProbeMetric {
   readonly name: string;
   readonly help: string;
   /** What the key's bucket says: the label's name, and the enumeration that names its values. */
-  readonly bucket: { readonly label: string; readonly enumeration: string };
+  readonly bucket: {
+    readonly label: string;
+    readonly enumeration: string;
+    /** Names of its values, where the enumeration is the probe's own and not the kernel's. */
+    readonly names?: ReadonlyMap<number, string>;
+  };
+  /** What is counted, for people: "resets sent". Left out where another metric counts the same in another way. */
+  readonly seen?: string;
 }
 
 /** One field of a probe's records whose meaning is the probe's own. */

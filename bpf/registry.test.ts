@@ -52,9 +52,10 @@ test.each(probes)('$name: source, README, tests and fixtures are there', (probe)
   expect(readdirSync(`${here}${probe.name}/fixtures`).filter((file) => file.endsWith('.bin')).length).toBeGreaterThan(0);
 });
 
-test.each(probes)('$name: its events are those of its records', (probe) => {
+test.each(probes)('$name: its events are those of its records, and a summary can say what it saw', (probe) => {
   expect([probe.event.type, probe.event.probe]).toEqual([probe.name, probe.number]);
   expect([...probe.event.variants.keys()]).toEqual([...probe.variants.keys()]);
+  expect(probe.metrics.map(({ seen }) => seen ?? '')).not.toEqual(probe.metrics.map(() => ''));
   for (const field of probe.fields) expect([...probe.variants.keys()]).toEqual(expect.arrayContaining([...field.variants]));
 });
 

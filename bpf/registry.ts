@@ -1,5 +1,6 @@
 import type { Probe } from './probe.ts';
 import { tcpreset } from './tcpreset/probe.ts';
+import { tcpretrans } from './tcpretrans/probe.ts';
 
 /** All probes: one line each. */
-export const probes: readonly Probe[] = [tcpreset];
+export const probes: readonly Probe[] = [tcpreset, tcpretrans];

@@ -112,7 +112,7 @@ function announce(collector: Collector | undefined, dataDir: string, metricsList
   }
   const watching = (collector?.probes() ?? []).some(({ state }) => state !== 'failed');
   const hint = watching
-    ? 'Waiting for resets. To see some: npm run demo (in another terminal)'
+    ? 'Waiting for events. To see some: npm run demo (in another terminal)'
     : 'Nothing is attached. To see what is missing: npx jitterscope doctor';
   lines.push(pc.dim(hint), '');
   process.stdout.write(lines.join('\n'));

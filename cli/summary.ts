@@ -1,5 +1,7 @@
 import pc from 'picocolors';
+import { probes } from '../bpf/registry.ts';
 import { metrics as metricNumbers } from '../schema/record.gen.ts';
+import type { CounterTotals } from '../services/collector/counters.ts';
 import type { Collector } from '../services/collector/main.ts';
 import type { Pipeline } from './pipeline.ts';
 
@@ -8,9 +10,7 @@ export function summaryText(pipeline: Pipeline, collector: Collector | undefined
   const totals = collector?.counters();
   const lines = ['', pc.bold('Summary')];
   if (totals !== undefined) {
-    const sent = totals.sum(metricNumbers.TCPRESET_SENT);
-    const received = totals.sum(metricNumbers.TCPRESET_RECEIVED);
-    lines.push(`  seen        ${sent + received} resets (${sent} sent, ${received} received)`);
+    for (const [index, line] of seenLines(totals).entries()) lines.push(`  ${(index === 0 ? 'seen' : '').padEnd(11)} ${line}`);
     lines.push(`  events      ${totals.sum(metricNumbers.EMITTED)} emitted by the kernel`);
     lines.push(`  suppressed  ${totals.sum(metricNumbers.SUPPRESSED)} by the token bucket (counted, not emitted)`);
   }
@@ -23,6 +23,13 @@ export function summaryText(pipeline: Pipeline, collector: Collector | undefined
   for (const [reason, count] of lost) lines.push(`  ${pc.yellow('lost')}        ${count} ${reason}`);
   if (spooledMessages > 0) lines.push(`  spooled     ${spooledMessages} messages are sent at the next start`);
   return `${lines.join('\n')}\n`;
+}
+
+/** One line a probe: what its counters say was seen. */
+function seenLines(totals: CounterTotals): string[] {
+  return probes.map(({ metrics }) =>
+    metrics.flatMap(({ number, seen }) => (seen === undefined ? [] : [`${totals.sum(number)} ${seen}`])).join(', '),
+  );
 }
 
 function losses(pipeline: Pipeline, collector: Collector | undefined): [string, number][] {

@@ -58,6 +58,7 @@ export const recordFlags = {
 /** enum probe */
 export const probes = {
   TCPRESET: 1,
+  TCPRETRANS: 2,
   BURST: 65535,
 } as const;
 
@@ -79,4 +80,6 @@ export const metrics = {
   SUPPRESSED: 3,
   RING_FULL: 4,
   EMITTED: 5,
+  TCPRETRANS_SEGMENTS: 6,
+  TCPRETRANS_RETRANSMITS: 7,
 } as const;

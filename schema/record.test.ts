@@ -202,6 +202,20 @@ test('copy outlives the reader, and copies of neighbours differ', () => {
   expect(second).toEqual(writeRecord({ code: 2, tail: new Uint8Array(64).fill(9) }));
 });
 
+test('words of the tails are read by their number; those that a record is too short for are 0', () => {
+  const words = BigUint64Array.from({ length: 16 }, (_, index) => 2n ** 53n - 1n - BigInt(index));
+  const reader = new RecordReader();
+  for (const tails of [0, 1, 2]) {
+    // A record behind it, whose bytes are no words of the first.
+    const tail = new Uint8Array(words.buffer).slice(0, tails * tailBytes);
+    reader.reset(writeRecords([{ tail }, { ts: 2n ** 64n - 1n, tail: new Uint8Array(64).fill(255) }]));
+    reader.next();
+    expect(Array.from({ length: 17 }, (_, index) => reader.x(index))).toEqual(
+      Array.from({ length: 17 }, (_, index) => (index < tails * 8 ? Number(words[index]) : 0)),
+    );
+  }
+});
+
 test.each([{ tail: new Uint8Array(63) }, { tail: new Uint8Array(192) }, { saddr: [1, 2, 3] }])(
   'the writer refuses what is no record: %o',
   (wrong) => {

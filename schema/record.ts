@@ -253,6 +253,12 @@ export class RecordReader {
     return this.#u32(at.v + 8);
   }
 
+  /** A 64-bit word of the tails, 0 to 15; 0 where the record is too short to have it. */
+  x(index: number): number {
+    const offset = at.x + index * 8;
+    return offset + 8 <= this.length ? this.#u64(offset) : 0;
+  }
+
   /** The current record's bytes in memory of their own. */
   copy(): Uint8Array {
     return this.bytes.slice(this.at, this.#next);

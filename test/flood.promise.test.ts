@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect } from 'vitest';
-import { metrics } from '../schema/record.gen.ts';
+import { metrics, probes } from '../schema/record.gen.ts';
 import { eventually } from './lab/eventually.ts';
 import { kernelTest } from './lab/kernel-tier.ts';
 import { type LabNetns, NetnsLab } from './lab/netns-lab.ts';
@@ -74,18 +74,19 @@ kernelTest('a flood of resets in one namespace silences no other, and is counted
   await sleep(1_000);
   await refuse(loud, 30_000, 1);
 
-  const sum = async (netns: LabNetns, metric: number): Promise<number> => {
+  const sum = async (netns: LabNetns, metric: number, bucket?: number): Promise<number> => {
     const counters = await live.counters();
     return counters
       .filter((counter) => counter.netns === netns.name && counter.metric === metric)
+      .filter((counter) => bucket === undefined || counter.bucket === bucket)
       .reduce((total, { value }) => total + value, 0);
   };
   const refused = flooded.refused + 1;
   const [sent, received] = [await sum(loud, metrics.TCPRESET_SENT), await sum(loud, metrics.TCPRESET_RECEIVED)];
   const [emitted, suppressed, ringFull] = [
-    await sum(loud, metrics.EMITTED),
-    await sum(loud, metrics.SUPPRESSED),
-    await sum(loud, metrics.RING_FULL),
+    await sum(loud, metrics.EMITTED, probes.TCPRESET),
+    await sum(loud, metrics.SUPPRESSED, probes.TCPRESET),
+    await sum(loud, metrics.RING_FULL, probes.TCPRESET),
   ];
   expect(flooded.other).toBe(0);
   expect(sent).toBe(refused);
@@ -98,7 +99,7 @@ kernelTest('a flood of resets in one namespace silences no other, and is counted
   const events = (netns: LabNetns) => eventsOf(live.dataDir, [netns.name]);
   const quietResets = 2 * quietRounds * quietEach;
   await eventually('all events are in the files', () => events(quiet).length >= quietResets && events(loud).length >= emitted);
-  expect(await sum(quiet, metrics.SUPPRESSED)).toBe(0);
+  expect(await sum(quiet, metrics.SUPPRESSED, probes.TCPRESET)).toBe(0);
   expect(events(loud).length).toBe(emitted);
   expect(events(loud).reduce((total, event) => total + event.jitterscope.suppressed, 0)).toBe(suppressed);
   const ports = (action: string): number[] =>

@@ -19,6 +19,8 @@ enum metric {
 	METRIC_SUPPRESSED = 3,	      /* bucket: probe; events withheld by the token bucket */
 	METRIC_RING_FULL = 4,	      /* bucket: probe; records that found no room in the ring */
 	METRIC_EMITTED = 5,	      /* bucket: probe; records put into the ring */
+	METRIC_TCPRETRANS_SEGMENTS = 6,	  /* bucket: enum retransmit_kind; segments, as RetransSegs counts them */
+	METRIC_TCPRETRANS_RETRANSMITS = 7, /* bucket: enum retransmit_kind; packets, of one segment or many */
 };
 
 #endif

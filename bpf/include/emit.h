@@ -95,8 +95,8 @@ static __always_inline __u64 *counter_at(const struct counter_key *key)
 	return bpf_map_lookup_elem(&counters, key);
 }
 
-/* Adds one to a counter of a namespace. */
-static __always_inline void count(__u64 net, __u16 metric, __u16 bucket, __u32 label)
+/* Adds to a counter of a namespace. */
+static __always_inline void count_add(__u64 net, __u16 metric, __u16 bucket, __u32 label, __u64 increment)
 {
 	struct counter_key key = {.net = net, .metric = metric, .bucket = bucket, .label = label};
 	__u64 *value = counter_at(&key);
@@ -110,7 +110,13 @@ static __always_inline void count(__u64 net, __u16 metric, __u16 bucket, __u32 l
 	if (!value)
 		value = bpf_map_lookup_elem(&counter_lost, &first);
 	if (value)
-		__sync_fetch_and_add(value, 1);
+		__sync_fetch_and_add(value, increment);
+}
+
+/* Adds one to a counter of a namespace. */
+static __always_inline void count(__u64 net, __u16 metric, __u16 bucket, __u32 label)
+{
+	count_add(net, metric, bucket, label, 1);
 }
 
 /* Whether the filter lets a namespace's events through. */
@@ -166,10 +172,12 @@ static __always_inline bool bucket_take(struct bucket *bucket, __u64 now)
 
 /*
  * Begins a record: zeroed but for ts, probe, variant, len, cpu, net and v[0], which is the number of events withheld in
- * this namespace since the last record. NULL when the bucket or the ring says no; that is counted.
+ * this namespace since the last record. NULL when the bucket or the ring says no; that is counted. tails: 0, 1 or 2, a
+ * constant.
  */
-static __always_inline struct record *emit_begin(__u16 probe, __u8 variant, __u64 net)
+static __always_inline struct record *emit_begin_tails(__u16 probe, __u8 variant, __u64 net, __u32 tails)
 {
+	const __u64 bytes = sizeof(struct record) + tails * 64;
 	__u64 now = bpf_ktime_get_boot_ns();
 	struct bucket *bucket = bucket_of(net, probe);
 	struct record *record;
@@ -181,21 +189,27 @@ static __always_inline struct record *emit_begin(__u16 probe, __u8 variant, __u6
 		count(net, METRIC_SUPPRESSED, probe, 0);
 		return 0;
 	}
-	record = bpf_ringbuf_reserve(&events, sizeof(*record), 0);
+	record = bpf_ringbuf_reserve(&events, bytes, 0);
 	if (!record) {
 		count(net, METRIC_RING_FULL, probe, 0);
 		return 0;
 	}
-	__builtin_memset(record, 0, sizeof(*record));
+	__builtin_memset(record, 0, bytes);
 	suppressed = __sync_lock_test_and_set(&bucket->suppressed, 0);
 	record->ts = now;
 	record->probe = probe;
 	record->variant = variant;
-	record->len = sizeof(*record) / 64;
+	record->len = bytes / 64;
 	record->cpu = bpf_get_smp_processor_id();
 	record->net = net;
 	record->v[0] = suppressed > 0xffffffff ? 0xffffffff : suppressed;
 	return record;
+}
+
+/* Begins a record without tails. */
+static __always_inline struct record *emit_begin(__u16 probe, __u8 variant, __u64 net)
+{
+	return emit_begin_tails(probe, variant, net, 0);
 }
 
 /* Ends a record. Nobody is woken: the reader drains on a timer. */

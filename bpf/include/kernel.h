@@ -50,6 +50,7 @@ enum {
 enum {
 	TCP_ESTABLISHED = 1,
 	TCP_SYN_SENT = 2,
+	TCP_SYN_RECV = 3,
 	TCP_TIME_WAIT = 6,
 	TCP_LISTEN = 10,
 	TCP_NEW_SYN_RECV = 12,
@@ -122,12 +123,39 @@ struct sock {
 	struct sock_common __sk_common;
 	__u16 sk_protocol;
 	int sk_rx_dst_ifindex;
+	__u32 sk_ack_backlog;
+	__u32 sk_max_ack_backlog;
 	struct sock_cgroup_data sk_cgrp_data;
 };
 
 struct inet_sock {
 	struct sock sk;
 	__be16 inet_sport;
+};
+
+struct inet_connection_sock {
+	struct inet_sock icsk_inet;
+	__u8 icsk_ca_state : 5;
+	__u8 icsk_retransmits;
+	__u8 icsk_pending;
+};
+
+struct tcp_sock {
+	struct inet_connection_sock inet_conn;
+	__u32 snd_cwnd;
+	__u32 srtt_us;
+	__u32 packets_out;
+	__u32 total_retrans;
+};
+
+struct request_sock {
+	struct sock_common __req_common;
+	__u8 num_retrans;
+};
+
+/* In sk_buff's cb while the packet is TCP's. */
+struct tcp_skb_cb {
+	__u16 tcp_gso_segs;
 };
 
 struct socket {
@@ -160,6 +188,7 @@ struct sk_buff {
 	struct sock *sk;
 	unsigned long _skb_refdst;
 	int skb_iif;
+	char cb[48];
 	__u16 transport_header;
 	__u16 network_header;
 	unsigned char *head;

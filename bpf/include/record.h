@@ -55,8 +55,15 @@ enum record_flag {
 	RECORD_NET_IS_INODE = 1 << 12,
 };
 
+enum record_side {
+	SIDE_NONE = 0,
+	SIDE_IN = 1,
+	SIDE_OUT = 2,
+};
+
 enum probe {
 	PROBE_TCPRESET = 1,
+	PROBE_TCPRETRANS = 2,
 	PROBE_BURST = 65535, /* tests only */
 };
 

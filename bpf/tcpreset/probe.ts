@@ -24,12 +24,14 @@ export const tcpreset: Probe = {
       name: 'jitterscope_tcpreset_sent_total',
       help: 'TCP resets sent by sockets and closed ports of the namespace, by the kernel’s reason',
       bucket: { label: 'reason', enumeration: 'sk_rst_reason' },
+      seen: 'resets sent',
     },
     {
       number: metrics.TCPRESET_RECEIVED,
       name: 'jitterscope_tcpreset_received_total',
       help: 'TCP resets received by sockets of the namespace, by the state that the socket was in',
       bucket: { label: 'state', enumeration: 'tcp_state' },
+      seen: 'resets received',
     },
   ],
   fields: [

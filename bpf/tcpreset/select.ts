@@ -1,3 +1,4 @@
+import { netnsDegradations, selectOwner } from '../owner.ts';
 import type { Degradation, KernelFacts, Selection } from '../probe.ts';
 
 /** Each family for itself: one of the two functions may be inlined or renamed by the compiler. */
@@ -28,33 +29,13 @@ const withoutReceived: Degradation = {
   remedy: withoutSent.remedy,
 };
 
-const withoutOwner: Degradation = {
-  what: 'processes that own the sockets',
-  reason: 'the kernel has no tracepoint inet_sock_set_state, or no storage in sockets',
-  remedy: 'use a kernel with CONFIG_BPF_SYSCALL of 5.12 or later',
-};
-
-const byInode: Degradation = {
-  what: 'cookies of network namespaces',
-  reason: 'struct net has no net_cookie: namespaces are told by inode, which the kernel gives to the next namespace at once',
-  remedy: 'use a kernel of 5.12 or later',
-};
-
 /** Chooses tcpreset's programs by the prototypes of the kernel's tracepoints. */
 export function selectTcpreset(kernel: KernelFacts): Selection {
-  const attach: string[] = [];
-  const iterators: string[] = [];
-  const degraded: Degradation[] = [];
-  const whenNotAttached = new Map<string, Degradation>();
+  const owner = selectOwner(kernel);
+  const attach = [...owner.attach];
+  const degraded = [...owner.degraded];
+  const whenNotAttached = new Map(owner.whenNotAttached);
 
-  // Owners first: a reset's owner must be noted before the reset.
-  if ((kernel.tracepointArgs('inet_sock_set_state') ?? 0) >= 3 && kernel.hasMember('sock', 'sk_bpf_storage')) {
-    attach.push('owner_note');
-    iterators.push('owner_seed');
-    whenNotAttached.set('owner_note', withoutOwner);
-  } else {
-    degraded.push(withoutOwner);
-  }
   const sentArgs = kernel.tracepointArgs('tcp_send_reset') ?? 0;
   if (sentArgs >= 3) {
     attach.push('tcpreset_sent');
@@ -68,6 +49,6 @@ export function selectTcpreset(kernel: KernelFacts): Selection {
   }
   if ((kernel.tracepointArgs('tcp_receive_reset') ?? 0) >= 1) attach.push('tcpreset_received');
   else degraded.push(withoutReceived);
-  if (!kernel.hasMember('net', 'net_cookie')) degraded.push(byInode);
-  return { programs: [...attach, ...iterators], attach, iterators, degraded, whenNotAttached };
+  degraded.push(...netnsDegradations(kernel));
+  return { programs: [...attach, ...owner.iterators], attach, iterators: owner.iterators, degraded, whenNotAttached };
 }

@@ -2,7 +2,7 @@
 /* TCP resets that this kernel's sockets and namespaces send and receive. README.md says what is seen, and what is not. */
 #include "emit.h"
 #include "netns.h"
-#include "owner.h"
+#include "sock.h"
 #include "tuple.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -12,49 +12,9 @@ enum variant {
 	VARIANT_RECEIVED = 2,
 };
 
-enum side {
-	SIDE_IN = 1,
-	SIDE_OUT = 2,
-};
-
 /* include/uapi/linux/rtnetlink.h, include/uapi/linux/ipv6_route.h: a route to this namespace itself. */
 #define RTN_LOCAL 2
 #define RTF_LOCAL 0x80000000
-
-/* Cgroup of the socket: that of the process that made it. Full sockets only. */
-static __always_inline void tell_cgroup(struct record *record, const struct sock *sk)
-{
-	struct cgroup *cgroup = 0;
-
-	if (bpf_core_field_exists(sk->sk_cgrp_data.cgroup)) {
-		cgroup = BPF_CORE_READ(sk, sk_cgrp_data.cgroup);
-	} else if (bpf_core_field_exists(struct sock_cgroup_data___val, val)) {
-		struct sock_cgroup_data___val *data = (void *)&sk->sk_cgrp_data;
-		__u64 val = BPF_CORE_READ(data, val);
-
-		cgroup = val & 3 ? 0 : (struct cgroup *)val;
-	}
-	record->cgroup = cgroup ? BPF_CORE_READ(cgroup, kn, id) : 0;
-	if (record->cgroup)
-		record->flags |= RECORD_CGROUP;
-}
-
-static __always_inline void tell_sock(struct record *record, struct sock *sk)
-{
-	record->flags |= RECORD_SOCK;
-	record->state = sk->__sk_common.skc_state;
-	record->sock = bpf_get_socket_cookie(sk);
-	if (!record->ifindex)
-		record->ifindex = sk->__sk_common.skc_bound_dev_if;
-	if (record->family == AF_INET && sk->__sk_common.skc_family == AF_INET6)
-		record->flags |= RECORD_V4MAPPED;
-	if (!sock_is_full(sk))
-		return;
-	if (!record->ifindex && bpf_core_field_exists(sk->sk_rx_dst_ifindex))
-		record->ifindex = BPF_CORE_READ(sk, sk_rx_dst_ifindex);
-	tell_cgroup(record, sk);
-	owner_tell(record, sk);
-}
 
 /* skb is the packet that is answered; NULL when the reset is the socket's own decision. One of the two is there. */
 static __always_inline int sent(struct sock *sk, const struct sk_buff *skb, __u32 reason)

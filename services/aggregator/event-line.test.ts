@@ -30,6 +30,17 @@ const record = fc.record<RecordFields>({
   v: fc.tuple(fc.nat()),
 });
 
+/** A record of tcpretrans: its tail is what jitterscope.values is read from. */
+const retransmit = record.chain((fields) =>
+  fc
+    .record({
+      code: fc.nat({ max: 7 }),
+      v: fc.tuple(fc.nat(), fc.oneof(fc.constant(0), fc.nat()), fc.nat({ max: 0xffff_ffff })),
+      tail: fc.array(fc.constantFrom(0n, 1n, 511n, 2n ** 53n - 1n), { minLength: 8, maxLength: 8 }),
+    })
+    .map(({ code, v, tail }) => ({ ...fields, probe: 2, code, v, tail: new Uint8Array(BigUint64Array.from(tail).buffer) })),
+);
+
 const nasty = fc.oneof(
   fc.string({ unit: 'binary', maxLength: 255 }),
   fc.constantFrom('\u0000'.repeat(255), '"\\'.repeat(127), '\ud800'.repeat(255), '\u2028\u2029\u007f\n'),
@@ -115,7 +126,7 @@ test('a reset is written as design and schema say, byte for byte', async () => {
 test('every line is JSON whose fields are declared in schema/event.ts, in that order', async () => {
   const seen = new Set<string>();
   await fc.assert(
-    fc.asyncProperty(record, async (fields) => {
+    fc.asyncProperty(fc.oneof(record, retransmit), async (fields) => {
       const line = await lineOf(fields);
       expect(line.endsWith('}\n')).toBe(true);
       expect(line.indexOf('\n')).toBe(line.length - 1);
@@ -129,6 +140,30 @@ test('every line is JSON whose fields are declared in schema/event.ts, in that o
   );
   await lineOf({ net: 9999, flags: recordFlags.NET_IS_INODE });
   expect(declared.filter((path) => !seen.has(path))).toEqual([]);
+});
+
+test('a retransmit carries its numbers in jitterscope.values, byte for byte', async () => {
+  const words = [3n, 2n, 17n, 9n, 0n, 0n, 1n, 0n];
+  const tail = new Uint8Array(BigUint64Array.from(words).buffer);
+  const fields = { probe: 2, variant: 1, flags: recordFlags.SOCK, state: 1, sock: 12, code: 1, v: [0, 1234, 10], tail };
+  const line = await lineOf(fields);
+  expect(line).toContain('"probe":"tcpretrans","values":{"srtt_us":1234,"cwnd_segments":10,"segments":3,"retransmits":2,');
+  expect(JSON.parse(line)).toMatchObject({
+    message:
+      'web retransmitted to client: no ACK within the retransmission timeout (RTO), srtt 1.2 ms, cwnd 10; this host did not let the packet out (errno 1)',
+    event: { category: ['network'], type: ['connection', 'info'], action: 'retransmit', reason: 'RTO' },
+    jitterscope: {
+      type: 'tcpretrans',
+      values: { srtt_us: 1234, cwnd_segments: 10, segments: 3, retransmits: 2, total_segments: 17, unacked_segments: 9, errno: 1 },
+    },
+  });
+});
+
+test('every value of every probe is a declared field, with its unit in its name', () => {
+  for (const { event } of probes) {
+    const paths = (event.values ?? []).map(({ name }) => `jitterscope.values.${name}`);
+    expect(paths).toEqual(declared.filter((path) => paths.includes(path)));
+  }
 });
 
 test('names of any bytes leave a line that is JSON, says them as they are, and fits', async () => {

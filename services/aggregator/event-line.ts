@@ -1,4 +1,4 @@
-import type { EventDescription, EventVariant } from '../../bpf/event.ts';
+import type { EventDescription, EventValue, EventVariant } from '../../bpf/event.ts';
 import { severities } from '../../schema/batch.ts';
 import { ecsVersion, eventSchemaVersion } from '../../schema/event.ts';
 import { recordFlags } from '../../schema/record.gen.ts';
@@ -33,6 +33,7 @@ export class EventLineWriter {
   readonly #heads = new Map<EventVariant, Buffer>();
   readonly #tails = new Map<string, Buffer>();
   readonly #netns = new WeakMap<Netns, Buffer>();
+  readonly #valueKeys = new Map<EventDescription, readonly Buffer[]>();
   #second = -1;
   readonly #secondText = Buffer.alloc(19);
 
@@ -71,6 +72,7 @@ export class EventLineWriter {
     this.#tuple(record);
     this.#process(record);
     line.fragment(this.#tail(description, place.node));
+    if (description.values !== undefined) this.#values(description, description.values, record);
     this.#jitterscope(description, record, ends);
     line.fragment(fragments.end);
     return line.at - at;
@@ -137,6 +139,26 @@ export class EventLineWriter {
       this.#tails.set(key, tail);
     }
     return tail;
+  }
+
+  #values(description: EventDescription, values: readonly EventValue[], record: RecordReader): void {
+    let keys = this.#valueKeys.get(description);
+    if (keys === undefined) {
+      keys = values.map(({ name }) => Buffer.from(`"${name}":`));
+      this.#valueKeys.set(description, keys);
+    }
+    const line = this.#line;
+    let any = false;
+    for (let index = 0; index < keys.length; index++) {
+      const value = values[index].read(record);
+      if (value < 0) continue;
+      if (any) line.byte(44);
+      else line.fragment(fragments.values);
+      any = true;
+      line.fragment(keys[index]);
+      line.integer(value);
+    }
+    if (any) line.byte(125);
   }
 
   #jitterscope(description: EventDescription, record: RecordReader, ends: Ends): void {

@@ -12,6 +12,7 @@ export const fragments = {
   ipv6: Buffer.from('},"network":{"type":"ipv6"'),
   process: Buffer.from(',"process":{"pid":'),
   processName: Buffer.from(',"name":'),
+  values: Buffer.from(',"values":{'),
   client: Buffer.from(',"role":"client"'),
   server: Buffer.from(',"role":"server"'),
   socket: Buffer.from(',"socket":{"cookie":'),

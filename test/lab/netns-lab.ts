@@ -85,7 +85,16 @@ export class NetnsLab {
 
   /** Counters of the namespace's /proc/net/snmp: "Tcp.OutRsts" → number. */
   snmp(netns: LabNetns): ReadonlyMap<string, number> {
-    const lines = this.run(netns, 'cat', '/proc/net/snmp').trim().split('\n');
+    return this.#pairsOfLines(netns, '/proc/net/snmp');
+  }
+
+  /** Counters of the namespace's /proc/net/netstat: "TcpExt.TCPSynRetrans" → number. */
+  netstat(netns: LabNetns): ReadonlyMap<string, number> {
+    return this.#pairsOfLines(netns, '/proc/net/netstat');
+  }
+
+  #pairsOfLines(netns: LabNetns, file: string): ReadonlyMap<string, number> {
+    const lines = this.run(netns, 'cat', file).trim().split('\n');
     const counters = new Map<string, number>();
     for (let index = 0; index + 1 < lines.length; index += 2) {
       const [protocol = '', ...names] = lines[index].split(' ');

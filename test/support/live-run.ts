@@ -16,6 +16,7 @@ export interface LiveCounter {
   readonly net: number;
   readonly netns?: string;
   readonly metric: number;
+  readonly bucket: number;
   readonly value: number;
 }
 
@@ -24,7 +25,7 @@ export interface LiveEvent {
   readonly event: { readonly action: string; readonly id: string };
   readonly source: { readonly ip: string; readonly port: number };
   readonly destination: { readonly ip: string; readonly port: number };
-  readonly jitterscope: { readonly netns?: { readonly name?: string }; readonly suppressed: number };
+  readonly jitterscope: { readonly type: string; readonly netns?: { readonly name?: string }; readonly suppressed: number };
 }
 
 /** `jitterscope run` on this machine's kernel. */
@@ -43,7 +44,7 @@ export class LiveRun {
     const run = new LiveRun(dataDir, settings);
     await eventually('the probes are attached', async () => {
       if (!run.process.running) throw new Error(`jitterscope run ended: ${run.process.stdout} ${run.process.stderr}`);
-      return run.process.stdout.includes('Waiting for resets');
+      return run.process.stdout.includes('Waiting for events');
     });
     return run;
   }
@@ -78,14 +79,14 @@ export class LiveRun {
   }
 }
 
-/** The events of the files whose namespace has one of these names. A file that is being compressed is waited for. */
-export function eventsOf(dataDir: string, names: readonly string[]): LiveEvent[] {
+/** The events of one type in the files whose namespace has one of these names. A file that is being compressed is waited for. */
+export function eventsOf(dataDir: string, names: readonly string[], type = 'tcpreset'): LiveEvent[] {
   const dir = join(dataDir, 'events');
   if (!existsSync(dir) || readdirSync(dir).every((name) => !name.startsWith('0-'))) return [];
   const found: LiveEvent[] = [];
   for (const line of eventLines(dir)) {
     const event = JSON.parse(line.toString()) as LiveEvent;
-    if (names.includes(event.jitterscope.netns?.name ?? '')) found.push(event);
+    if (event.jitterscope.type === type && names.includes(event.jitterscope.netns?.name ?? '')) found.push(event);
   }
   return found;
 }
