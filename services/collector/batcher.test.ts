@@ -65,6 +65,7 @@ test('losses and skipped ranges go out with the next batch, also without items, 
   batcher.kernelLost(1, 3);
   batcher.skip(5, 2, 'disk_full');
   batcher.flush();
+  batcher.kernelLost(1, 3);
   batcher.add(chunkOf(1));
   batcher.flush();
   expect(sealed).toEqual([
@@ -76,6 +77,51 @@ test('losses and skipped ranges go out with the next batch, also without items, 
     }),
     expect.objectContaining({ firstItem: 0, count: 1, kernelLosses: [], skipped: [] }),
   ]);
+});
+
+test('kernel losses are the session’s totals: each probe once a batch, and all of them again when asked for', () => {
+  const { batcher, sealed } = batcherOf(1024);
+  batcher.tellKernelLossesAgain();
+  expect(batcher.pending).toBe(false);
+  for (const [probe, total] of [
+    [1, 3],
+    [2, 9],
+    [1, 5],
+    [1, 4],
+  ] as const)
+    batcher.kernelLost(probe, total);
+  batcher.flush();
+  batcher.kernelLost(2, 10);
+  batcher.flush();
+  batcher.tellKernelLossesAgain();
+  batcher.flush();
+  const told = sealed.map(({ kernelLosses }) => (kernelLosses ?? []).map(({ probe, count }) => [probe, count]));
+  expect(told).toEqual([
+    [
+      [1, 5],
+      [2, 9],
+    ],
+    [[2, 10]],
+    [
+      [1, 5],
+      [2, 10],
+    ],
+  ]);
+});
+
+test('a disk that stays full makes no batch larger: refused neighbours are one range', () => {
+  const { batcher, sealed } = batcherOf(1024);
+  // As the collector does: what a refused batch told is told again with the next one.
+  for (let round = 0; round < 500; round++) {
+    batcher.add(chunkOf(2));
+    batcher.flush();
+    const refused = sealed[round];
+    batcher.skip(refused.firstItem, refused.count, 'disk_full');
+    for (const range of refused.skipped ?? []) batcher.skip(range.firstItem ?? 0, range.count ?? 0, range.reason ?? '');
+  }
+  batcher.flush();
+  expect(Math.max(...sealed.map(({ skipped }) => skipped?.length ?? 0))).toBe(1);
+  expect(sealed.at(-1)?.skipped).toEqual([{ firstItem: 0, count: 1000, reason: 'disk_full' }]);
 });
 
 test('each batch has the clock offset of when it was sealed', () => {

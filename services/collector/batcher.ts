@@ -1,7 +1,8 @@
 import type { Instant } from '../../core/time.ts';
 import { U64Index } from '../../core/u64-index.ts';
-import type { KernelLoss, RecordBatch, SkippedItems } from '../../proto/collect.ts';
+import type { RecordBatch } from '../../proto/collect.ts';
 import { recordOffsets } from '../../schema/record.gen.ts';
+import { SkippedRanges } from './skipped-ranges.ts';
 
 const lenAt = recordOffsets.len;
 const netAt = recordOffsets.net;
@@ -23,8 +24,11 @@ export class Batcher {
   #bytes = 0;
   #firstItem = 0;
   #count = 0;
-  #kernelLosses: KernelLoss[] = [];
-  #skipped: SkippedItems[] = [];
+  /** What each probe's ring lost since the session's start. */
+  readonly #kernelLosses = new Map<number, number>();
+  /** Probes whose losses the next batch tells. */
+  readonly #lossesToTell = new Set<number>();
+  readonly #skipped = new SkippedRanges();
   clockOffset: Instant;
 
   /**
@@ -45,7 +49,12 @@ export class Batcher {
 
   /** Whether anything waits. */
   get pending(): boolean {
-    return this.#count > 0 || this.#kernelLosses.length > 0 || this.#skipped.length > 0;
+    return this.#count > 0 || this.#lossesToTell.size > 0 || this.#skipped.size > 0;
+  }
+
+  /** Items declared to be skipped that no batch has told of yet. */
+  get skippedPending(): number {
+    return this.#skipped.items;
   }
 
   /** Namespaces by cookie: records of others are announced to `unknownNet`. */
@@ -66,14 +75,21 @@ export class Batcher {
     if (this.#bytes >= this.#maxBytes) this.flush();
   }
 
-  /** Records that the kernel had no room for since the last call. */
-  kernelLost(probe: number, count: number): void {
-    if (count > 0) this.#kernelLosses.push({ probe, count, reason: 'ring_full' });
+  /** Records of a probe that the kernel had no room for since the session's start: told with the next batch if there are more. */
+  kernelLost(probe: number, total: number): void {
+    if (total <= (this.#kernelLosses.get(probe) ?? 0)) return;
+    this.#kernelLosses.set(probe, total);
+    this.#lossesToTell.add(probe);
   }
 
-  /** Items that were numbered and will not be sent: told with the next batch. */
+  /** Tells all kernel losses again with the next batch: a message that told of them may be lost. */
+  tellKernelLossesAgain(): void {
+    for (const probe of this.#kernelLosses.keys()) this.#lossesToTell.add(probe);
+  }
+
+  /** Items that were numbered and will not be sent: told with the next batches. */
   skip(firstItem: number, count: number, reason: string): void {
-    if (count > 0) this.#skipped.push({ firstItem, count, reason });
+    this.#skipped.add(firstItem, count, reason);
   }
 
   /** Seals what is gathered. */
@@ -84,16 +100,15 @@ export class Batcher {
       firstItem: this.#firstItem,
       count: this.#count,
       records: this.#chunks.length === 1 ? this.#chunks[0] : Buffer.concat(this.#chunks, this.#bytes),
-      skipped: this.#skipped,
-      kernelLosses: this.#kernelLosses,
+      skipped: this.#skipped.take(),
+      kernelLosses: [...this.#lossesToTell].map((probe) => ({ probe, count: this.#kernelLosses.get(probe) ?? 0, reason: 'ring_full' })),
       clockOffset: { seconds, nanos },
     };
     this.#firstItem += this.#count;
     this.#count = 0;
     this.#bytes = 0;
     this.#chunks = [];
-    this.#kernelLosses = [];
-    this.#skipped = [];
+    this.#lossesToTell.clear();
     this.#seal(batch);
   }
 

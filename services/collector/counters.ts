@@ -56,7 +56,6 @@ export function deleteCounters(object: BpfObject, counters: readonly Counter[], 
 export class CounterTotals {
   #live: readonly Counter[] = [];
   readonly #gone = new Map<string, Counter>();
-  #lossesTold = new Map<number, number>();
 
   /** Increments that are in no counter, because the map was full. */
   uncounted = 0;
@@ -89,12 +88,9 @@ export class CounterTotals {
     return sum;
   }
 
-  /** Records that a probe's ring had no room for since the last call. */
-  newLosses(probe: number): number {
-    const total = this.sum(metrics.RING_FULL, probe);
-    const told = this.#lossesTold.get(probe) ?? 0;
-    this.#lossesTold.set(probe, total);
-    return Math.max(0, total - told);
+  /** Records that a probe's ring had no room for since the session's start. */
+  kernelLosses(probe: number): number {
+    return this.sum(metrics.RING_FULL, probe);
   }
 }
 

@@ -13,6 +13,11 @@ export const collectorError = errorTable({
     retryable: true,
     remedy: 'Nothing is lost: records go to the spool and are sent when the gateway answers again.',
   },
+  COLLECTOR_SPOOL_UNREADABLE: {
+    message: 'the spool of session {session} cannot be read: {cause}',
+    retryable: true,
+    remedy: 'Check the disk of the data folder. The spool is left where it is and tried again at the next start; other sessions are sent.',
+  },
   COLLECTOR_SPOOL_REFUSED: {
     message: 'the spool takes no batch: {cause}',
     retryable: true,

@@ -74,6 +74,7 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
     log,
     limiter,
     ship: (body) => shipper.ship(body),
+    written: () => shipper.written(),
   });
   const shipper = await Shipper.start({
     spoolDir: join(dataDir, 'spool'),

@@ -25,6 +25,8 @@ export interface PipelineParts {
   readonly limiter: LogLimiter;
   /** Spools a message and sends it. */
   ship(body: CollectorBody): void;
+  /** Resolves when all that was shipped is spooled or refused. */
+  written(): Promise<void>;
 }
 
 /** A namespace that nobody knows triggers a look at once, but not more than one in this time. */
@@ -84,6 +86,18 @@ export class CollectorPipeline {
     this.#beat();
     this.#closed = true;
     this.#parts.host.close();
+    await this.#settle();
+  }
+
+  /** The last messages may be refused, and only now is there room again for what they would have told. */
+  async #settle(): Promise<void> {
+    const { written, log } = this.#parts;
+    await written();
+    if (!this.#batcher.pending) return;
+    this.#batcher.flush();
+    await written();
+    const items = this.#batcher.skippedPending;
+    if (items > 0) log.error({ items }, 'the spool takes nothing more: nobody is told which items it refused last');
   }
 
   wantKeyframe(): void {
@@ -116,7 +130,7 @@ export class CollectorPipeline {
     this.#parts.metrics.skippedItems += batch.count ?? 0;
     this.#batcher.skip(batch.firstItem ?? 0, batch.count ?? 0, 'disk_full');
     for (const range of batch.skipped ?? []) this.#batcher.skip(range.firstItem ?? 0, range.count ?? 0, range.reason ?? '');
-    for (const loss of batch.kernelLosses ?? []) this.#batcher.kernelLost(loss.probe ?? 0, loss.count ?? 0);
+    if ((batch.kernelLosses ?? []).length > 0) this.#batcher.tellKernelLossesAgain();
   }
 
   #receive(chunk: Buffer): void {
@@ -170,27 +184,41 @@ export class CollectorPipeline {
 
   /** The counters of namespaces that are gone are read a last time, then deleted. */
   #retire(gone: readonly number[]): void {
-    const totals = this.readTotals();
-    for (const { object, probe } of this.#parts.host.objects()) {
-      const counters = readCounters(object);
+    // What is deleted must be what the totals keep: a second read could have counted more.
+    const read = this.#parts.host.objects().map(({ object, probe }) => ({ object, probe, counters: readCounters(object) }));
+    const live = read.flatMap(({ counters }) => counters);
+    this.#totals.update(live, this.#totals.uncounted);
+    for (const net of gone) this.#totals.retire(net);
+    for (const { object, probe, counters } of read) {
       for (const net of gone) {
         deleteCounters(object, counters, net);
         object.mapDelete(probeMaps.buckets, bucketKey(net, probe.number));
       }
     }
-    for (const net of gone) totals.retire(net);
   }
 
   #tellLosses(): void {
-    const totals = this.readTotals();
-    for (const { probe } of this.#parts.host.objects()) this.#batcher.kernelLost(probe.number, totals.newLosses(probe.number));
+    const totals = this.#totalsNow();
+    for (const { probe } of this.#parts.host.objects()) this.#batcher.kernelLost(probe.number, totals.kernelLosses(probe.number));
+  }
+
+  /** A map that cannot be read must not end the agent: the totals are then those of the last time. */
+  #totalsNow(): CounterTotals {
+    const { limiter, log } = this.#parts;
+    try {
+      return this.readTotals();
+    } catch (thrown) {
+      limiter.once('counters', () => log.warn({ cause: messageOf(thrown) }, 'the counters cannot be read; those read last stay'));
+      return this.#totals;
+    }
   }
 
   #keyframe(): void {
     this.#keyframeDue = false;
+    this.#batcher.tellKernelLossesAgain();
     this.#batcher.flush();
     const { clock, tracker, enums, ship } = this.#parts;
-    const counters = this.readTotals().all();
+    const counters = this.#totalsNow().all();
     const parts = keyframeParts(this.#batcher.nextItem, clock.firstOffset, tracker.all(), enums, counters, this.downtime);
     for (const keyframe of parts) ship({ keyframe });
   }

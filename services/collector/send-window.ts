@@ -37,15 +37,13 @@ export class SendWindow {
     this.sentSeq = this.ackedSeq;
     this.nextItem = this.#ackedItem;
     this.#inFlight = [];
-    this.#bytes = 0;
-    this.#metrics.inFlightBytes = 0;
+    this.#count(-this.#bytes);
   }
 
   sent(seq: number, bytes: number): void {
     this.sentSeq = seq;
     this.#inFlight.push({ seq, bytes, nextItem: this.nextItem });
-    this.#bytes += bytes;
-    this.#metrics.inFlightBytes = this.#bytes;
+    this.#count(bytes);
   }
 
   acked(seq: number): void {
@@ -54,12 +52,11 @@ export class SendWindow {
     let done = 0;
     for (const message of this.#inFlight) {
       if (message.seq > seq) break;
-      this.#bytes -= message.bytes;
+      this.#count(-message.bytes);
       this.#ackedItem = message.nextItem;
       done++;
     }
     this.#inFlight.splice(0, done);
-    this.#metrics.inFlightBytes = this.#bytes;
     for (const wake of [...this.#waiters]) wake();
   }
 
@@ -84,6 +81,12 @@ export class SendWindow {
     clearTimeout(this.#saveTimer);
     this.#saveTimer = undefined;
     await this.#write(spool).catch(() => undefined);
+  }
+
+  /** Sessions that are sent side by side share the metric. */
+  #count(bytes: number): void {
+    this.#bytes += bytes;
+    this.#metrics.inFlightBytes += bytes;
   }
 
   #write(spool: Spool): Promise<void> {

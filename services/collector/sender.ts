@@ -1,16 +1,15 @@
-import { Client, type ClientDuplexStream, credentials } from '@grpc/grpc-js';
 import { messageOf } from '../../core/app-error.ts';
-import type { Fetch } from '../../core/bus/bus.ts';
 import type { Log, LogLimiter } from '../../core/log.ts';
 import { backoffMs, sleep } from '../../core/retry.ts';
-import { CollectorMessage, type GatewayBody, GatewayMessage } from '../../proto/collect.ts';
+import { CollectorMessage, type GatewayBody } from '../../proto/collect.ts';
 import { recordSchema } from '../../schema/record.gen.ts';
 import { collectorError } from './errors.ts';
+import { drained, type GatewayCall, openGatewayCall, welcome } from './gateway-call.ts';
+import { HoleDeclarer } from './hole-declarer.ts';
 import type { CollectorMetrics } from './metrics.ts';
 import { SendWindow } from './send-window.ts';
 import type { Spool } from './spool.ts';
 
-const path = '/jitterscope.collect.v1.Collect/Stream';
 const reconnect = { initialMs: 100, maxMs: 5_000 };
 
 export interface SenderOptions {
@@ -26,33 +25,35 @@ export interface SenderOptions {
   onKeyframeRequest(reason: string): void;
 }
 
+/** How a run ended: all that can be read is acked; the signal aborted; the spool cannot be read. */
+export type RunEnd = 'acked' | 'stopped' | 'unreadable';
+
 /** Sends one session's spool to the gateway, in order, again and again until it is acked. */
 export class Sender {
   readonly #spool: Spool;
   readonly #options: SenderOptions;
   readonly #window: SendWindow;
+  readonly #declarer: HoleDeclarer;
+  /** Reading the spool failed. */
+  #unreadable = false;
 
   constructor(spool: Spool, options: SenderOptions) {
     this.#spool = spool;
     this.#options = options;
     this.#window = new SendWindow(options.maxInFlightBytes, options.metrics);
+    this.#declarer = new HoleDeclarer(this.#window, options.metrics, (reason) => options.onKeyframeRequest(reason));
   }
 
-  /** Runs until the signal aborts or, with `untilSeq`, everything up to it is acked. Never rejects while the gateway may come back. */
-  async run(signal: AbortSignal, untilSeq = Infinity): Promise<void> {
+  /**
+   * Runs until the signal aborts. With `lastSeq`, the end of a session of which nothing more comes, also until all of
+   * it that can be read is acked, or it cannot be read at all. Never rejects while the gateway may come back.
+   */
+  async run(signal: AbortSignal, lastSeq = Infinity): Promise<RunEnd> {
     await this.#window.restore(this.#spool);
-    for (let attempt = 0; !signal.aborted && this.#window.ackedSeq < untilSeq; attempt++) {
-      const ackedBefore = this.#window.ackedSeq;
-      try {
-        await this.#session(signal, untilSeq);
-      } catch (thrown) {
-        if (signal.aborted) break;
-        this.#warn(thrown);
-      }
-      if (this.#window.ackedSeq > ackedBefore) attempt = 0;
-      if (this.#window.ackedSeq < untilSeq) await sleep(backoffMs(attempt, reconnect), signal).catch(() => undefined);
-    }
+    const end = this.#window.ackedSeq >= lastSeq ? 'acked' : await this.#sessions(signal, lastSeq);
     await this.#window.save(this.#spool);
+    this.#window.restart();
+    return end;
   }
 
   /** Resolves when everything up to a seq is acked, or the signal aborts. */
@@ -60,69 +61,81 @@ export class Sender {
     return this.#window.reached(seq, signal);
   }
 
-  async #session(signal: AbortSignal, untilSeq: number): Promise<void> {
-    const client = new Client(this.#options.address, credentials.createInsecure(), {
-      'grpc.default_authority': 'localhost',
-      'grpc.keepalive_time_ms': 20_000,
-      'grpc.keepalive_timeout_ms': 10_000,
-      'grpc.max_send_message_length': -1,
-    });
-    const call = client.makeBidiStreamRequest<Buffer, GatewayBody>(
-      path,
-      (b) => b,
-      (b) => GatewayMessage.decode(b),
-    );
-    const broken = new AbortController();
-    const stop = AbortSignal.any([signal, broken.signal]);
-    call.on('error', (error) => broken.abort(error));
-    call.on('end', () => broken.abort(new Error('the gateway ended the stream')));
+  async #sessions(signal: AbortSignal, lastSeq: number): Promise<RunEnd> {
+    for (let attempt = 0; !signal.aborted; attempt++) {
+      const ackedBefore = this.#window.ackedSeq;
+      try {
+        await this.#session(signal, lastSeq);
+        if (!signal.aborted) return 'acked';
+      } catch (thrown) {
+        if (signal.aborted) break;
+        this.#warn(thrown);
+        if (this.#unreadable && lastSeq !== Infinity) return 'unreadable';
+      }
+      if (this.#window.ackedSeq > ackedBefore) attempt = 0;
+      await sleep(backoffMs(attempt, reconnect), signal).catch(() => undefined);
+    }
+    return 'stopped';
+  }
+
+  async #session(signal: AbortSignal, lastSeq: number): Promise<void> {
+    const call = openGatewayCall(this.#options.address);
+    const stop = AbortSignal.any([signal, call.broken]);
+    this.#unreadable = false;
     try {
-      call.write(this.#hello());
-      const ackedSeq = await welcome(call, stop, (body) => this.#receive(body));
+      call.stream.write(this.#hello());
+      const ackedSeq = await welcome(call.stream, stop, (body) => this.#receive(body));
       this.#window.restart();
-      const finished = untilSeq === Infinity ? never(stop) : this.#window.reached(untilSeq, stop);
-      await Promise.race([this.#send(call, ackedSeq, stop), finished]);
-      if (broken.signal.aborted && !signal.aborted) throw broken.signal.reason;
+      this.#declarer.restart();
+      await this.#send(call, ackedSeq, stop, lastSeq);
+      if (lastSeq !== Infinity) await this.#finish(call, ackedSeq, stop, lastSeq);
+      if (call.broken.aborted && !signal.aborted) throw call.broken.reason;
     } finally {
-      broken.abort(new Error('done'));
-      call.cancel();
-      client.close();
+      call.close();
     }
   }
 
   /** What the gateway has already is read all the same: the item numbers are followed without a hole. */
-  async #send(call: ClientDuplexStream<Buffer, GatewayBody>, ackedSeq: number, stop: AbortSignal): Promise<void> {
-    for await (const fetch of this.#spool.read(this.#window.sentSeq + 1, stop)) {
-      for (const { offset, value } of fetch.messages) {
-        await this.#window.room(value.length, stop);
-        const bytes = this.#prepared(value, fetch);
-        this.#window.sent(offset + 1, bytes.length);
-        if (offset + 1 <= ackedSeq) this.#window.acked(offset + 1);
-        else if (!call.write(bytes)) await drained(call, stop);
+  async #send(call: GatewayCall, ackedSeq: number, stop: AbortSignal, lastSeq: number): Promise<void> {
+    if (this.#window.sentSeq >= lastSeq) return;
+    try {
+      for await (const fetch of this.#spool.read(this.#window.sentSeq + 1, stop, lastSeq)) {
+        this.#declarer.fetched(fetch);
+        for (const message of fetch.messages) {
+          await this.#window.room(message.value.length, stop);
+          if (stop.aborted) return;
+          const bytes = this.#declarer.prepared(message);
+          if (bytes !== undefined) await this.#write(call, message.offset + 1, bytes, ackedSeq, stop);
+        }
       }
+    } catch (thrown) {
+      this.#unreadable = true;
+      throw thrown;
     }
   }
 
-  /** Tells the hole before a batch, if there is one, and follows the item numbers. */
-  #prepared(value: Uint8Array, fetch: Fetch): Buffer {
-    // The fetch's memory is used again before HTTP/2 has written the message.
-    const bytes = Buffer.from(value);
-    const message = CollectorMessage.decode(bytes);
-    const { batch } = message;
-    if (!batch) return bytes;
-    const first = batch.firstItem ?? 0;
-    const missing = first - this.#window.nextItem;
-    this.#window.nextItem = first + (batch.count ?? 0);
-    if (missing <= 0) return bytes;
-    const reason = fetch.holes.some((hole) => hole.reason === 'damaged') ? 'spool_damaged' : 'spool_full';
-    const declared = (batch.skipped ?? []).some(
-      (range) => (range.firstItem ?? 0) <= first - missing && (range.firstItem ?? 0) + (range.count ?? 0) >= first,
-    );
-    if (declared) return bytes;
-    this.#options.metrics.skippedItems += missing;
-    this.#options.onKeyframeRequest(reason);
-    const skipped = [{ firstItem: first - missing, count: missing, reason }, ...(batch.skipped ?? [])];
-    return Buffer.from(CollectorMessage.encode({ ...message, batch: { ...batch, skipped } }).finish());
+  /**
+   * The reader is at the end of a session: tells the items that are known to be missing there, and waits for the last ack.
+   * A damaged end holds messages that nobody can ack.
+   */
+  async #finish(call: GatewayCall, ackedSeq: number, stop: AbortSignal, lastSeq: number): Promise<void> {
+    if (stop.aborted) return;
+    const unread = lastSeq - this.#window.sentSeq;
+    if (unread > 0) {
+      this.#options.log.warn(
+        { session: this.#spool.session.session, messages: unread },
+        'the last messages of an earlier session cannot be read: of their items only those are counted as skipped that other messages tell of',
+      );
+    }
+    const closing = this.#declarer.closing(lastSeq + 1);
+    if (closing !== undefined) await this.#write(call, lastSeq + 1, closing, ackedSeq, stop);
+    await this.#window.reached(this.#window.sentSeq, stop);
+  }
+
+  async #write({ stream }: GatewayCall, seq: number, bytes: Buffer, ackedSeq: number, stop: AbortSignal): Promise<void> {
+    this.#window.sent(seq, bytes.length);
+    if (seq <= ackedSeq) this.#window.acked(seq);
+    else if (!stream.write(bytes)) await drained(stream, stop);
   }
 
   #receive(body: GatewayBody): void {
@@ -142,34 +155,12 @@ export class Sender {
 
   #warn(thrown: unknown): void {
     const { address, limiter, log } = this.#options;
-    const error = collectorError('COLLECTOR_STREAM_BROKEN', { address, cause: messageOf(thrown) }, thrown);
-    limiter.once(error.code, (heldBack) => log.warn({ code: error.code, heldBack }, error.message));
+    const cause = messageOf(thrown);
+    const error = this.#unreadable
+      ? collectorError('COLLECTOR_SPOOL_UNREADABLE', { session: this.#spool.session.session, cause }, thrown)
+      : collectorError('COLLECTOR_STREAM_BROKEN', { address, cause }, thrown);
+    limiter.once(`${error.code}/${this.#spool.session.session}`, (heldBack) =>
+      log.warn({ code: error.code, heldBack, remedy: error.remedy }, error.message),
+    );
   }
-}
-
-/** Resolves with the acked seq of the gateway's first answer; passes all later ones on. */
-function welcome(call: ClientDuplexStream<Buffer, GatewayBody>, stop: AbortSignal, later: (body: GatewayBody) => void): Promise<number> {
-  return new Promise((resolve, reject) => {
-    stop.addEventListener('abort', () => reject(stop.reason), { once: true });
-    call.on('data', (body: GatewayBody) => {
-      if (body.welcome) resolve(body.welcome.ackedSeq ?? 0);
-      else later(body);
-    });
-  });
-}
-
-function drained(call: ClientDuplexStream<Buffer, GatewayBody>, stop: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      call.off('drain', done);
-      stop.removeEventListener('abort', done);
-      resolve();
-    };
-    call.on('drain', done);
-    stop.addEventListener('abort', done);
-  });
-}
-
-function never(stop: AbortSignal): Promise<void> {
-  return new Promise((resolve) => stop.addEventListener('abort', () => resolve(), { once: true }));
 }

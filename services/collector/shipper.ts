@@ -7,17 +7,16 @@ import { collectorError } from './errors.ts';
 import type { CollectorMetrics } from './metrics.ts';
 import { Sender, type SenderOptions } from './sender.ts';
 import { Spool, type SpooledSession } from './spool.ts';
+import { fitLeftBehind } from './spool-budget.ts';
 
 /** Bytes that may wait for the spool's disk. */
 const maxWaitingBytes = 32 * 1024 * 1024;
 const messageOverheadBytes = 256;
 
-/** What an earlier session left takes at most this part of the spool's cap. */
-const leftBehindShare = 0.5;
-
 export interface ShipperOptions {
   readonly spoolDir: string;
   readonly session: SpooledSession;
+  /** Budget of all sessions on the disk. */
   readonly maxBytes: number;
   readonly sender: Omit<SenderOptions, 'metrics' | 'log' | 'limiter'>;
   readonly metrics: CollectorMetrics;
@@ -27,45 +26,37 @@ export interface ShipperOptions {
   refused(message: CollectorBody): void;
 }
 
-/** Takes messages to the gateway: numbers them, spools them, sends first what earlier sessions left. */
+/** Takes messages to the gateway: numbers them, spools them, and sends beside them what earlier sessions left. */
 export class Shipper {
   readonly #options: ShipperOptions;
   readonly #spool: Spool;
   readonly #sender: Sender;
   readonly #stopping = new AbortController();
-  readonly #running: Promise<void>;
+  readonly #running: Promise<unknown>;
+  /** Sends what earlier sessions left; ends with how many of their messages stay. */
+  readonly #catchingUp: Promise<number>;
   #seq = 1;
   #writes: Promise<void> = Promise.resolve();
   #waitingBytes = 0;
 
-  private constructor(options: ShipperOptions, spool: Spool, older: readonly Spool[]) {
+  private constructor(options: ShipperOptions, spool: Spool, older: readonly SpooledSession[], observer: BusObserver) {
     this.#options = options;
     this.#spool = spool;
     this.#sender = new Sender(spool, this.#senderOptions());
-    this.#running = this.#run(older);
+    this.#running = this.#sender.run(this.#stopping.signal);
+    this.#catchingUp = this.#catchUp(older, observer);
   }
 
   static async start(options: ShipperOptions): Promise<Shipper> {
     const { spoolDir, session, maxBytes, log } = options;
     await mkdir(spoolDir, { recursive: true });
-    const left = (await Spool.leftBehind(spoolDir, session.node)).filter((old) => old.session !== session.session);
+    const found = (await Spool.leftBehind(spoolDir, session.node)).filter((old) => old.session !== session.session);
+    const { left, ownBytes } = await fitLeftBehind(spoolDir, found, maxBytes, log);
     const observer: BusObserver = {
       lost: ({ reason, messages, bytes }) =>
         log.warn({ reason, messages, bytes }, 'the spool lost messages; their items are counted as skipped'),
     };
-    const older: Spool[] = [];
-    for (const old of left) {
-      try {
-        older.push(await Spool.open(spoolDir, old, Math.floor(maxBytes * leftBehindShare), observer));
-      } catch (thrown) {
-        log.error(
-          { session: old.session, cause: messageOf(thrown) },
-          'the spool of an earlier session cannot be opened; it is left where it is',
-        );
-      }
-    }
-    const share = older.length === 0 ? 1 : 1 - leftBehindShare;
-    return new Shipper(options, await Spool.open(spoolDir, session, Math.floor(maxBytes * share), observer), older);
+    return new Shipper(options, await Spool.open(spoolDir, session, ownBytes, observer), left, observer);
   }
 
   /** Spools a message; it is sent as soon as the gateway takes it. */
@@ -95,32 +86,62 @@ export class Shipper {
     refused(body);
   }
 
+  /** Resolves when all that was shipped is spooled or refused. */
+  async written(): Promise<void> {
+    await this.#writes;
+  }
+
   /** Waits until all is acked, at most graceMs; returns how many messages stay in the spool for the next start. */
   async close(graceMs: number): Promise<number> {
     await this.#writes;
     const deadline = AbortSignal.timeout(graceMs);
     await this.#sender.acked(this.#seq - 1, deadline);
+    await Promise.race([this.#catchingUp, aborted(deadline)]);
     this.#stopping.abort(new Error('the collector stops'));
     await this.#running;
     const { seq } = await this.#spool.acked();
     const left = this.#seq - 1 - seq;
     await (left === 0 ? this.#spool.remove() : this.#spool.close());
+    return left + (await this.#catchingUp);
+  }
+
+  /** One session after the other, oldest first. One that cannot be read stays where it is and holds up nothing. */
+  async #catchUp(older: readonly SpooledSession[], observer: BusObserver): Promise<number> {
+    let left = 0;
+    for (const session of older) {
+      try {
+        left += await this.#sendLeftBehind(session, observer);
+      } catch (thrown) {
+        this.#options.log.error(
+          { session: session.session, cause: messageOf(thrown) },
+          'the spool of an earlier session cannot be opened or removed; it is left where it is',
+        );
+      }
+    }
     return left;
   }
 
-  async #run(older: readonly Spool[]): Promise<void> {
-    const { signal } = this.#stopping;
-    for (const spool of older) {
-      const lastSeq = (await spool.nextSeq()) - 1;
-      if (!signal.aborted) await new Sender(spool, this.#senderOptions()).run(signal, lastSeq);
-      const { seq } = await spool.acked();
-      await (seq >= lastSeq ? spool.remove() : spool.close());
-    }
-    await this.#sender.run(signal);
+  async #sendLeftBehind(session: SpooledSession, observer: BusObserver): Promise<number> {
+    const { spoolDir, maxBytes, log } = this.#options;
+    const spool = await Spool.open(spoolDir, session, maxBytes, observer);
+    const lastSeq = (await spool.nextSeq()) - 1;
+    const end = await new Sender(spool, this.#senderOptions()).run(this.#stopping.signal, lastSeq);
+    const left = end === 'acked' ? 0 : lastSeq - (await spool.acked()).seq;
+    await (end === 'acked' ? spool.remove() : spool.close());
+    if (end === 'unreadable')
+      log.error({ session: session.session, messages: left }, 'an earlier session is set aside until the next start');
+    return left;
   }
 
   #senderOptions(): SenderOptions {
     const { sender, metrics, log, limiter } = this.#options;
     return { ...sender, metrics, log, limiter };
   }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
 }

@@ -22,6 +22,11 @@ export interface SpoolPosition {
 const topic = 'spool';
 const group = 'gateway';
 
+/** Where a session's segments lie. */
+export function segmentFolder(root: string, session: string): string {
+  return join(root, session, topic, '0');
+}
+
 /**
  * The messages of one session until they are acked: a log whose offset is the message's seq - 1. Written before it is
  * sent, not synced: it outlives the process, not the machine. At its cap the oldest messages go; the sender sees the hole.
@@ -72,9 +77,10 @@ export class Spool {
     return (await this.#log.offsets(topic, 0)).next + 1;
   }
 
-  /** Messages from a seq on, with the holes between them. */
-  read(fromSeq: number, signal: AbortSignal) {
-    return this.#log.read(topic, 0, fromSeq - 1, { signal, maxBytes: 1024 * 1024 });
+  /** Messages from a seq on, with the holes between them, up to and with `lastSeq`; with Infinity waits for more. */
+  read(fromSeq: number, signal: AbortSignal, lastSeq = Infinity) {
+    const until = Math.min(lastSeq, Number.MAX_SAFE_INTEGER);
+    return this.#log.read(topic, 0, fromSeq - 1, { signal, maxBytes: 1024 * 1024, until });
   }
 
   /** Everything up to and with seq is durable elsewhere; nextItem is the number of the item behind it. */
