@@ -1,0 +1,76 @@
+import { Client, type ClientDuplexStream, credentials } from '@grpc/grpc-js';
+import { type GatewayBody, GatewayMessage } from '../../proto/collect.ts';
+
+const path = '/jitterscope.collect.v1.Collect/Stream';
+
+/** One stream to the gateway. */
+export interface GatewayCall {
+  readonly stream: ClientDuplexStream<Buffer, GatewayBody>;
+  /** Aborts when the stream has failed or ended, with the cause. */
+  readonly broken: AbortSignal;
+  /** Breaks the stream off and lets go of the connection. */
+  close(): void;
+}
+
+/** Opens a stream. Nothing is sent yet. */
+export function openGatewayCall(address: string): GatewayCall {
+  const client = new Client(address, credentials.createInsecure(), {
+    'grpc.default_authority': 'localhost',
+    'grpc.keepalive_time_ms': 20_000,
+    'grpc.keepalive_timeout_ms': 10_000,
+    'grpc.max_send_message_length': -1,
+  });
+  const stream = client.makeBidiStreamRequest<Buffer, GatewayBody>(
+    path,
+    (b) => b,
+    (b) => GatewayMessage.decode(b),
+  );
+  const broken = new AbortController();
+  stream.on('error', (error) => broken.abort(error));
+  stream.on('end', () => broken.abort(new Error('the gateway ended the stream')));
+  return {
+    stream,
+    broken: broken.signal,
+    close() {
+      broken.abort(new Error('done'));
+      stream.cancel();
+      client.close();
+    },
+  };
+}
+
+/** Resolves with the acked seq of the gateway's first answer; passes all later ones on. Rejects when the signal aborts. */
+export function welcome(
+  stream: ClientDuplexStream<Buffer, GatewayBody>,
+  stop: AbortSignal,
+  later: (body: GatewayBody) => void,
+): Promise<number> {
+  return new Promise((resolve, reject) => {
+    if (stop.aborted) {
+      reject(stop.reason);
+      return;
+    }
+    stop.addEventListener('abort', () => reject(stop.reason), { once: true });
+    stream.on('data', (body: GatewayBody) => {
+      if (body.welcome) resolve(body.welcome.ackedSeq ?? 0);
+      else later(body);
+    });
+  });
+}
+
+/** Resolves when the stream takes more, or the signal aborts. */
+export function drained(stream: Pick<NodeJS.EventEmitter, 'on' | 'off'>, stop: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      stream.off('drain', done);
+      stop.removeEventListener('abort', done);
+      resolve();
+    };
+    if (stop.aborted) {
+      resolve();
+      return;
+    }
+    stream.on('drain', done);
+    stop.addEventListener('abort', done);
+  });
+}
