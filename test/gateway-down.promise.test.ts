@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, readdirSync, readlinkSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -113,8 +113,7 @@ test('what an earlier life of the collector left in the spool is sent by the nex
   await hops.gatewayUp();
   const last = await startCollector();
   last.batch(10);
-  // A collector sends the old sessions first: when the last batch of the new one is acked, all are.
-  await eventually('the new session is sent', async () => (await hops.settled()).expectedItems === 3 * 600 + 10);
+  await eventually('all sessions are sent', async () => (await hops.settled()).expectedItems === 3 * 600 + 10);
   expect(await last.close(graceMs)).toBe(0);
   await expectDelivered(3 * 600 + 10);
 });
@@ -153,3 +152,98 @@ test('garbage in the spool costs exactly the items it hit', async () => {
   expect({ gaps, skipped }).toEqual({ gaps: hit.length * 20, skipped: { spool_damaged: hit.length * 20 } });
   expect(readdirSync(spoolDir).sort(), 'what was sent is deleted').toEqual(['stray-file', 'stray-folder']);
 });
+
+/** A life of the collector with no gateway; all of it stays in the spool. */
+async function lostLife(batches: number, maxSpoolBytes?: number): Promise<FakeCollector> {
+  const collector = await startCollector(maxSpoolBytes);
+  for (let batch = 0; batch < batches; batch++) collector.batch(20);
+  // As the one at the end, so that no record is held when that one is damaged.
+  collector.heartbeat(60e9);
+  expect(await collector.close(50)).toBeGreaterThan(0);
+  return collector;
+}
+
+const segmentsOf = (session: string): string => join(spoolDir, session, 'spool', '0');
+
+test.each<readonly [string, number, (session: string) => void]>([
+  ['a bit of the last message turned', 0, (session) => damagePayload(storedMessages(segmentsOf(session)).at(-1) as never)],
+  ['the header of the last message turned', 0, (session) => damageHeader(storedMessages(segmentsOf(session)).at(-1) as never)],
+  ['garbage behind the last message', 0, (session) => appendGarbage(segmentsOf(session))],
+  // Each batch has a heartbeat behind it, and two more end the session.
+  ['a bit of the last batch turned', 20, (session) => damagePayload(storedMessages(segmentsOf(session)).at(-4) as never)],
+])('an earlier session ends, and the new one is sent: %s', async (_, lost, damage) => {
+  const old = await lostLife(10);
+  damage(old.session);
+  await hops.gatewayUp();
+  const current = await startCollector();
+  current.batch(10);
+  expect(await current.close(graceMs), 'all is sent').toBe(0);
+  for (let item = 200 - lost; item < 200; item++) events.forget(old.prefix, item);
+  await eventually('what was lost is known', async () => (await hops.settled()).expectedItems === 210);
+  await expectDelivered(210);
+  expect((await hops.settled()).dispositions).toMatchObject({ gaps: lost, skipped: lost === 0 ? {} : { spool_damaged: lost } });
+  expect(readdirSync(spoolDir), 'what was sent is deleted').toEqual([]);
+});
+
+test('an earlier session that cannot be read stays where it is, and holds up no other', async () => {
+  const unreadable = await lostLife(60, 512 * 1024);
+  const segments = readdirSync(segmentsOf(unreadable.session)).sort();
+  expect(segments.length).toBeGreaterThan(1);
+  await lostLife(10);
+  const current = await startCollector();
+  current.batch(10);
+  const last = join(segmentsOf(unreadable.session), segments.at(-1) as string);
+  await eventually('the oldest session is open', () => openFiles().includes(last));
+  // As on a disk that fails: the log knows the segment, and it cannot be opened.
+  rmSync(join(segmentsOf(unreadable.session), segments[0]));
+  await hops.gatewayUp();
+  expect(await current.close(graceMs), 'what stays is told').toBeGreaterThan(60);
+  for (let item = 0; item < 1200; item++) events.forget(unreadable.prefix, item);
+  await expectDelivered(210);
+  expect(readdirSync(spoolDir)).toEqual([unreadable.session]);
+});
+
+test('collectors that start again and again without a gateway stay within one budget, and each item given up is told', async () => {
+  const budget = 512 * 1024;
+  const lives: FakeCollector[] = [];
+  for (let life = 0; life < 8; life++) {
+    lives.push(await lostLife(life % 2 === 0 ? 60 : 10, budget));
+    expect(bytesBelow(spoolDir), `after life ${life}`).toBeLessThan(budget * 1.25);
+  }
+  await hops.gatewayUp();
+  const current = await startCollector(budget);
+  current.batch(10);
+  expect(await current.close(graceMs)).toBe(0);
+  const expected = lives.reduce((sum, { nextItem }) => sum + nextItem, 10);
+  const state = await hops.settled();
+  const { dispositions } = state;
+  expect(state.expectedItems).toBe(expected);
+  expect(dispositions.skipped.spool_full).toBeGreaterThan(1000);
+  expect(dispositions.skipped).toEqual({ spool_full: dispositions.gaps });
+  expect(dispositions.itemsIn).toBe(expected - dispositions.gaps);
+  expectAggregatorIdentity(dispositions, expected);
+  expect(readdirSync(spoolDir)).toEqual([]);
+  await hops.countEvents(events);
+  expect(events.verdict()).toMatchObject({ twice: 0, unexpected: 0 });
+});
+
+/** Bytes that are no frame, behind the last segment: they may have been messages. */
+function appendGarbage(folder: string): void {
+  appendFileSync(join(folder, readdirSync(folder).sort().at(-1) as string), Buffer.alloc(500, 0xa5));
+}
+
+/** What this process has open. */
+function openFiles(): string[] {
+  return readdirSync('/proc/self/fd').map((fd) => {
+    try {
+      return readlinkSync(join('/proc/self/fd', fd));
+    } catch {
+      return '';
+    }
+  });
+}
+
+function bytesBelow(folder: string): number {
+  const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  return files.reduce((sum, { parentPath, name }) => sum + statSync(join(parentPath, name)).size, 0);
+}
