@@ -17,7 +17,8 @@ cd /memory/root || poweroff -f
 for folder in proc sys dev; do mount --move "/$folder" "$folder"; done
 mkdir -p run out dev/pts dev/shm
 ln -s /proc/self/fd dev/fd
-for folder in run tmp dev/shm; do mount -t tmpfs tmpfs "$folder"; done
+# /tmp stays the host's, with changes in memory: the checkout may lie there.
+for folder in run dev/shm; do mount -t tmpfs tmpfs "$folder"; done
 share out out cache=none
 mount -t devpts devpts dev/pts
 mount -t tracefs tracefs sys/kernel/tracing
