@@ -56,7 +56,10 @@ test('a dump holds the answers of that namespace, and this process stays where i
   );
   expect(links.every(({ type }) => type === RTM_NEWLINK)).toBe(true);
   for (let turn = 0; turn < 50; turn++) native.netlinkDump(lab.b.path, NETLINK_ROUTE, linkRequest(NLM_F_DUMP));
-  expect([readdirSync('/proc/self/fd').length, readdirSync('/proc/self/task').length]).toEqual(before);
+  const after = [readdirSync('/proc/self/fd').length, readdirSync('/proc/self/task').length];
+  expect(after[0]).toBe(before[0]);
+  // Node's own pool may start threads meanwhile; one left behind by each dump would be fifty.
+  expect(after[1] - before[1]).toBeLessThan(5);
   expect(readlinkSync('/proc/self/ns/net')).toBe(here);
 });
 

@@ -101,7 +101,10 @@ test('a worker that is terminated while its programs are attached and its ring i
     await worker.terminate();
     if (turn === 0) before = count();
   }
-  expect(count()).toEqual(before);
+  const after = count();
+  expect(after[0]).toBe(before[0]);
+  // Node's own pool may start a thread meanwhile; one that each worker left behind would be five.
+  expect(after[1] - before[1]).toBeLessThan(5);
 });
 
 test('settings are read, and changed at once', () => {

@@ -114,7 +114,9 @@ test.each([
   const { code, signal, stdout, stderr } = await run(inWorkers(body, finish));
   expect({ code, signal, stderr }).toEqual({ code: 0, signal: null, stderr: '' });
   const { before, after, read } = JSON.parse(stdout) as WorkersReport;
-  expect(after).toEqual(before);
+  expect(after[0]).toBe(before[0]);
+  // Node's own pool may start a thread meanwhile; one that each worker left behind would be ten.
+  expect(after[1] - before[1]).toBeLessThan(5);
   expect(read).toHaveLength(11);
   expect(Math.min(...read)).toBeGreaterThan(0);
 });
