@@ -16,6 +16,8 @@ export default defineConfig({
     pool: 'forks',
     watch: false,
     allowOnly: false,
+    // Real kernels, processes and disks on two shared cores: CI tries a failed test once more, and its report says so.
+    retry: process.env.CI ? 1 : 0,
     projects: [
       {
         extends: true,
