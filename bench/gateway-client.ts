@@ -1,5 +1,5 @@
 import { Client, credentials } from '@grpc/grpc-js';
-import { CollectorMessage, type GatewayBody, GatewayMessage } from '../proto/collect.ts';
+import { CollectorMessage, collectStreamPath, type GatewayBody, GatewayMessage } from '../proto/collect.ts';
 import { syntheticStream } from './synthetic-records.ts';
 
 // A collector for the gateway's bench, in a process of its own: argv: address, records, records a batch.
@@ -10,7 +10,7 @@ const client = new Client(address, credentials.createInsecure(), {
   'grpc.max_send_message_length': -1,
 });
 const call = client.makeBidiStreamRequest<Buffer, GatewayBody>(
-  '/jitterscope.collect.v1.Collect/Stream',
+  collectStreamPath,
   (bytes) => bytes,
   (bytes) => GatewayMessage.decode(bytes),
 );

@@ -3,6 +3,9 @@ import { jitterscope } from './gen/collect.js';
 /** Short names for the messages between collector and gateway (collect.proto). */
 export const { CollectorMessage, GatewayMessage } = jitterscope.collect.v1;
 
+/** Path of the service's one method, jitterscope.collect.v1.Collect/Stream (collect.proto). */
+export const collectStreamPath = '/jitterscope.collect.v1.Collect/Stream';
+
 /** A decoded CollectorMessage. */
 export type CollectorMessage = jitterscope.collect.v1.CollectorMessage;
 export type CollectorBody = jitterscope.collect.v1.CollectorMessage.$Properties;

@@ -1,7 +1,5 @@
 import { Client, type ClientDuplexStream, credentials } from '@grpc/grpc-js';
-import { type GatewayBody, GatewayMessage } from '../../proto/collect.ts';
-
-const path = '/jitterscope.collect.v1.Collect/Stream';
+import { collectStreamPath, type GatewayBody, GatewayMessage } from '../../proto/collect.ts';
 
 /** One stream to the gateway. */
 export interface GatewayCall {
@@ -21,7 +19,7 @@ export function openGatewayCall(address: string): GatewayCall {
     'grpc.max_send_message_length': -1,
   });
   const stream = client.makeBidiStreamRequest<Buffer, GatewayBody>(
-    path,
+    collectStreamPath,
     (b) => b,
     (b) => GatewayMessage.decode(b),
   );

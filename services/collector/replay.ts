@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
-import { Client, credentials } from '@grpc/grpc-js';
 import { messageOf } from '../../core/app-error.ts';
 import { captureError, readCapture } from '../../core/capture.ts';
-import { CollectorMessage, type GatewayBody, GatewayMessage } from '../../proto/collect.ts';
+import { CollectorMessage, type GatewayBody } from '../../proto/collect.ts';
 import { recordSchema } from '../../schema/record.gen.ts';
+import { openGatewayCall } from './gateway-call.ts';
 import { rebatched } from './rebatch.ts';
 
 export interface ReplayOptions {
@@ -24,7 +24,6 @@ export interface ReplayResult {
   readonly resumedAfter: number;
 }
 
-const streamPath = '/jitterscope.collect.v1.Collect/Stream';
 const maxInFlight = 64;
 
 /**
@@ -33,32 +32,18 @@ const maxInFlight = 64;
  */
 export async function replayCapture(options: ReplayOptions): Promise<ReplayResult> {
   const { file, gatewayAddress, version, batchBytes } = options;
-  const client = new Client(gatewayAddress, credentials.createInsecure(), {
-    'grpc.default_authority': 'localhost',
-    'grpc.max_send_message_length': -1,
-  });
-  const call = client.makeBidiStreamRequest<Buffer, GatewayBody>(
-    streamPath,
-    (bytes) => bytes,
-    (bytes) => GatewayMessage.decode(bytes),
-  );
+  const { stream: call, broken, close } = openGatewayCall(gatewayAddress);
   let acked = -1;
-  let failure: Error | undefined;
   let wake: () => void = () => undefined;
   call.on('data', (body: GatewayBody) => {
     const seq = body.welcome?.ackedSeq ?? body.ack?.seq;
     if (seq !== undefined && seq !== null) acked = Math.max(acked, seq);
     wake();
   });
-  const broken = (error: Error): void => {
-    failure ??= error;
-    wake();
-  };
-  call.on('error', broken);
-  call.on('end', () => broken(new Error('the gateway ended the stream')));
+  broken.addEventListener('abort', () => wake());
   const until = async (ready: () => boolean): Promise<void> => {
-    while (!ready() && failure === undefined) await new Promise<void>((resolve) => (wake = resolve));
-    if (failure !== undefined) throw failure;
+    while (!ready() && !broken.aborted) await new Promise<void>((resolve) => (wake = resolve));
+    broken.throwIfAborted();
   };
 
   try {
@@ -76,9 +61,7 @@ export async function replayCapture(options: ReplayOptions): Promise<ReplayResul
     await until(() => acked >= seq);
     return { messages: seq, resumedAfter: Math.min(seq, resumedAfter) };
   } finally {
-    call.removeAllListeners('error').on('error', () => undefined);
-    call.cancel();
-    client.close();
+    close();
   }
 }
 

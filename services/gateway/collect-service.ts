@@ -1,5 +1,5 @@
 import type { handleBidiStreamingCall, ServiceDefinition, UntypedHandleCall } from '@grpc/grpc-js';
-import { type GatewayBody, GatewayMessage } from '../../proto/collect.ts';
+import { collectStreamPath, type GatewayBody, GatewayMessage } from '../../proto/collect.ts';
 
 /** What the server side of the stream gets and gives: requests stay bytes, so that they reach the bus untouched. */
 export type CollectHandler = handleBidiStreamingCall<Buffer, GatewayBody>;
@@ -9,7 +9,7 @@ const identity = (bytes: Buffer): Buffer => bytes;
 /** jitterscope.collect.v1.Collect (collect.proto), by hand: the generated one would decode and encode each batch. */
 export const collectService = {
   stream: {
-    path: '/jitterscope.collect.v1.Collect/Stream',
+    path: collectStreamPath,
     requestStream: true,
     responseStream: true,
     requestSerialize: identity,

@@ -3,27 +3,13 @@ import { CaptureWriter } from '../../core/capture.ts';
 import { instantOf } from '../../core/time.ts';
 import { RawMessage } from '../../proto/bus.ts';
 import { type CollectorBody, CollectorMessage, type Keyframe, type NetworkNamespace } from '../../proto/collect.ts';
+import type { Dispositions } from '../../services/aggregator/dispositions.ts';
 import { ExpectedEvents, idPrefixOf } from './expected-events.ts';
 import { Random } from './random.ts';
 import { fateOf, isNeverKnown, isSuppressing, maxRecordBytes, SyntheticNode, suppressedEach } from './synthetic-node.ts';
 
 /** What the aggregator must have counted behind the whole capture: kept by the maker of the capture, item by item. */
-export interface ExpectedCounts {
-  itemsIn: number;
-  events: number;
-  counted: number;
-  rejected: Record<string, number>;
-  repeats: number;
-  gaps: number;
-  skipped: Record<string, number>;
-  held: number;
-  unidentified: number;
-  kernelLost: Record<string, number>;
-  suppressed: number;
-  unnumbered: number;
-  forgottenSessions: number;
-  refusedMessages: number;
-}
+export type ExpectedCounts = Dispositions;
 
 export interface SyntheticCapture {
   readonly file: string;
