@@ -1,14 +1,16 @@
 import { jitterscope } from './gen/bus.js';
 
 /** Short names for the bodies of the messages on the bus (bus.proto). */
-export const { RawMessage, EventBatch, DeadLetter } = jitterscope.bus.v1;
+export const { RawMessage, EventBatch, DeadLetter, MetricBatch } = jitterscope.bus.v1;
 
 export type RawBody = jitterscope.bus.v1.RawMessage.$Properties;
+export type MetricBatchBody = jitterscope.bus.v1.MetricBatch.$Properties;
 export type DeadLetterBody = jitterscope.bus.v1.DeadLetter.$Properties;
 
 /** Names of the topics. */
 export const topics = {
   raw: 'jitterscope.raw.v1',
   events: 'jitterscope.events.v1',
+  metrics: 'jitterscope.metrics.v1',
   deadLetters: 'jitterscope.dlq.v1',
 } as const;

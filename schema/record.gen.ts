@@ -59,6 +59,9 @@ export const recordFlags = {
 export const probes = {
   TCPRESET: 1,
   TCPRETRANS: 2,
+  PACKETLOSS: 3,
+  TCPLIFE: 4,
+  TCPACCEPT: 5,
   BURST: 65535,
 } as const;
 

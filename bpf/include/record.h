@@ -64,6 +64,9 @@ enum record_side {
 enum probe {
 	PROBE_TCPRESET = 1,
 	PROBE_TCPRETRANS = 2,
+	PROBE_PACKETLOSS = 3,
+	PROBE_TCPLIFE = 4,
+	PROBE_TCPACCEPT = 5,
 	PROBE_BURST = 65535, /* tests only */
 };
 

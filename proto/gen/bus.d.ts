@@ -549,6 +549,255 @@ export namespace jitterscope {
                 /** Shape of a DeadLetter. */
                 type $Shape = jitterscope.bus.v1.DeadLetter.$Properties;
             }
+
+            /**
+             * Properties of a MetricBatch.
+             * @deprecated Use jitterscope.bus.v1.MetricBatch.$Properties instead.
+             */
+            interface IMetricBatch extends jitterscope.bus.v1.MetricBatch.$Properties {
+            }
+
+            /** Represents a MetricBatch. */
+            class MetricBatch {
+
+                /**
+                 * Constructs a new MetricBatch.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: jitterscope.bus.v1.MetricBatch.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** MetricBatch rawOffset. */
+                rawOffset: number;
+
+                /** MetricBatch ordinal. */
+                ordinal: number;
+
+                /** MetricBatch at. */
+                at?: (jitterscope.bus.v1.Time.$Properties|null);
+
+                /** MetricBatch layouts. */
+                layouts: jitterscope.bus.v1.MetricLayout.$Properties[];
+
+                /** MetricBatch groups. */
+                groups: jitterscope.bus.v1.MetricGroup.$Properties[];
+
+                /** MetricBatch keyframe. */
+                keyframe: boolean;
+
+                /** MetricBatch part. */
+                part: number;
+
+                /** MetricBatch parts. */
+                parts: number;
+
+                /**
+                 * Encodes the specified MetricBatch message. Does not implicitly {@link jitterscope.bus.v1.MetricBatch.verify|verify} messages.
+                 * @param message MetricBatch message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: jitterscope.bus.v1.MetricBatch.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a MetricBatch message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {jitterscope.bus.v1.MetricBatch & jitterscope.bus.v1.MetricBatch.$Shape} MetricBatch
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): jitterscope.bus.v1.MetricBatch & jitterscope.bus.v1.MetricBatch.$Shape;
+            }
+
+            namespace MetricBatch {
+
+                /** Properties of a MetricBatch. */
+                interface $Properties {
+
+                    /** MetricBatch rawOffset */
+                    rawOffset?: (number|null);
+
+                    /** MetricBatch ordinal */
+                    ordinal?: (number|null);
+
+                    /** MetricBatch at */
+                    at?: (jitterscope.bus.v1.Time.$Properties|null);
+
+                    /** MetricBatch layouts */
+                    layouts?: (jitterscope.bus.v1.MetricLayout.$Properties[]|null);
+
+                    /** MetricBatch groups */
+                    groups?: (jitterscope.bus.v1.MetricGroup.$Properties[]|null);
+
+                    /** MetricBatch keyframe */
+                    keyframe?: (boolean|null);
+
+                    /** MetricBatch part */
+                    part?: (number|null);
+
+                    /** MetricBatch parts */
+                    parts?: (number|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a MetricBatch. */
+                type $Shape = jitterscope.bus.v1.MetricBatch.$Properties;
+            }
+
+            /**
+             * Properties of a MetricLayout.
+             * @deprecated Use jitterscope.bus.v1.MetricLayout.$Properties instead.
+             */
+            interface IMetricLayout extends jitterscope.bus.v1.MetricLayout.$Properties {
+            }
+
+            /** Represents a MetricLayout. */
+            class MetricLayout {
+
+                /**
+                 * Constructs a new MetricLayout.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: jitterscope.bus.v1.MetricLayout.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** MetricLayout source. */
+                source: string;
+
+                /** MetricLayout fields. */
+                fields: string[];
+
+                /**
+                 * Encodes the specified MetricLayout message. Does not implicitly {@link jitterscope.bus.v1.MetricLayout.verify|verify} messages.
+                 * @param message MetricLayout message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: jitterscope.bus.v1.MetricLayout.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a MetricLayout message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {jitterscope.bus.v1.MetricLayout & jitterscope.bus.v1.MetricLayout.$Shape} MetricLayout
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): jitterscope.bus.v1.MetricLayout & jitterscope.bus.v1.MetricLayout.$Shape;
+            }
+
+            namespace MetricLayout {
+
+                /** Properties of a MetricLayout. */
+                interface $Properties {
+
+                    /** MetricLayout source */
+                    source?: (string|null);
+
+                    /** MetricLayout fields */
+                    fields?: (string[]|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a MetricLayout. */
+                type $Shape = jitterscope.bus.v1.MetricLayout.$Properties;
+            }
+
+            /**
+             * Properties of a MetricGroup.
+             * @deprecated Use jitterscope.bus.v1.MetricGroup.$Properties instead.
+             */
+            interface IMetricGroup extends jitterscope.bus.v1.MetricGroup.$Properties {
+            }
+
+            /** Represents a MetricGroup. */
+            class MetricGroup {
+
+                /**
+                 * Constructs a new MetricGroup.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: jitterscope.bus.v1.MetricGroup.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** MetricGroup layout. */
+                layout: number;
+
+                /** MetricGroup labelNames. */
+                labelNames: string[];
+
+                /** MetricGroup labelValues. */
+                labelValues: string[];
+
+                /** MetricGroup indexes. */
+                indexes: number[];
+
+                /** MetricGroup values. */
+                values: number[];
+
+                /** MetricGroup ended. */
+                ended: boolean;
+
+                /**
+                 * Encodes the specified MetricGroup message. Does not implicitly {@link jitterscope.bus.v1.MetricGroup.verify|verify} messages.
+                 * @param message MetricGroup message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: jitterscope.bus.v1.MetricGroup.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a MetricGroup message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {jitterscope.bus.v1.MetricGroup & jitterscope.bus.v1.MetricGroup.$Shape} MetricGroup
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): jitterscope.bus.v1.MetricGroup & jitterscope.bus.v1.MetricGroup.$Shape;
+            }
+
+            namespace MetricGroup {
+
+                /** Properties of a MetricGroup. */
+                interface $Properties {
+
+                    /** MetricGroup layout */
+                    layout?: (number|null);
+
+                    /** MetricGroup labelNames */
+                    labelNames?: (string[]|null);
+
+                    /** MetricGroup labelValues */
+                    labelValues?: (string[]|null);
+
+                    /** MetricGroup indexes */
+                    indexes?: (number[]|null);
+
+                    /** MetricGroup values */
+                    values?: (number[]|null);
+
+                    /** MetricGroup ended */
+                    ended?: (boolean|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a MetricGroup. */
+                type $Shape = jitterscope.bus.v1.MetricGroup.$Properties;
+            }
         }
     }
 }

@@ -898,6 +898,422 @@ export const jitterscope = $root.jitterscope = (() => {
                 return DeadLetter;
             })();
 
+            v1.MetricBatch = (function() {
+
+                const MetricBatch = function (properties) {
+                    this.layouts = [];
+                    this.groups = [];
+                    if (properties)
+                        for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                            if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                                this[keys[i]] = properties[keys[i]];
+                };
+
+                MetricBatch.prototype.rawOffset = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+                MetricBatch.prototype.ordinal = 0;
+                MetricBatch.prototype.at = null;
+                MetricBatch.prototype.layouts = $util.emptyArray;
+                MetricBatch.prototype.groups = $util.emptyArray;
+                MetricBatch.prototype.keyframe = false;
+                MetricBatch.prototype.part = 0;
+                MetricBatch.prototype.parts = 0;
+
+                MetricBatch.encode = function (message, writer, _depth) {
+                    if (!writer)
+                        writer = $Writer.create();
+                    if (_depth === $undefined)
+                        _depth = 0;
+                    if (_depth > $util.recursionLimit)
+                        throw $Error("max depth exceeded");
+                    if (message.rawOffset != null && $Object.hasOwnProperty.call(message, "rawOffset") && (typeof message.rawOffset === "object" ? message.rawOffset.low || message.rawOffset.high : message.rawOffset !== 0))
+                        writer.uint32(8).uint64(message.rawOffset);
+                    if (message.ordinal != null && $Object.hasOwnProperty.call(message, "ordinal") && message.ordinal !== 0)
+                        writer.uint32(16).uint32(message.ordinal);
+                    if (message.at != null && $Object.hasOwnProperty.call(message, "at"))
+                        $root.jitterscope.bus.v1.Time.encode(message.at, writer.uint32(26).fork(), _depth + 1).ldelim();
+                    if (message.layouts != null && message.layouts.length)
+                        for (let i = 0; i < message.layouts.length; ++i)
+                            $root.jitterscope.bus.v1.MetricLayout.encode(message.layouts[i], writer.uint32(34).fork(), _depth + 1).ldelim();
+                    if (message.groups != null && message.groups.length)
+                        for (let i = 0; i < message.groups.length; ++i)
+                            $root.jitterscope.bus.v1.MetricGroup.encode(message.groups[i], writer.uint32(42).fork(), _depth + 1).ldelim();
+                    if (message.keyframe != null && $Object.hasOwnProperty.call(message, "keyframe") && message.keyframe !== false)
+                        writer.uint32(48).bool(message.keyframe);
+                    if (message.part != null && $Object.hasOwnProperty.call(message, "part") && message.part !== 0)
+                        writer.uint32(56).uint32(message.part);
+                    if (message.parts != null && $Object.hasOwnProperty.call(message, "parts") && message.parts !== 0)
+                        writer.uint32(64).uint32(message.parts);
+                    if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                        for (let i = 0; i < message.$unknowns.length; ++i)
+                            writer.raw(message.$unknowns[i]);
+                    return writer;
+                };
+
+                MetricBatch.decode = function (reader, length, _end, _depth, _target) {
+                    if (!(reader instanceof $Reader))
+                        reader = $Reader.create(reader);
+                    if (_depth === $undefined)
+                        _depth = 0;
+                    if (_depth > $Reader.recursionLimit)
+                        throw $Error("max depth exceeded");
+                    let end, message, value;
+                    if (length === $undefined)
+                        end = reader.len;
+                    else {
+                        end = reader.pos + length;
+                        if (end > reader.len)
+                            throw $RangeError("index out of range");
+                        length = reader.len;
+                        reader.len = end;
+                    }
+                    message = _target || new $root.jitterscope.bus.v1.MetricBatch();
+                    while (reader.pos < end) {
+                        let start = reader.pos;
+                        let tag = reader.tag();
+                        if (tag === _end) {
+                            _end = $undefined;
+                            break;
+                        }
+                        let wireType = tag & 7;
+                        switch (tag >>>= 3) {
+                        case 1: {
+                                if (wireType !== 0)
+                                    break;
+                                if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                                    message.rawOffset = value;
+                                else
+                                    delete message.rawOffset;
+                                continue;
+                            }
+                        case 2: {
+                                if (wireType !== 0)
+                                    break;
+                                if (value = reader.uint32())
+                                    message.ordinal = value;
+                                else
+                                    delete message.ordinal;
+                                continue;
+                            }
+                        case 3: {
+                                if (wireType !== 2)
+                                    break;
+                                message.at = $root.jitterscope.bus.v1.Time.decode(reader, reader.size(), $undefined, _depth + 1, message.at);
+                                continue;
+                            }
+                        case 4: {
+                                if (wireType !== 2)
+                                    break;
+                                if (!(message.layouts && message.layouts.length))
+                                    message.layouts = [];
+                                message.layouts.push($root.jitterscope.bus.v1.MetricLayout.decode(reader, reader.size(), $undefined, _depth + 1));
+                                continue;
+                            }
+                        case 5: {
+                                if (wireType !== 2)
+                                    break;
+                                if (!(message.groups && message.groups.length))
+                                    message.groups = [];
+                                message.groups.push($root.jitterscope.bus.v1.MetricGroup.decode(reader, reader.size(), $undefined, _depth + 1));
+                                continue;
+                            }
+                        case 6: {
+                                if (wireType !== 0)
+                                    break;
+                                if (value = reader.bool())
+                                    message.keyframe = value;
+                                else
+                                    delete message.keyframe;
+                                continue;
+                            }
+                        case 7: {
+                                if (wireType !== 0)
+                                    break;
+                                if (value = reader.uint32())
+                                    message.part = value;
+                                else
+                                    delete message.part;
+                                continue;
+                            }
+                        case 8: {
+                                if (wireType !== 0)
+                                    break;
+                                if (value = reader.uint32())
+                                    message.parts = value;
+                                else
+                                    delete message.parts;
+                                continue;
+                            }
+                        }
+                        reader.skipType(wireType, _depth, tag);
+                        if (!reader.discardUnknown) {
+                            $util.makeProp(message, "$unknowns", false);
+                            (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                        }
+                    }
+                    if (length !== $undefined) {
+                        if (reader.pos !== end)
+                            throw $RangeError("index out of range");
+                        reader.len = length;
+                    }
+                    if (_end !== $undefined)
+                        throw $Error("missing end group");
+                    return message;
+                };
+
+                return MetricBatch;
+            })();
+
+            v1.MetricLayout = (function() {
+
+                const MetricLayout = function (properties) {
+                    this.fields = [];
+                    if (properties)
+                        for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                            if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                                this[keys[i]] = properties[keys[i]];
+                };
+
+                MetricLayout.prototype.source = "";
+                MetricLayout.prototype.fields = $util.emptyArray;
+
+                MetricLayout.encode = function (message, writer, _depth) {
+                    if (!writer)
+                        writer = $Writer.create();
+                    if (_depth === $undefined)
+                        _depth = 0;
+                    if (_depth > $util.recursionLimit)
+                        throw $Error("max depth exceeded");
+                    if (message.source != null && $Object.hasOwnProperty.call(message, "source") && message.source !== "")
+                        writer.uint32(10).string(message.source);
+                    if (message.fields != null && message.fields.length)
+                        for (let i = 0; i < message.fields.length; ++i)
+                            writer.uint32(18).string(message.fields[i]);
+                    if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                        for (let i = 0; i < message.$unknowns.length; ++i)
+                            writer.raw(message.$unknowns[i]);
+                    return writer;
+                };
+
+                MetricLayout.decode = function (reader, length, _end, _depth, _target) {
+                    if (!(reader instanceof $Reader))
+                        reader = $Reader.create(reader);
+                    if (_depth === $undefined)
+                        _depth = 0;
+                    if (_depth > $Reader.recursionLimit)
+                        throw $Error("max depth exceeded");
+                    let end, message, value;
+                    if (length === $undefined)
+                        end = reader.len;
+                    else {
+                        end = reader.pos + length;
+                        if (end > reader.len)
+                            throw $RangeError("index out of range");
+                        length = reader.len;
+                        reader.len = end;
+                    }
+                    message = _target || new $root.jitterscope.bus.v1.MetricLayout();
+                    while (reader.pos < end) {
+                        let start = reader.pos;
+                        let tag = reader.tag();
+                        if (tag === _end) {
+                            _end = $undefined;
+                            break;
+                        }
+                        let wireType = tag & 7;
+                        switch (tag >>>= 3) {
+                        case 1: {
+                                if (wireType !== 2)
+                                    break;
+                                if ((value = reader.stringVerify()).length)
+                                    message.source = value;
+                                else
+                                    delete message.source;
+                                continue;
+                            }
+                        case 2: {
+                                if (wireType !== 2)
+                                    break;
+                                if (!(message.fields && message.fields.length))
+                                    message.fields = [];
+                                message.fields.push(reader.stringVerify());
+                                continue;
+                            }
+                        }
+                        reader.skipType(wireType, _depth, tag);
+                        if (!reader.discardUnknown) {
+                            $util.makeProp(message, "$unknowns", false);
+                            (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                        }
+                    }
+                    if (length !== $undefined) {
+                        if (reader.pos !== end)
+                            throw $RangeError("index out of range");
+                        reader.len = length;
+                    }
+                    if (_end !== $undefined)
+                        throw $Error("missing end group");
+                    return message;
+                };
+
+                return MetricLayout;
+            })();
+
+            v1.MetricGroup = (function() {
+
+                const MetricGroup = function (properties) {
+                    this.labelNames = [];
+                    this.labelValues = [];
+                    this.indexes = [];
+                    this.values = [];
+                    if (properties)
+                        for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                            if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                                this[keys[i]] = properties[keys[i]];
+                };
+
+                MetricGroup.prototype.layout = 0;
+                MetricGroup.prototype.labelNames = $util.emptyArray;
+                MetricGroup.prototype.labelValues = $util.emptyArray;
+                MetricGroup.prototype.indexes = $util.emptyArray;
+                MetricGroup.prototype.values = $util.emptyArray;
+                MetricGroup.prototype.ended = false;
+
+                MetricGroup.encode = function (message, writer, _depth) {
+                    if (!writer)
+                        writer = $Writer.create();
+                    if (_depth === $undefined)
+                        _depth = 0;
+                    if (_depth > $util.recursionLimit)
+                        throw $Error("max depth exceeded");
+                    if (message.layout != null && $Object.hasOwnProperty.call(message, "layout") && message.layout !== 0)
+                        writer.uint32(8).uint32(message.layout);
+                    if (message.labelNames != null && message.labelNames.length)
+                        for (let i = 0; i < message.labelNames.length; ++i)
+                            writer.uint32(18).string(message.labelNames[i]);
+                    if (message.labelValues != null && message.labelValues.length)
+                        for (let i = 0; i < message.labelValues.length; ++i)
+                            writer.uint32(26).string(message.labelValues[i]);
+                    if (message.indexes != null && message.indexes.length)
+                        writer.uint32(34).uint32s(message.indexes);
+                    if (message.values != null && message.values.length)
+                        writer.uint32(42).doubles(message.values);
+                    if (message.ended != null && $Object.hasOwnProperty.call(message, "ended") && message.ended !== false)
+                        writer.uint32(48).bool(message.ended);
+                    if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                        for (let i = 0; i < message.$unknowns.length; ++i)
+                            writer.raw(message.$unknowns[i]);
+                    return writer;
+                };
+
+                MetricGroup.decode = function (reader, length, _end, _depth, _target) {
+                    if (!(reader instanceof $Reader))
+                        reader = $Reader.create(reader);
+                    if (_depth === $undefined)
+                        _depth = 0;
+                    if (_depth > $Reader.recursionLimit)
+                        throw $Error("max depth exceeded");
+                    let end, message, value;
+                    if (length === $undefined)
+                        end = reader.len;
+                    else {
+                        end = reader.pos + length;
+                        if (end > reader.len)
+                            throw $RangeError("index out of range");
+                        length = reader.len;
+                        reader.len = end;
+                    }
+                    message = _target || new $root.jitterscope.bus.v1.MetricGroup();
+                    while (reader.pos < end) {
+                        let start = reader.pos;
+                        let tag = reader.tag();
+                        if (tag === _end) {
+                            _end = $undefined;
+                            break;
+                        }
+                        let wireType = tag & 7;
+                        switch (tag >>>= 3) {
+                        case 1: {
+                                if (wireType !== 0)
+                                    break;
+                                if (value = reader.uint32())
+                                    message.layout = value;
+                                else
+                                    delete message.layout;
+                                continue;
+                            }
+                        case 2: {
+                                if (wireType !== 2)
+                                    break;
+                                if (!(message.labelNames && message.labelNames.length))
+                                    message.labelNames = [];
+                                message.labelNames.push(reader.stringVerify());
+                                continue;
+                            }
+                        case 3: {
+                                if (wireType !== 2)
+                                    break;
+                                if (!(message.labelValues && message.labelValues.length))
+                                    message.labelValues = [];
+                                message.labelValues.push(reader.stringVerify());
+                                continue;
+                            }
+                        case 4: {
+                                if (wireType === 2) {
+                                    if (!(message.indexes && message.indexes.length))
+                                        message.indexes = [];
+                                    reader.uint32s(message.indexes);
+                                    continue;
+                                }
+                                if (wireType !== 0)
+                                    break;
+                                if (!(message.indexes && message.indexes.length))
+                                    message.indexes = [];
+                                message.indexes.push(reader.uint32());
+                                continue;
+                            }
+                        case 5: {
+                                if (wireType === 2) {
+                                    if (!(message.values && message.values.length))
+                                        message.values = [];
+                                    reader.doubles(message.values);
+                                    continue;
+                                }
+                                if (wireType !== 1)
+                                    break;
+                                if (!(message.values && message.values.length))
+                                    message.values = [];
+                                message.values.push(reader.double());
+                                continue;
+                            }
+                        case 6: {
+                                if (wireType !== 0)
+                                    break;
+                                if (value = reader.bool())
+                                    message.ended = value;
+                                else
+                                    delete message.ended;
+                                continue;
+                            }
+                        }
+                        reader.skipType(wireType, _depth, tag);
+                        if (!reader.discardUnknown) {
+                            $util.makeProp(message, "$unknowns", false);
+                            (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                        }
+                    }
+                    if (length !== $undefined) {
+                        if (reader.pos !== end)
+                            throw $RangeError("index out of range");
+                        reader.len = length;
+                    }
+                    if (_end !== $undefined)
+                        throw $Error("missing end group");
+                    return message;
+                };
+
+                return MetricGroup;
+            })();
+
             return v1;
         })();
 

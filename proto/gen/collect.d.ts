@@ -50,8 +50,11 @@ export namespace jitterscope {
                 /** CollectorMessage replayed. */
                 replayed?: (Uint8Array|null);
 
+                /** CollectorMessage samples. */
+                samples?: (jitterscope.collect.v1.Samples.$Properties|null);
+
                 /** CollectorMessage body. */
-                body?: ("hello"|"batch"|"identity"|"keyframe"|"heartbeat"|"replayed");
+                body?: ("hello"|"batch"|"identity"|"keyframe"|"heartbeat"|"replayed"|"samples");
 
                 /**
                  * Encodes the specified CollectorMessage message. Does not implicitly {@link jitterscope.collect.v1.CollectorMessage.verify|verify} messages.
@@ -98,8 +101,11 @@ export namespace jitterscope {
                     /** CollectorMessage replayed */
                     replayed?: (Uint8Array|null);
 
+                    /** CollectorMessage samples */
+                    samples?: (jitterscope.collect.v1.Samples.$Properties|null);
+
                     /** CollectorMessage body */
-                    body?: ("hello"|"batch"|"identity"|"keyframe"|"heartbeat"|"replayed");
+                    body?: ("hello"|"batch"|"identity"|"keyframe"|"heartbeat"|"replayed"|"samples");
 
                     /** Unknown fields preserved while decoding when enabled */
                     $unknowns?: Uint8Array[];
@@ -114,9 +120,10 @@ export namespace jitterscope {
                   keyframe?: jitterscope.collect.v1.Keyframe.$Shape|null;
                   heartbeat?: jitterscope.collect.v1.Heartbeat.$Shape|null;
                   replayed?: Uint8Array|null;
+                  samples?: jitterscope.collect.v1.Samples.$Shape|null;
                   $unknowns?: Uint8Array[];
                 } & (
-                  ({ body?: undefined; hello?: null; batch?: null; identity?: null; keyframe?: null; heartbeat?: null; replayed?: null }|{ body?: "hello"; hello: jitterscope.collect.v1.Hello.$Shape; batch?: null; identity?: null; keyframe?: null; heartbeat?: null; replayed?: null }|{ body?: "batch"; hello?: null; batch: jitterscope.collect.v1.RecordBatch.$Shape; identity?: null; keyframe?: null; heartbeat?: null; replayed?: null }|{ body?: "identity"; hello?: null; batch?: null; identity: jitterscope.collect.v1.Identity.$Shape; keyframe?: null; heartbeat?: null; replayed?: null }|{ body?: "keyframe"; hello?: null; batch?: null; identity?: null; keyframe: jitterscope.collect.v1.Keyframe.$Shape; heartbeat?: null; replayed?: null }|{ body?: "heartbeat"; hello?: null; batch?: null; identity?: null; keyframe?: null; heartbeat: jitterscope.collect.v1.Heartbeat.$Shape; replayed?: null }|{ body?: "replayed"; hello?: null; batch?: null; identity?: null; keyframe?: null; heartbeat?: null; replayed: Uint8Array })
+                  ({ body?: undefined; hello?: null; batch?: null; identity?: null; keyframe?: null; heartbeat?: null; replayed?: null; samples?: null }|{ body?: "hello"; hello: jitterscope.collect.v1.Hello.$Shape; batch?: null; identity?: null; keyframe?: null; heartbeat?: null; replayed?: null; samples?: null }|{ body?: "batch"; hello?: null; batch: jitterscope.collect.v1.RecordBatch.$Shape; identity?: null; keyframe?: null; heartbeat?: null; replayed?: null; samples?: null }|{ body?: "identity"; hello?: null; batch?: null; identity: jitterscope.collect.v1.Identity.$Shape; keyframe?: null; heartbeat?: null; replayed?: null; samples?: null }|{ body?: "keyframe"; hello?: null; batch?: null; identity?: null; keyframe: jitterscope.collect.v1.Keyframe.$Shape; heartbeat?: null; replayed?: null; samples?: null }|{ body?: "heartbeat"; hello?: null; batch?: null; identity?: null; keyframe?: null; heartbeat: jitterscope.collect.v1.Heartbeat.$Shape; replayed?: null; samples?: null }|{ body?: "replayed"; hello?: null; batch?: null; identity?: null; keyframe?: null; heartbeat?: null; replayed: Uint8Array; samples?: null }|{ body?: "samples"; hello?: null; batch?: null; identity?: null; keyframe?: null; heartbeat?: null; replayed?: null; samples: jitterscope.collect.v1.Samples.$Shape })
                 );
             }
 
@@ -238,6 +245,9 @@ export namespace jitterscope {
                 /** RecordBatch clockOffset. */
                 clockOffset?: (jitterscope.collect.v1.TimeOffset.$Properties|null);
 
+                /** RecordBatch translations. */
+                translations: jitterscope.collect.v1.Translation.$Properties[];
+
                 /**
                  * Encodes the specified RecordBatch message. Does not implicitly {@link jitterscope.collect.v1.RecordBatch.verify|verify} messages.
                  * @param message RecordBatch message or plain object to encode
@@ -280,12 +290,84 @@ export namespace jitterscope {
                     /** RecordBatch clockOffset */
                     clockOffset?: (jitterscope.collect.v1.TimeOffset.$Properties|null);
 
+                    /** RecordBatch translations */
+                    translations?: (jitterscope.collect.v1.Translation.$Properties[]|null);
+
                     /** Unknown fields preserved while decoding when enabled */
                     $unknowns?: Uint8Array[];
                 }
 
                 /** Shape of a RecordBatch. */
                 type $Shape = jitterscope.collect.v1.RecordBatch.$Properties;
+            }
+
+            /**
+             * Properties of a Translation.
+             * @deprecated Use jitterscope.collect.v1.Translation.$Properties instead.
+             */
+            interface ITranslation extends jitterscope.collect.v1.Translation.$Properties {
+            }
+
+            /** Represents a Translation. */
+            class Translation {
+
+                /**
+                 * Constructs a new Translation.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: jitterscope.collect.v1.Translation.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** Translation index. */
+                index: number;
+
+                /** Translation address. */
+                address: Uint8Array;
+
+                /** Translation port. */
+                port: number;
+
+                /**
+                 * Encodes the specified Translation message. Does not implicitly {@link jitterscope.collect.v1.Translation.verify|verify} messages.
+                 * @param message Translation message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: jitterscope.collect.v1.Translation.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a Translation message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {jitterscope.collect.v1.Translation & jitterscope.collect.v1.Translation.$Shape} Translation
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): jitterscope.collect.v1.Translation & jitterscope.collect.v1.Translation.$Shape;
+            }
+
+            namespace Translation {
+
+                /** Properties of a Translation. */
+                interface $Properties {
+
+                    /** Translation index */
+                    index?: (number|null);
+
+                    /** Translation address */
+                    address?: (Uint8Array|null);
+
+                    /** Translation port */
+                    port?: (number|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a Translation. */
+                type $Shape = jitterscope.collect.v1.Translation.$Properties;
             }
 
             /**
@@ -511,6 +593,15 @@ export namespace jitterscope {
                 /** Identity netns. */
                 netns: jitterscope.collect.v1.NetworkNamespace.$Properties[];
 
+                /** Identity pods. */
+                pods: jitterscope.collect.v1.Pod.$Properties[];
+
+                /** Identity symbols. */
+                symbols: jitterscope.collect.v1.KernelSymbol.$Properties[];
+
+                /** Identity stacks. */
+                stacks: jitterscope.collect.v1.KernelStack.$Properties[];
+
                 /**
                  * Encodes the specified Identity message. Does not implicitly {@link jitterscope.collect.v1.Identity.verify|verify} messages.
                  * @param message Identity message or plain object to encode
@@ -538,12 +629,333 @@ export namespace jitterscope {
                     /** Identity netns */
                     netns?: (jitterscope.collect.v1.NetworkNamespace.$Properties[]|null);
 
+                    /** Identity pods */
+                    pods?: (jitterscope.collect.v1.Pod.$Properties[]|null);
+
+                    /** Identity symbols */
+                    symbols?: (jitterscope.collect.v1.KernelSymbol.$Properties[]|null);
+
+                    /** Identity stacks */
+                    stacks?: (jitterscope.collect.v1.KernelStack.$Properties[]|null);
+
                     /** Unknown fields preserved while decoding when enabled */
                     $unknowns?: Uint8Array[];
                 }
 
                 /** Shape of an Identity. */
                 type $Shape = jitterscope.collect.v1.Identity.$Properties;
+            }
+
+            /**
+             * Properties of a Pod.
+             * @deprecated Use jitterscope.collect.v1.Pod.$Properties instead.
+             */
+            interface IPod extends jitterscope.collect.v1.Pod.$Properties {
+            }
+
+            /** Represents a Pod. */
+            class Pod {
+
+                /**
+                 * Constructs a new Pod.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: jitterscope.collect.v1.Pod.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** Pod sandboxId. */
+                sandboxId: string;
+
+                /** Pod uid. */
+                uid: string;
+
+                /** Pod namespace. */
+                namespace: string;
+
+                /** Pod name. */
+                name: string;
+
+                /** Pod netns. */
+                netns: number;
+
+                /** Pod hostNetwork. */
+                hostNetwork: boolean;
+
+                /** Pod addresses. */
+                addresses: Uint8Array[];
+
+                /** Pod containers. */
+                containers: jitterscope.collect.v1.Container.$Properties[];
+
+                /** Pod labels. */
+                labels: { [k: string]: string };
+
+                /** Pod fromBootNs. */
+                fromBootNs: number;
+
+                /** Pod toBootNs. */
+                toBootNs: number;
+
+                /**
+                 * Encodes the specified Pod message. Does not implicitly {@link jitterscope.collect.v1.Pod.verify|verify} messages.
+                 * @param message Pod message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: jitterscope.collect.v1.Pod.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a Pod message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {jitterscope.collect.v1.Pod & jitterscope.collect.v1.Pod.$Shape} Pod
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): jitterscope.collect.v1.Pod & jitterscope.collect.v1.Pod.$Shape;
+            }
+
+            namespace Pod {
+
+                /** Properties of a Pod. */
+                interface $Properties {
+
+                    /** Pod sandboxId */
+                    sandboxId?: (string|null);
+
+                    /** Pod uid */
+                    uid?: (string|null);
+
+                    /** Pod namespace */
+                    namespace?: (string|null);
+
+                    /** Pod name */
+                    name?: (string|null);
+
+                    /** Pod netns */
+                    netns?: (number|null);
+
+                    /** Pod hostNetwork */
+                    hostNetwork?: (boolean|null);
+
+                    /** Pod addresses */
+                    addresses?: (Uint8Array[]|null);
+
+                    /** Pod containers */
+                    containers?: (jitterscope.collect.v1.Container.$Properties[]|null);
+
+                    /** Pod labels */
+                    labels?: ({ [k: string]: string }|null);
+
+                    /** Pod fromBootNs */
+                    fromBootNs?: (number|null);
+
+                    /** Pod toBootNs */
+                    toBootNs?: (number|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a Pod. */
+                type $Shape = jitterscope.collect.v1.Pod.$Properties;
+            }
+
+            /**
+             * Properties of a Container.
+             * @deprecated Use jitterscope.collect.v1.Container.$Properties instead.
+             */
+            interface IContainer extends jitterscope.collect.v1.Container.$Properties {
+            }
+
+            /** Represents a Container. */
+            class Container {
+
+                /**
+                 * Constructs a new Container.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: jitterscope.collect.v1.Container.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** Container id. */
+                id: string;
+
+                /** Container name. */
+                name: string;
+
+                /** Container cgroups. */
+                cgroups: number[];
+
+                /**
+                 * Encodes the specified Container message. Does not implicitly {@link jitterscope.collect.v1.Container.verify|verify} messages.
+                 * @param message Container message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: jitterscope.collect.v1.Container.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a Container message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {jitterscope.collect.v1.Container & jitterscope.collect.v1.Container.$Shape} Container
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): jitterscope.collect.v1.Container & jitterscope.collect.v1.Container.$Shape;
+            }
+
+            namespace Container {
+
+                /** Properties of a Container. */
+                interface $Properties {
+
+                    /** Container id */
+                    id?: (string|null);
+
+                    /** Container name */
+                    name?: (string|null);
+
+                    /** Container cgroups */
+                    cgroups?: (number[]|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a Container. */
+                type $Shape = jitterscope.collect.v1.Container.$Properties;
+            }
+
+            /**
+             * Properties of a KernelSymbol.
+             * @deprecated Use jitterscope.collect.v1.KernelSymbol.$Properties instead.
+             */
+            interface IKernelSymbol extends jitterscope.collect.v1.KernelSymbol.$Properties {
+            }
+
+            /** Represents a KernelSymbol. */
+            class KernelSymbol {
+
+                /**
+                 * Constructs a new KernelSymbol.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: jitterscope.collect.v1.KernelSymbol.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** KernelSymbol offset. */
+                offset: number;
+
+                /** KernelSymbol name. */
+                name: string;
+
+                /**
+                 * Encodes the specified KernelSymbol message. Does not implicitly {@link jitterscope.collect.v1.KernelSymbol.verify|verify} messages.
+                 * @param message KernelSymbol message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: jitterscope.collect.v1.KernelSymbol.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a KernelSymbol message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {jitterscope.collect.v1.KernelSymbol & jitterscope.collect.v1.KernelSymbol.$Shape} KernelSymbol
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): jitterscope.collect.v1.KernelSymbol & jitterscope.collect.v1.KernelSymbol.$Shape;
+            }
+
+            namespace KernelSymbol {
+
+                /** Properties of a KernelSymbol. */
+                interface $Properties {
+
+                    /** KernelSymbol offset */
+                    offset?: (number|null);
+
+                    /** KernelSymbol name */
+                    name?: (string|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a KernelSymbol. */
+                type $Shape = jitterscope.collect.v1.KernelSymbol.$Properties;
+            }
+
+            /**
+             * Properties of a KernelStack.
+             * @deprecated Use jitterscope.collect.v1.KernelStack.$Properties instead.
+             */
+            interface IKernelStack extends jitterscope.collect.v1.KernelStack.$Properties {
+            }
+
+            /** Represents a KernelStack. */
+            class KernelStack {
+
+                /**
+                 * Constructs a new KernelStack.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: jitterscope.collect.v1.KernelStack.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** KernelStack id. */
+                id: number;
+
+                /** KernelStack frames. */
+                frames: string[];
+
+                /**
+                 * Encodes the specified KernelStack message. Does not implicitly {@link jitterscope.collect.v1.KernelStack.verify|verify} messages.
+                 * @param message KernelStack message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: jitterscope.collect.v1.KernelStack.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a KernelStack message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {jitterscope.collect.v1.KernelStack & jitterscope.collect.v1.KernelStack.$Shape} KernelStack
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): jitterscope.collect.v1.KernelStack & jitterscope.collect.v1.KernelStack.$Shape;
+            }
+
+            namespace KernelStack {
+
+                /** Properties of a KernelStack. */
+                interface $Properties {
+
+                    /** KernelStack id */
+                    id?: (number|null);
+
+                    /** KernelStack frames */
+                    frames?: (string[]|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a KernelStack. */
+                type $Shape = jitterscope.collect.v1.KernelStack.$Properties;
             }
 
             /**
@@ -751,6 +1163,9 @@ export namespace jitterscope {
                 /** Keyframe downtime. */
                 downtime?: (jitterscope.collect.v1.Downtime.$Properties|null);
 
+                /** Keyframe bootId. */
+                bootId: string;
+
                 /**
                  * Encodes the specified Keyframe message. Does not implicitly {@link jitterscope.collect.v1.Keyframe.verify|verify} messages.
                  * @param message Keyframe message or plain object to encode
@@ -799,12 +1214,276 @@ export namespace jitterscope {
                     /** Keyframe downtime */
                     downtime?: (jitterscope.collect.v1.Downtime.$Properties|null);
 
+                    /** Keyframe bootId */
+                    bootId?: (string|null);
+
                     /** Unknown fields preserved while decoding when enabled */
                     $unknowns?: Uint8Array[];
                 }
 
                 /** Shape of a Keyframe. */
                 type $Shape = jitterscope.collect.v1.Keyframe.$Properties;
+            }
+
+            /**
+             * Properties of a Samples.
+             * @deprecated Use jitterscope.collect.v1.Samples.$Properties instead.
+             */
+            interface ISamples extends jitterscope.collect.v1.Samples.$Properties {
+            }
+
+            /** Represents a Samples. */
+            class Samples {
+
+                /**
+                 * Constructs a new Samples.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: jitterscope.collect.v1.Samples.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** Samples layouts. */
+                layouts: jitterscope.collect.v1.SampleLayout.$Properties[];
+
+                /** Samples targets. */
+                targets: jitterscope.collect.v1.TargetSamples.$Properties[];
+
+                /** Samples counters. */
+                counters: jitterscope.collect.v1.CounterSample.$Properties[];
+
+                /** Samples full. */
+                full: boolean;
+
+                /** Samples end. */
+                end: boolean;
+
+                /** Samples unseenNetns. */
+                unseenNetns: number;
+
+                /**
+                 * Encodes the specified Samples message. Does not implicitly {@link jitterscope.collect.v1.Samples.verify|verify} messages.
+                 * @param message Samples message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: jitterscope.collect.v1.Samples.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a Samples message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {jitterscope.collect.v1.Samples & jitterscope.collect.v1.Samples.$Shape} Samples
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): jitterscope.collect.v1.Samples & jitterscope.collect.v1.Samples.$Shape;
+            }
+
+            namespace Samples {
+
+                /** Properties of a Samples. */
+                interface $Properties {
+
+                    /** Samples layouts */
+                    layouts?: (jitterscope.collect.v1.SampleLayout.$Properties[]|null);
+
+                    /** Samples targets */
+                    targets?: (jitterscope.collect.v1.TargetSamples.$Properties[]|null);
+
+                    /** Samples counters */
+                    counters?: (jitterscope.collect.v1.CounterSample.$Properties[]|null);
+
+                    /** Samples full */
+                    full?: (boolean|null);
+
+                    /** Samples end */
+                    end?: (boolean|null);
+
+                    /** Samples unseenNetns */
+                    unseenNetns?: (number|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a Samples. */
+                type $Shape = jitterscope.collect.v1.Samples.$Properties;
+            }
+
+            /**
+             * Properties of a SampleLayout.
+             * @deprecated Use jitterscope.collect.v1.SampleLayout.$Properties instead.
+             */
+            interface ISampleLayout extends jitterscope.collect.v1.SampleLayout.$Properties {
+            }
+
+            /** Represents a SampleLayout. */
+            class SampleLayout {
+
+                /**
+                 * Constructs a new SampleLayout.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: jitterscope.collect.v1.SampleLayout.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** SampleLayout id. */
+                id: number;
+
+                /** SampleLayout source. */
+                source: string;
+
+                /** SampleLayout fields. */
+                fields: string[];
+
+                /**
+                 * Encodes the specified SampleLayout message. Does not implicitly {@link jitterscope.collect.v1.SampleLayout.verify|verify} messages.
+                 * @param message SampleLayout message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: jitterscope.collect.v1.SampleLayout.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a SampleLayout message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {jitterscope.collect.v1.SampleLayout & jitterscope.collect.v1.SampleLayout.$Shape} SampleLayout
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): jitterscope.collect.v1.SampleLayout & jitterscope.collect.v1.SampleLayout.$Shape;
+            }
+
+            namespace SampleLayout {
+
+                /** Properties of a SampleLayout. */
+                interface $Properties {
+
+                    /** SampleLayout id */
+                    id?: (number|null);
+
+                    /** SampleLayout source */
+                    source?: (string|null);
+
+                    /** SampleLayout fields */
+                    fields?: (string[]|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a SampleLayout. */
+                type $Shape = jitterscope.collect.v1.SampleLayout.$Properties;
+            }
+
+            /**
+             * Properties of a TargetSamples.
+             * @deprecated Use jitterscope.collect.v1.TargetSamples.$Properties instead.
+             */
+            interface ITargetSamples extends jitterscope.collect.v1.TargetSamples.$Properties {
+            }
+
+            /** Represents a TargetSamples. */
+            class TargetSamples {
+
+                /**
+                 * Constructs a new TargetSamples.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: jitterscope.collect.v1.TargetSamples.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** TargetSamples layout. */
+                layout: number;
+
+                /** TargetSamples netns. */
+                netns: number;
+
+                /** TargetSamples cgroup. */
+                cgroup: number;
+
+                /** TargetSamples labels. */
+                labels: { [k: string]: string };
+
+                /** TargetSamples bootNs. */
+                bootNs: number;
+
+                /** TargetSamples indexes. */
+                indexes: number[];
+
+                /** TargetSamples values. */
+                values: number[];
+
+                /** TargetSamples all. */
+                all: boolean;
+
+                /** TargetSamples last. */
+                last: boolean;
+
+                /**
+                 * Encodes the specified TargetSamples message. Does not implicitly {@link jitterscope.collect.v1.TargetSamples.verify|verify} messages.
+                 * @param message TargetSamples message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: jitterscope.collect.v1.TargetSamples.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a TargetSamples message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {jitterscope.collect.v1.TargetSamples & jitterscope.collect.v1.TargetSamples.$Shape} TargetSamples
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): jitterscope.collect.v1.TargetSamples & jitterscope.collect.v1.TargetSamples.$Shape;
+            }
+
+            namespace TargetSamples {
+
+                /** Properties of a TargetSamples. */
+                interface $Properties {
+
+                    /** TargetSamples layout */
+                    layout?: (number|null);
+
+                    /** TargetSamples netns */
+                    netns?: (number|null);
+
+                    /** TargetSamples cgroup */
+                    cgroup?: (number|null);
+
+                    /** TargetSamples labels */
+                    labels?: ({ [k: string]: string }|null);
+
+                    /** TargetSamples bootNs */
+                    bootNs?: (number|null);
+
+                    /** TargetSamples indexes */
+                    indexes?: (number[]|null);
+
+                    /** TargetSamples values */
+                    values?: (number[]|null);
+
+                    /** TargetSamples all */
+                    all?: (boolean|null);
+
+                    /** TargetSamples last */
+                    last?: (boolean|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a TargetSamples. */
+                type $Shape = jitterscope.collect.v1.TargetSamples.$Properties;
             }
 
             /**

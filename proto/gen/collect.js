@@ -37,11 +37,12 @@ export const jitterscope = $root.jitterscope = (() => {
                 CollectorMessage.prototype.keyframe = null;
                 CollectorMessage.prototype.heartbeat = null;
                 CollectorMessage.prototype.replayed = null;
+                CollectorMessage.prototype.samples = null;
 
                 let $oneOfFields;
 
                 $Object.defineProperty(CollectorMessage.prototype, "body", {
-                    get: $util.oneOfGetter($oneOfFields = ["hello", "batch", "identity", "keyframe", "heartbeat", "replayed"]),
+                    get: $util.oneOfGetter($oneOfFields = ["hello", "batch", "identity", "keyframe", "heartbeat", "replayed", "samples"]),
                     set: $util.oneOfSetter($oneOfFields)
                 });
 
@@ -66,6 +67,8 @@ export const jitterscope = $root.jitterscope = (() => {
                         $root.jitterscope.collect.v1.Heartbeat.encode(message.heartbeat, writer.uint32(50).fork(), _depth + 1).ldelim();
                     if (message.replayed != null && $Object.hasOwnProperty.call(message, "replayed"))
                         writer.uint32(58).bytes(message.replayed);
+                    if (message.samples != null && $Object.hasOwnProperty.call(message, "samples"))
+                        $root.jitterscope.collect.v1.Samples.encode(message.samples, writer.uint32(66).fork(), _depth + 1).ldelim();
                     if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                         for (let i = 0; i < message.$unknowns.length; ++i)
                             writer.raw(message.$unknowns[i]);
@@ -148,6 +151,13 @@ export const jitterscope = $root.jitterscope = (() => {
                                     break;
                                 message.replayed = reader.bytes();
                                 message.body = "replayed";
+                                continue;
+                            }
+                        case 8: {
+                                if (wireType !== 2)
+                                    break;
+                                message.samples = $root.jitterscope.collect.v1.Samples.decode(reader, reader.size(), $undefined, _depth + 1, message.samples);
+                                message.body = "samples";
                                 continue;
                             }
                         }
@@ -305,6 +315,7 @@ export const jitterscope = $root.jitterscope = (() => {
                 const RecordBatch = function (properties) {
                     this.skipped = [];
                     this.kernelLosses = [];
+                    this.translations = [];
                     if (properties)
                         for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
                             if (properties[keys[i]] != null && keys[i] !== "__proto__")
@@ -317,6 +328,7 @@ export const jitterscope = $root.jitterscope = (() => {
                 RecordBatch.prototype.skipped = $util.emptyArray;
                 RecordBatch.prototype.kernelLosses = $util.emptyArray;
                 RecordBatch.prototype.clockOffset = null;
+                RecordBatch.prototype.translations = $util.emptyArray;
 
                 RecordBatch.encode = function (message, writer, _depth) {
                     if (!writer)
@@ -339,6 +351,9 @@ export const jitterscope = $root.jitterscope = (() => {
                             $root.jitterscope.collect.v1.KernelLoss.encode(message.kernelLosses[i], writer.uint32(42).fork(), _depth + 1).ldelim();
                     if (message.clockOffset != null && $Object.hasOwnProperty.call(message, "clockOffset"))
                         $root.jitterscope.collect.v1.TimeOffset.encode(message.clockOffset, writer.uint32(50).fork(), _depth + 1).ldelim();
+                    if (message.translations != null && message.translations.length)
+                        for (let i = 0; i < message.translations.length; ++i)
+                            $root.jitterscope.collect.v1.Translation.encode(message.translations[i], writer.uint32(58).fork(), _depth + 1).ldelim();
                     if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                         for (let i = 0; i < message.$unknowns.length; ++i)
                             writer.raw(message.$unknowns[i]);
@@ -421,6 +436,14 @@ export const jitterscope = $root.jitterscope = (() => {
                                 message.clockOffset = $root.jitterscope.collect.v1.TimeOffset.decode(reader, reader.size(), $undefined, _depth + 1, message.clockOffset);
                                 continue;
                             }
+                        case 7: {
+                                if (wireType !== 2)
+                                    break;
+                                if (!(message.translations && message.translations.length))
+                                    message.translations = [];
+                                message.translations.push($root.jitterscope.collect.v1.Translation.decode(reader, reader.size(), $undefined, _depth + 1));
+                                continue;
+                            }
                         }
                         reader.skipType(wireType, _depth, tag);
                         if (!reader.discardUnknown) {
@@ -439,6 +462,112 @@ export const jitterscope = $root.jitterscope = (() => {
                 };
 
                 return RecordBatch;
+            })();
+
+            v1.Translation = (function() {
+
+                const Translation = function (properties) {
+                    if (properties)
+                        for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                            if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                                this[keys[i]] = properties[keys[i]];
+                };
+
+                Translation.prototype.index = 0;
+                Translation.prototype.address = $util.newBuffer([]);
+                Translation.prototype.port = 0;
+
+                Translation.encode = function (message, writer, _depth) {
+                    if (!writer)
+                        writer = $Writer.create();
+                    if (_depth === $undefined)
+                        _depth = 0;
+                    if (_depth > $util.recursionLimit)
+                        throw $Error("max depth exceeded");
+                    if (message.index != null && $Object.hasOwnProperty.call(message, "index") && message.index !== 0)
+                        writer.uint32(8).uint32(message.index);
+                    if (message.address != null && $Object.hasOwnProperty.call(message, "address") && message.address.length)
+                        writer.uint32(18).bytes(message.address);
+                    if (message.port != null && $Object.hasOwnProperty.call(message, "port") && message.port !== 0)
+                        writer.uint32(24).uint32(message.port);
+                    if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                        for (let i = 0; i < message.$unknowns.length; ++i)
+                            writer.raw(message.$unknowns[i]);
+                    return writer;
+                };
+
+                Translation.decode = function (reader, length, _end, _depth, _target) {
+                    if (!(reader instanceof $Reader))
+                        reader = $Reader.create(reader);
+                    if (_depth === $undefined)
+                        _depth = 0;
+                    if (_depth > $Reader.recursionLimit)
+                        throw $Error("max depth exceeded");
+                    let end, message, value;
+                    if (length === $undefined)
+                        end = reader.len;
+                    else {
+                        end = reader.pos + length;
+                        if (end > reader.len)
+                            throw $RangeError("index out of range");
+                        length = reader.len;
+                        reader.len = end;
+                    }
+                    message = _target || new $root.jitterscope.collect.v1.Translation();
+                    while (reader.pos < end) {
+                        let start = reader.pos;
+                        let tag = reader.tag();
+                        if (tag === _end) {
+                            _end = $undefined;
+                            break;
+                        }
+                        let wireType = tag & 7;
+                        switch (tag >>>= 3) {
+                        case 1: {
+                                if (wireType !== 0)
+                                    break;
+                                if (value = reader.uint32())
+                                    message.index = value;
+                                else
+                                    delete message.index;
+                                continue;
+                            }
+                        case 2: {
+                                if (wireType !== 2)
+                                    break;
+                                if ((value = reader.bytes()).length)
+                                    message.address = value;
+                                else
+                                    delete message.address;
+                                continue;
+                            }
+                        case 3: {
+                                if (wireType !== 0)
+                                    break;
+                                if (value = reader.uint32())
+                                    message.port = value;
+                                else
+                                    delete message.port;
+                                continue;
+                            }
+                        }
+                        reader.skipType(wireType, _depth, tag);
+                        if (!reader.discardUnknown) {
+                            $util.makeProp(message, "$unknowns", false);
+                            (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                        }
+                    }
+                    if (length !== $undefined) {
+                        if (reader.pos !== end)
+                            throw $RangeError("index out of range");
+                        reader.len = length;
+                    }
+                    if (_end !== $undefined)
+                        throw $Error("missing end group");
+                    return message;
+                };
+
+                return Translation;
             })();
 
             v1.SkippedItems = (function() {
@@ -751,6 +880,9 @@ export const jitterscope = $root.jitterscope = (() => {
 
                 const Identity = function (properties) {
                     this.netns = [];
+                    this.pods = [];
+                    this.symbols = [];
+                    this.stacks = [];
                     if (properties)
                         for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
                             if (properties[keys[i]] != null && keys[i] !== "__proto__")
@@ -758,6 +890,9 @@ export const jitterscope = $root.jitterscope = (() => {
                 };
 
                 Identity.prototype.netns = $util.emptyArray;
+                Identity.prototype.pods = $util.emptyArray;
+                Identity.prototype.symbols = $util.emptyArray;
+                Identity.prototype.stacks = $util.emptyArray;
 
                 Identity.encode = function (message, writer, _depth) {
                     if (!writer)
@@ -769,6 +904,15 @@ export const jitterscope = $root.jitterscope = (() => {
                     if (message.netns != null && message.netns.length)
                         for (let i = 0; i < message.netns.length; ++i)
                             $root.jitterscope.collect.v1.NetworkNamespace.encode(message.netns[i], writer.uint32(10).fork(), _depth + 1).ldelim();
+                    if (message.pods != null && message.pods.length)
+                        for (let i = 0; i < message.pods.length; ++i)
+                            $root.jitterscope.collect.v1.Pod.encode(message.pods[i], writer.uint32(18).fork(), _depth + 1).ldelim();
+                    if (message.symbols != null && message.symbols.length)
+                        for (let i = 0; i < message.symbols.length; ++i)
+                            $root.jitterscope.collect.v1.KernelSymbol.encode(message.symbols[i], writer.uint32(26).fork(), _depth + 1).ldelim();
+                    if (message.stacks != null && message.stacks.length)
+                        for (let i = 0; i < message.stacks.length; ++i)
+                            $root.jitterscope.collect.v1.KernelStack.encode(message.stacks[i], writer.uint32(34).fork(), _depth + 1).ldelim();
                     if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                         for (let i = 0; i < message.$unknowns.length; ++i)
                             writer.raw(message.$unknowns[i]);
@@ -810,6 +954,30 @@ export const jitterscope = $root.jitterscope = (() => {
                                 message.netns.push($root.jitterscope.collect.v1.NetworkNamespace.decode(reader, reader.size(), $undefined, _depth + 1));
                                 continue;
                             }
+                        case 2: {
+                                if (wireType !== 2)
+                                    break;
+                                if (!(message.pods && message.pods.length))
+                                    message.pods = [];
+                                message.pods.push($root.jitterscope.collect.v1.Pod.decode(reader, reader.size(), $undefined, _depth + 1));
+                                continue;
+                            }
+                        case 3: {
+                                if (wireType !== 2)
+                                    break;
+                                if (!(message.symbols && message.symbols.length))
+                                    message.symbols = [];
+                                message.symbols.push($root.jitterscope.collect.v1.KernelSymbol.decode(reader, reader.size(), $undefined, _depth + 1));
+                                continue;
+                            }
+                        case 4: {
+                                if (wireType !== 2)
+                                    break;
+                                if (!(message.stacks && message.stacks.length))
+                                    message.stacks = [];
+                                message.stacks.push($root.jitterscope.collect.v1.KernelStack.decode(reader, reader.size(), $undefined, _depth + 1));
+                                continue;
+                            }
                         }
                         reader.skipType(wireType, _depth, tag);
                         if (!reader.discardUnknown) {
@@ -828,6 +996,540 @@ export const jitterscope = $root.jitterscope = (() => {
                 };
 
                 return Identity;
+            })();
+
+            v1.Pod = (function() {
+
+                const Pod = function (properties) {
+                    this.addresses = [];
+                    this.containers = [];
+                    this.labels = {};
+                    if (properties)
+                        for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                            if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                                this[keys[i]] = properties[keys[i]];
+                };
+
+                Pod.prototype.sandboxId = "";
+                Pod.prototype.uid = "";
+                Pod.prototype.namespace = "";
+                Pod.prototype.name = "";
+                Pod.prototype.netns = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+                Pod.prototype.hostNetwork = false;
+                Pod.prototype.addresses = $util.emptyArray;
+                Pod.prototype.containers = $util.emptyArray;
+                Pod.prototype.labels = $util.emptyObject;
+                Pod.prototype.fromBootNs = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+                Pod.prototype.toBootNs = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+
+                Pod.encode = function (message, writer, _depth) {
+                    if (!writer)
+                        writer = $Writer.create();
+                    if (_depth === $undefined)
+                        _depth = 0;
+                    if (_depth > $util.recursionLimit)
+                        throw $Error("max depth exceeded");
+                    if (message.sandboxId != null && $Object.hasOwnProperty.call(message, "sandboxId") && message.sandboxId !== "")
+                        writer.uint32(10).string(message.sandboxId);
+                    if (message.uid != null && $Object.hasOwnProperty.call(message, "uid") && message.uid !== "")
+                        writer.uint32(18).string(message.uid);
+                    if (message.namespace != null && $Object.hasOwnProperty.call(message, "namespace") && message.namespace !== "")
+                        writer.uint32(26).string(message.namespace);
+                    if (message.name != null && $Object.hasOwnProperty.call(message, "name") && message.name !== "")
+                        writer.uint32(34).string(message.name);
+                    if (message.netns != null && $Object.hasOwnProperty.call(message, "netns") && (typeof message.netns === "object" ? message.netns.low || message.netns.high : message.netns !== 0))
+                        writer.uint32(40).uint64(message.netns);
+                    if (message.hostNetwork != null && $Object.hasOwnProperty.call(message, "hostNetwork") && message.hostNetwork !== false)
+                        writer.uint32(48).bool(message.hostNetwork);
+                    if (message.addresses != null && message.addresses.length)
+                        for (let i = 0; i < message.addresses.length; ++i)
+                            writer.uint32(58).bytes(message.addresses[i]);
+                    if (message.containers != null && message.containers.length)
+                        for (let i = 0; i < message.containers.length; ++i)
+                            $root.jitterscope.collect.v1.Container.encode(message.containers[i], writer.uint32(66).fork(), _depth + 1).ldelim();
+                    if (message.labels != null && $Object.hasOwnProperty.call(message, "labels"))
+                        for (let keys = $Object.keys(message.labels), i = 0; i < keys.length; ++i)
+                            writer.uint32(74).fork().uint32(10).string(keys[i]).uint32(18).string(message.labels[keys[i]]).ldelim();
+                    if (message.fromBootNs != null && $Object.hasOwnProperty.call(message, "fromBootNs") && (typeof message.fromBootNs === "object" ? message.fromBootNs.low || message.fromBootNs.high : message.fromBootNs !== 0))
+                        writer.uint32(80).uint64(message.fromBootNs);
+                    if (message.toBootNs != null && $Object.hasOwnProperty.call(message, "toBootNs") && (typeof message.toBootNs === "object" ? message.toBootNs.low || message.toBootNs.high : message.toBootNs !== 0))
+                        writer.uint32(88).uint64(message.toBootNs);
+                    if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                        for (let i = 0; i < message.$unknowns.length; ++i)
+                            writer.raw(message.$unknowns[i]);
+                    return writer;
+                };
+
+                Pod.decode = function (reader, length, _end, _depth, _target) {
+                    if (!(reader instanceof $Reader))
+                        reader = $Reader.create(reader);
+                    if (_depth === $undefined)
+                        _depth = 0;
+                    if (_depth > $Reader.recursionLimit)
+                        throw $Error("max depth exceeded");
+                    let end, message, key, value;
+                    if (length === $undefined)
+                        end = reader.len;
+                    else {
+                        end = reader.pos + length;
+                        if (end > reader.len)
+                            throw $RangeError("index out of range");
+                        length = reader.len;
+                        reader.len = end;
+                    }
+                    message = _target || new $root.jitterscope.collect.v1.Pod();
+                    while (reader.pos < end) {
+                        let start = reader.pos;
+                        let tag = reader.tag();
+                        if (tag === _end) {
+                            _end = $undefined;
+                            break;
+                        }
+                        let wireType = tag & 7;
+                        switch (tag >>>= 3) {
+                        case 1: {
+                                if (wireType !== 2)
+                                    break;
+                                if ((value = reader.stringVerify()).length)
+                                    message.sandboxId = value;
+                                else
+                                    delete message.sandboxId;
+                                continue;
+                            }
+                        case 2: {
+                                if (wireType !== 2)
+                                    break;
+                                if ((value = reader.stringVerify()).length)
+                                    message.uid = value;
+                                else
+                                    delete message.uid;
+                                continue;
+                            }
+                        case 3: {
+                                if (wireType !== 2)
+                                    break;
+                                if ((value = reader.stringVerify()).length)
+                                    message.namespace = value;
+                                else
+                                    delete message.namespace;
+                                continue;
+                            }
+                        case 4: {
+                                if (wireType !== 2)
+                                    break;
+                                if ((value = reader.stringVerify()).length)
+                                    message.name = value;
+                                else
+                                    delete message.name;
+                                continue;
+                            }
+                        case 5: {
+                                if (wireType !== 0)
+                                    break;
+                                if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                                    message.netns = value;
+                                else
+                                    delete message.netns;
+                                continue;
+                            }
+                        case 6: {
+                                if (wireType !== 0)
+                                    break;
+                                if (value = reader.bool())
+                                    message.hostNetwork = value;
+                                else
+                                    delete message.hostNetwork;
+                                continue;
+                            }
+                        case 7: {
+                                if (wireType !== 2)
+                                    break;
+                                if (!(message.addresses && message.addresses.length))
+                                    message.addresses = [];
+                                message.addresses.push(reader.bytes());
+                                continue;
+                            }
+                        case 8: {
+                                if (wireType !== 2)
+                                    break;
+                                if (!(message.containers && message.containers.length))
+                                    message.containers = [];
+                                message.containers.push($root.jitterscope.collect.v1.Container.decode(reader, reader.size(), $undefined, _depth + 1));
+                                continue;
+                            }
+                        case 9: {
+                                if (wireType !== 2)
+                                    break;
+                                if (message.labels === $util.emptyObject)
+                                    message.labels = {};
+                                let end2 = reader.size() + reader.pos;
+                                if (end2 > reader.len)
+                                    throw $RangeError("index out of range");
+                                reader.len = end2;
+                                key = "";
+                                value = "";
+                                while (reader.pos < end2) {
+                                    let tag2 = reader.tag();
+                                    wireType = tag2 & 7;
+                                    switch (tag2 >>>= 3) {
+                                    case 1:
+                                        if (wireType !== 2)
+                                            break;
+                                        key = reader.stringVerify();
+                                        continue;
+                                    case 2:
+                                        if (wireType !== 2)
+                                            break;
+                                        value = reader.stringVerify();
+                                        continue;
+                                    }
+                                    reader.skipType(wireType, _depth, tag2);
+                                }
+                                if (reader.pos !== end2)
+                                    throw $RangeError("index out of range");
+                                reader.len = end;
+                                if (key === "__proto__")
+                                    $util.makeProp(message.labels, key);
+                                message.labels[key] = value;
+                                continue;
+                            }
+                        case 10: {
+                                if (wireType !== 0)
+                                    break;
+                                if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                                    message.fromBootNs = value;
+                                else
+                                    delete message.fromBootNs;
+                                continue;
+                            }
+                        case 11: {
+                                if (wireType !== 0)
+                                    break;
+                                if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                                    message.toBootNs = value;
+                                else
+                                    delete message.toBootNs;
+                                continue;
+                            }
+                        }
+                        reader.skipType(wireType, _depth, tag);
+                        if (!reader.discardUnknown) {
+                            $util.makeProp(message, "$unknowns", false);
+                            (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                        }
+                    }
+                    if (length !== $undefined) {
+                        if (reader.pos !== end)
+                            throw $RangeError("index out of range");
+                        reader.len = length;
+                    }
+                    if (_end !== $undefined)
+                        throw $Error("missing end group");
+                    return message;
+                };
+
+                return Pod;
+            })();
+
+            v1.Container = (function() {
+
+                const Container = function (properties) {
+                    this.cgroups = [];
+                    if (properties)
+                        for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                            if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                                this[keys[i]] = properties[keys[i]];
+                };
+
+                Container.prototype.id = "";
+                Container.prototype.name = "";
+                Container.prototype.cgroups = $util.emptyArray;
+
+                Container.encode = function (message, writer, _depth) {
+                    if (!writer)
+                        writer = $Writer.create();
+                    if (_depth === $undefined)
+                        _depth = 0;
+                    if (_depth > $util.recursionLimit)
+                        throw $Error("max depth exceeded");
+                    if (message.id != null && $Object.hasOwnProperty.call(message, "id") && message.id !== "")
+                        writer.uint32(10).string(message.id);
+                    if (message.name != null && $Object.hasOwnProperty.call(message, "name") && message.name !== "")
+                        writer.uint32(18).string(message.name);
+                    if (message.cgroups != null && message.cgroups.length)
+                        writer.uint32(26).uint64s(message.cgroups);
+                    if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                        for (let i = 0; i < message.$unknowns.length; ++i)
+                            writer.raw(message.$unknowns[i]);
+                    return writer;
+                };
+
+                Container.decode = function (reader, length, _end, _depth, _target) {
+                    if (!(reader instanceof $Reader))
+                        reader = $Reader.create(reader);
+                    if (_depth === $undefined)
+                        _depth = 0;
+                    if (_depth > $Reader.recursionLimit)
+                        throw $Error("max depth exceeded");
+                    let end, message, value;
+                    if (length === $undefined)
+                        end = reader.len;
+                    else {
+                        end = reader.pos + length;
+                        if (end > reader.len)
+                            throw $RangeError("index out of range");
+                        length = reader.len;
+                        reader.len = end;
+                    }
+                    message = _target || new $root.jitterscope.collect.v1.Container();
+                    while (reader.pos < end) {
+                        let start = reader.pos;
+                        let tag = reader.tag();
+                        if (tag === _end) {
+                            _end = $undefined;
+                            break;
+                        }
+                        let wireType = tag & 7;
+                        switch (tag >>>= 3) {
+                        case 1: {
+                                if (wireType !== 2)
+                                    break;
+                                if ((value = reader.stringVerify()).length)
+                                    message.id = value;
+                                else
+                                    delete message.id;
+                                continue;
+                            }
+                        case 2: {
+                                if (wireType !== 2)
+                                    break;
+                                if ((value = reader.stringVerify()).length)
+                                    message.name = value;
+                                else
+                                    delete message.name;
+                                continue;
+                            }
+                        case 3: {
+                                if (wireType === 2) {
+                                    if (!(message.cgroups && message.cgroups.length))
+                                        message.cgroups = [];
+                                    reader.uint64s(message.cgroups);
+                                    continue;
+                                }
+                                if (wireType !== 0)
+                                    break;
+                                if (!(message.cgroups && message.cgroups.length))
+                                    message.cgroups = [];
+                                message.cgroups.push(reader.uint64());
+                                continue;
+                            }
+                        }
+                        reader.skipType(wireType, _depth, tag);
+                        if (!reader.discardUnknown) {
+                            $util.makeProp(message, "$unknowns", false);
+                            (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                        }
+                    }
+                    if (length !== $undefined) {
+                        if (reader.pos !== end)
+                            throw $RangeError("index out of range");
+                        reader.len = length;
+                    }
+                    if (_end !== $undefined)
+                        throw $Error("missing end group");
+                    return message;
+                };
+
+                return Container;
+            })();
+
+            v1.KernelSymbol = (function() {
+
+                const KernelSymbol = function (properties) {
+                    if (properties)
+                        for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                            if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                                this[keys[i]] = properties[keys[i]];
+                };
+
+                KernelSymbol.prototype.offset = 0;
+                KernelSymbol.prototype.name = "";
+
+                KernelSymbol.encode = function (message, writer, _depth) {
+                    if (!writer)
+                        writer = $Writer.create();
+                    if (_depth === $undefined)
+                        _depth = 0;
+                    if (_depth > $util.recursionLimit)
+                        throw $Error("max depth exceeded");
+                    if (message.offset != null && $Object.hasOwnProperty.call(message, "offset") && message.offset !== 0)
+                        writer.uint32(8).uint32(message.offset);
+                    if (message.name != null && $Object.hasOwnProperty.call(message, "name") && message.name !== "")
+                        writer.uint32(18).string(message.name);
+                    if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                        for (let i = 0; i < message.$unknowns.length; ++i)
+                            writer.raw(message.$unknowns[i]);
+                    return writer;
+                };
+
+                KernelSymbol.decode = function (reader, length, _end, _depth, _target) {
+                    if (!(reader instanceof $Reader))
+                        reader = $Reader.create(reader);
+                    if (_depth === $undefined)
+                        _depth = 0;
+                    if (_depth > $Reader.recursionLimit)
+                        throw $Error("max depth exceeded");
+                    let end, message, value;
+                    if (length === $undefined)
+                        end = reader.len;
+                    else {
+                        end = reader.pos + length;
+                        if (end > reader.len)
+                            throw $RangeError("index out of range");
+                        length = reader.len;
+                        reader.len = end;
+                    }
+                    message = _target || new $root.jitterscope.collect.v1.KernelSymbol();
+                    while (reader.pos < end) {
+                        let start = reader.pos;
+                        let tag = reader.tag();
+                        if (tag === _end) {
+                            _end = $undefined;
+                            break;
+                        }
+                        let wireType = tag & 7;
+                        switch (tag >>>= 3) {
+                        case 1: {
+                                if (wireType !== 0)
+                                    break;
+                                if (value = reader.uint32())
+                                    message.offset = value;
+                                else
+                                    delete message.offset;
+                                continue;
+                            }
+                        case 2: {
+                                if (wireType !== 2)
+                                    break;
+                                if ((value = reader.stringVerify()).length)
+                                    message.name = value;
+                                else
+                                    delete message.name;
+                                continue;
+                            }
+                        }
+                        reader.skipType(wireType, _depth, tag);
+                        if (!reader.discardUnknown) {
+                            $util.makeProp(message, "$unknowns", false);
+                            (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                        }
+                    }
+                    if (length !== $undefined) {
+                        if (reader.pos !== end)
+                            throw $RangeError("index out of range");
+                        reader.len = length;
+                    }
+                    if (_end !== $undefined)
+                        throw $Error("missing end group");
+                    return message;
+                };
+
+                return KernelSymbol;
+            })();
+
+            v1.KernelStack = (function() {
+
+                const KernelStack = function (properties) {
+                    this.frames = [];
+                    if (properties)
+                        for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                            if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                                this[keys[i]] = properties[keys[i]];
+                };
+
+                KernelStack.prototype.id = 0;
+                KernelStack.prototype.frames = $util.emptyArray;
+
+                KernelStack.encode = function (message, writer, _depth) {
+                    if (!writer)
+                        writer = $Writer.create();
+                    if (_depth === $undefined)
+                        _depth = 0;
+                    if (_depth > $util.recursionLimit)
+                        throw $Error("max depth exceeded");
+                    if (message.id != null && $Object.hasOwnProperty.call(message, "id") && message.id !== 0)
+                        writer.uint32(8).int32(message.id);
+                    if (message.frames != null && message.frames.length)
+                        for (let i = 0; i < message.frames.length; ++i)
+                            writer.uint32(18).string(message.frames[i]);
+                    if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                        for (let i = 0; i < message.$unknowns.length; ++i)
+                            writer.raw(message.$unknowns[i]);
+                    return writer;
+                };
+
+                KernelStack.decode = function (reader, length, _end, _depth, _target) {
+                    if (!(reader instanceof $Reader))
+                        reader = $Reader.create(reader);
+                    if (_depth === $undefined)
+                        _depth = 0;
+                    if (_depth > $Reader.recursionLimit)
+                        throw $Error("max depth exceeded");
+                    let end, message, value;
+                    if (length === $undefined)
+                        end = reader.len;
+                    else {
+                        end = reader.pos + length;
+                        if (end > reader.len)
+                            throw $RangeError("index out of range");
+                        length = reader.len;
+                        reader.len = end;
+                    }
+                    message = _target || new $root.jitterscope.collect.v1.KernelStack();
+                    while (reader.pos < end) {
+                        let start = reader.pos;
+                        let tag = reader.tag();
+                        if (tag === _end) {
+                            _end = $undefined;
+                            break;
+                        }
+                        let wireType = tag & 7;
+                        switch (tag >>>= 3) {
+                        case 1: {
+                                if (wireType !== 0)
+                                    break;
+                                if (value = reader.int32())
+                                    message.id = value;
+                                else
+                                    delete message.id;
+                                continue;
+                            }
+                        case 2: {
+                                if (wireType !== 2)
+                                    break;
+                                if (!(message.frames && message.frames.length))
+                                    message.frames = [];
+                                message.frames.push(reader.stringVerify());
+                                continue;
+                            }
+                        }
+                        reader.skipType(wireType, _depth, tag);
+                        if (!reader.discardUnknown) {
+                            $util.makeProp(message, "$unknowns", false);
+                            (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                        }
+                    }
+                    if (length !== $undefined) {
+                        if (reader.pos !== end)
+                            throw $RangeError("index out of range");
+                        reader.len = length;
+                    }
+                    if (_end !== $undefined)
+                        throw $Error("missing end group");
+                    return message;
+                };
+
+                return KernelStack;
             })();
 
             v1.NetworkNamespace = (function() {
@@ -1112,6 +1814,7 @@ export const jitterscope = $root.jitterscope = (() => {
                 Keyframe.prototype.enums = $util.emptyArray;
                 Keyframe.prototype.counters = $util.emptyArray;
                 Keyframe.prototype.downtime = null;
+                Keyframe.prototype.bootId = "";
 
                 Keyframe.encode = function (message, writer, _depth) {
                     if (!writer)
@@ -1138,6 +1841,8 @@ export const jitterscope = $root.jitterscope = (() => {
                             $root.jitterscope.collect.v1.CounterSample.encode(message.counters[i], writer.uint32(58).fork(), _depth + 1).ldelim();
                     if (message.downtime != null && $Object.hasOwnProperty.call(message, "downtime"))
                         $root.jitterscope.collect.v1.Downtime.encode(message.downtime, writer.uint32(66).fork(), _depth + 1).ldelim();
+                    if (message.bootId != null && $Object.hasOwnProperty.call(message, "bootId") && message.bootId !== "")
+                        writer.uint32(74).string(message.bootId);
                     if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                         for (let i = 0; i < message.$unknowns.length; ++i)
                             writer.raw(message.$unknowns[i]);
@@ -1232,6 +1937,15 @@ export const jitterscope = $root.jitterscope = (() => {
                                 message.downtime = $root.jitterscope.collect.v1.Downtime.decode(reader, reader.size(), $undefined, _depth + 1, message.downtime);
                                 continue;
                             }
+                        case 9: {
+                                if (wireType !== 2)
+                                    break;
+                                if ((value = reader.stringVerify()).length)
+                                    message.bootId = value;
+                                else
+                                    delete message.bootId;
+                                continue;
+                            }
                         }
                         reader.skipType(wireType, _depth, tag);
                         if (!reader.discardUnknown) {
@@ -1250,6 +1964,477 @@ export const jitterscope = $root.jitterscope = (() => {
                 };
 
                 return Keyframe;
+            })();
+
+            v1.Samples = (function() {
+
+                const Samples = function (properties) {
+                    this.layouts = [];
+                    this.targets = [];
+                    this.counters = [];
+                    if (properties)
+                        for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                            if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                                this[keys[i]] = properties[keys[i]];
+                };
+
+                Samples.prototype.layouts = $util.emptyArray;
+                Samples.prototype.targets = $util.emptyArray;
+                Samples.prototype.counters = $util.emptyArray;
+                Samples.prototype.full = false;
+                Samples.prototype.end = false;
+                Samples.prototype.unseenNetns = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+
+                Samples.encode = function (message, writer, _depth) {
+                    if (!writer)
+                        writer = $Writer.create();
+                    if (_depth === $undefined)
+                        _depth = 0;
+                    if (_depth > $util.recursionLimit)
+                        throw $Error("max depth exceeded");
+                    if (message.layouts != null && message.layouts.length)
+                        for (let i = 0; i < message.layouts.length; ++i)
+                            $root.jitterscope.collect.v1.SampleLayout.encode(message.layouts[i], writer.uint32(10).fork(), _depth + 1).ldelim();
+                    if (message.targets != null && message.targets.length)
+                        for (let i = 0; i < message.targets.length; ++i)
+                            $root.jitterscope.collect.v1.TargetSamples.encode(message.targets[i], writer.uint32(18).fork(), _depth + 1).ldelim();
+                    if (message.counters != null && message.counters.length)
+                        for (let i = 0; i < message.counters.length; ++i)
+                            $root.jitterscope.collect.v1.CounterSample.encode(message.counters[i], writer.uint32(26).fork(), _depth + 1).ldelim();
+                    if (message.full != null && $Object.hasOwnProperty.call(message, "full") && message.full !== false)
+                        writer.uint32(32).bool(message.full);
+                    if (message.end != null && $Object.hasOwnProperty.call(message, "end") && message.end !== false)
+                        writer.uint32(40).bool(message.end);
+                    if (message.unseenNetns != null && $Object.hasOwnProperty.call(message, "unseenNetns") && (typeof message.unseenNetns === "object" ? message.unseenNetns.low || message.unseenNetns.high : message.unseenNetns !== 0))
+                        writer.uint32(48).uint64(message.unseenNetns);
+                    if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                        for (let i = 0; i < message.$unknowns.length; ++i)
+                            writer.raw(message.$unknowns[i]);
+                    return writer;
+                };
+
+                Samples.decode = function (reader, length, _end, _depth, _target) {
+                    if (!(reader instanceof $Reader))
+                        reader = $Reader.create(reader);
+                    if (_depth === $undefined)
+                        _depth = 0;
+                    if (_depth > $Reader.recursionLimit)
+                        throw $Error("max depth exceeded");
+                    let end, message, value;
+                    if (length === $undefined)
+                        end = reader.len;
+                    else {
+                        end = reader.pos + length;
+                        if (end > reader.len)
+                            throw $RangeError("index out of range");
+                        length = reader.len;
+                        reader.len = end;
+                    }
+                    message = _target || new $root.jitterscope.collect.v1.Samples();
+                    while (reader.pos < end) {
+                        let start = reader.pos;
+                        let tag = reader.tag();
+                        if (tag === _end) {
+                            _end = $undefined;
+                            break;
+                        }
+                        let wireType = tag & 7;
+                        switch (tag >>>= 3) {
+                        case 1: {
+                                if (wireType !== 2)
+                                    break;
+                                if (!(message.layouts && message.layouts.length))
+                                    message.layouts = [];
+                                message.layouts.push($root.jitterscope.collect.v1.SampleLayout.decode(reader, reader.size(), $undefined, _depth + 1));
+                                continue;
+                            }
+                        case 2: {
+                                if (wireType !== 2)
+                                    break;
+                                if (!(message.targets && message.targets.length))
+                                    message.targets = [];
+                                message.targets.push($root.jitterscope.collect.v1.TargetSamples.decode(reader, reader.size(), $undefined, _depth + 1));
+                                continue;
+                            }
+                        case 3: {
+                                if (wireType !== 2)
+                                    break;
+                                if (!(message.counters && message.counters.length))
+                                    message.counters = [];
+                                message.counters.push($root.jitterscope.collect.v1.CounterSample.decode(reader, reader.size(), $undefined, _depth + 1));
+                                continue;
+                            }
+                        case 4: {
+                                if (wireType !== 0)
+                                    break;
+                                if (value = reader.bool())
+                                    message.full = value;
+                                else
+                                    delete message.full;
+                                continue;
+                            }
+                        case 5: {
+                                if (wireType !== 0)
+                                    break;
+                                if (value = reader.bool())
+                                    message.end = value;
+                                else
+                                    delete message.end;
+                                continue;
+                            }
+                        case 6: {
+                                if (wireType !== 0)
+                                    break;
+                                if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                                    message.unseenNetns = value;
+                                else
+                                    delete message.unseenNetns;
+                                continue;
+                            }
+                        }
+                        reader.skipType(wireType, _depth, tag);
+                        if (!reader.discardUnknown) {
+                            $util.makeProp(message, "$unknowns", false);
+                            (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                        }
+                    }
+                    if (length !== $undefined) {
+                        if (reader.pos !== end)
+                            throw $RangeError("index out of range");
+                        reader.len = length;
+                    }
+                    if (_end !== $undefined)
+                        throw $Error("missing end group");
+                    return message;
+                };
+
+                return Samples;
+            })();
+
+            v1.SampleLayout = (function() {
+
+                const SampleLayout = function (properties) {
+                    this.fields = [];
+                    if (properties)
+                        for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                            if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                                this[keys[i]] = properties[keys[i]];
+                };
+
+                SampleLayout.prototype.id = 0;
+                SampleLayout.prototype.source = "";
+                SampleLayout.prototype.fields = $util.emptyArray;
+
+                SampleLayout.encode = function (message, writer, _depth) {
+                    if (!writer)
+                        writer = $Writer.create();
+                    if (_depth === $undefined)
+                        _depth = 0;
+                    if (_depth > $util.recursionLimit)
+                        throw $Error("max depth exceeded");
+                    if (message.id != null && $Object.hasOwnProperty.call(message, "id") && message.id !== 0)
+                        writer.uint32(8).uint32(message.id);
+                    if (message.source != null && $Object.hasOwnProperty.call(message, "source") && message.source !== "")
+                        writer.uint32(18).string(message.source);
+                    if (message.fields != null && message.fields.length)
+                        for (let i = 0; i < message.fields.length; ++i)
+                            writer.uint32(26).string(message.fields[i]);
+                    if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                        for (let i = 0; i < message.$unknowns.length; ++i)
+                            writer.raw(message.$unknowns[i]);
+                    return writer;
+                };
+
+                SampleLayout.decode = function (reader, length, _end, _depth, _target) {
+                    if (!(reader instanceof $Reader))
+                        reader = $Reader.create(reader);
+                    if (_depth === $undefined)
+                        _depth = 0;
+                    if (_depth > $Reader.recursionLimit)
+                        throw $Error("max depth exceeded");
+                    let end, message, value;
+                    if (length === $undefined)
+                        end = reader.len;
+                    else {
+                        end = reader.pos + length;
+                        if (end > reader.len)
+                            throw $RangeError("index out of range");
+                        length = reader.len;
+                        reader.len = end;
+                    }
+                    message = _target || new $root.jitterscope.collect.v1.SampleLayout();
+                    while (reader.pos < end) {
+                        let start = reader.pos;
+                        let tag = reader.tag();
+                        if (tag === _end) {
+                            _end = $undefined;
+                            break;
+                        }
+                        let wireType = tag & 7;
+                        switch (tag >>>= 3) {
+                        case 1: {
+                                if (wireType !== 0)
+                                    break;
+                                if (value = reader.uint32())
+                                    message.id = value;
+                                else
+                                    delete message.id;
+                                continue;
+                            }
+                        case 2: {
+                                if (wireType !== 2)
+                                    break;
+                                if ((value = reader.stringVerify()).length)
+                                    message.source = value;
+                                else
+                                    delete message.source;
+                                continue;
+                            }
+                        case 3: {
+                                if (wireType !== 2)
+                                    break;
+                                if (!(message.fields && message.fields.length))
+                                    message.fields = [];
+                                message.fields.push(reader.stringVerify());
+                                continue;
+                            }
+                        }
+                        reader.skipType(wireType, _depth, tag);
+                        if (!reader.discardUnknown) {
+                            $util.makeProp(message, "$unknowns", false);
+                            (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                        }
+                    }
+                    if (length !== $undefined) {
+                        if (reader.pos !== end)
+                            throw $RangeError("index out of range");
+                        reader.len = length;
+                    }
+                    if (_end !== $undefined)
+                        throw $Error("missing end group");
+                    return message;
+                };
+
+                return SampleLayout;
+            })();
+
+            v1.TargetSamples = (function() {
+
+                const TargetSamples = function (properties) {
+                    this.labels = {};
+                    this.indexes = [];
+                    this.values = [];
+                    if (properties)
+                        for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                            if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                                this[keys[i]] = properties[keys[i]];
+                };
+
+                TargetSamples.prototype.layout = 0;
+                TargetSamples.prototype.netns = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+                TargetSamples.prototype.cgroup = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+                TargetSamples.prototype.labels = $util.emptyObject;
+                TargetSamples.prototype.bootNs = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+                TargetSamples.prototype.indexes = $util.emptyArray;
+                TargetSamples.prototype.values = $util.emptyArray;
+                TargetSamples.prototype.all = false;
+                TargetSamples.prototype.last = false;
+
+                TargetSamples.encode = function (message, writer, _depth) {
+                    if (!writer)
+                        writer = $Writer.create();
+                    if (_depth === $undefined)
+                        _depth = 0;
+                    if (_depth > $util.recursionLimit)
+                        throw $Error("max depth exceeded");
+                    if (message.layout != null && $Object.hasOwnProperty.call(message, "layout") && message.layout !== 0)
+                        writer.uint32(8).uint32(message.layout);
+                    if (message.netns != null && $Object.hasOwnProperty.call(message, "netns") && (typeof message.netns === "object" ? message.netns.low || message.netns.high : message.netns !== 0))
+                        writer.uint32(16).uint64(message.netns);
+                    if (message.cgroup != null && $Object.hasOwnProperty.call(message, "cgroup") && (typeof message.cgroup === "object" ? message.cgroup.low || message.cgroup.high : message.cgroup !== 0))
+                        writer.uint32(24).uint64(message.cgroup);
+                    if (message.labels != null && $Object.hasOwnProperty.call(message, "labels"))
+                        for (let keys = $Object.keys(message.labels), i = 0; i < keys.length; ++i)
+                            writer.uint32(34).fork().uint32(10).string(keys[i]).uint32(18).string(message.labels[keys[i]]).ldelim();
+                    if (message.bootNs != null && $Object.hasOwnProperty.call(message, "bootNs") && (typeof message.bootNs === "object" ? message.bootNs.low || message.bootNs.high : message.bootNs !== 0))
+                        writer.uint32(40).uint64(message.bootNs);
+                    if (message.indexes != null && message.indexes.length)
+                        writer.uint32(50).uint32s(message.indexes);
+                    if (message.values != null && message.values.length)
+                        writer.uint32(58).doubles(message.values);
+                    if (message.all != null && $Object.hasOwnProperty.call(message, "all") && message.all !== false)
+                        writer.uint32(64).bool(message.all);
+                    if (message.last != null && $Object.hasOwnProperty.call(message, "last") && message.last !== false)
+                        writer.uint32(72).bool(message.last);
+                    if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                        for (let i = 0; i < message.$unknowns.length; ++i)
+                            writer.raw(message.$unknowns[i]);
+                    return writer;
+                };
+
+                TargetSamples.decode = function (reader, length, _end, _depth, _target) {
+                    if (!(reader instanceof $Reader))
+                        reader = $Reader.create(reader);
+                    if (_depth === $undefined)
+                        _depth = 0;
+                    if (_depth > $Reader.recursionLimit)
+                        throw $Error("max depth exceeded");
+                    let end, message, key, value;
+                    if (length === $undefined)
+                        end = reader.len;
+                    else {
+                        end = reader.pos + length;
+                        if (end > reader.len)
+                            throw $RangeError("index out of range");
+                        length = reader.len;
+                        reader.len = end;
+                    }
+                    message = _target || new $root.jitterscope.collect.v1.TargetSamples();
+                    while (reader.pos < end) {
+                        let start = reader.pos;
+                        let tag = reader.tag();
+                        if (tag === _end) {
+                            _end = $undefined;
+                            break;
+                        }
+                        let wireType = tag & 7;
+                        switch (tag >>>= 3) {
+                        case 1: {
+                                if (wireType !== 0)
+                                    break;
+                                if (value = reader.uint32())
+                                    message.layout = value;
+                                else
+                                    delete message.layout;
+                                continue;
+                            }
+                        case 2: {
+                                if (wireType !== 0)
+                                    break;
+                                if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                                    message.netns = value;
+                                else
+                                    delete message.netns;
+                                continue;
+                            }
+                        case 3: {
+                                if (wireType !== 0)
+                                    break;
+                                if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                                    message.cgroup = value;
+                                else
+                                    delete message.cgroup;
+                                continue;
+                            }
+                        case 4: {
+                                if (wireType !== 2)
+                                    break;
+                                if (message.labels === $util.emptyObject)
+                                    message.labels = {};
+                                let end2 = reader.size() + reader.pos;
+                                if (end2 > reader.len)
+                                    throw $RangeError("index out of range");
+                                reader.len = end2;
+                                key = "";
+                                value = "";
+                                while (reader.pos < end2) {
+                                    let tag2 = reader.tag();
+                                    wireType = tag2 & 7;
+                                    switch (tag2 >>>= 3) {
+                                    case 1:
+                                        if (wireType !== 2)
+                                            break;
+                                        key = reader.stringVerify();
+                                        continue;
+                                    case 2:
+                                        if (wireType !== 2)
+                                            break;
+                                        value = reader.stringVerify();
+                                        continue;
+                                    }
+                                    reader.skipType(wireType, _depth, tag2);
+                                }
+                                if (reader.pos !== end2)
+                                    throw $RangeError("index out of range");
+                                reader.len = end;
+                                if (key === "__proto__")
+                                    $util.makeProp(message.labels, key);
+                                message.labels[key] = value;
+                                continue;
+                            }
+                        case 5: {
+                                if (wireType !== 0)
+                                    break;
+                                if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                                    message.bootNs = value;
+                                else
+                                    delete message.bootNs;
+                                continue;
+                            }
+                        case 6: {
+                                if (wireType === 2) {
+                                    if (!(message.indexes && message.indexes.length))
+                                        message.indexes = [];
+                                    reader.uint32s(message.indexes);
+                                    continue;
+                                }
+                                if (wireType !== 0)
+                                    break;
+                                if (!(message.indexes && message.indexes.length))
+                                    message.indexes = [];
+                                message.indexes.push(reader.uint32());
+                                continue;
+                            }
+                        case 7: {
+                                if (wireType === 2) {
+                                    if (!(message.values && message.values.length))
+                                        message.values = [];
+                                    reader.doubles(message.values);
+                                    continue;
+                                }
+                                if (wireType !== 1)
+                                    break;
+                                if (!(message.values && message.values.length))
+                                    message.values = [];
+                                message.values.push(reader.double());
+                                continue;
+                            }
+                        case 8: {
+                                if (wireType !== 0)
+                                    break;
+                                if (value = reader.bool())
+                                    message.all = value;
+                                else
+                                    delete message.all;
+                                continue;
+                            }
+                        case 9: {
+                                if (wireType !== 0)
+                                    break;
+                                if (value = reader.bool())
+                                    message.last = value;
+                                else
+                                    delete message.last;
+                                continue;
+                            }
+                        }
+                        reader.skipType(wireType, _depth, tag);
+                        if (!reader.discardUnknown) {
+                            $util.makeProp(message, "$unknowns", false);
+                            (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                        }
+                    }
+                    if (length !== $undefined) {
+                        if (reader.pos !== end)
+                            throw $RangeError("index out of range");
+                        reader.len = length;
+                    }
+                    if (_end !== $undefined)
+                        throw $Error("missing end group");
+                    return message;
+                };
+
+                return TargetSamples;
             })();
 
             v1.EnumNames = (function() {
