@@ -212,9 +212,10 @@ static __always_inline struct record *emit_begin(__u16 probe, __u8 variant, __u6
 	return emit_begin_tails(probe, variant, net, 0);
 }
 
-/* Ends a record. Nobody is woken: the reader drains on a timer. */
-static __always_inline void emit_end(struct record *record)
+/* Ends a record. Nobody is woken: the reader drains on a timer. ctx: the program's own, which a perf buffer needs. */
+static __always_inline void emit_end(void *ctx, struct record *record)
 {
+	(void)ctx;
 	count(record->net, METRIC_EMITTED, record->probe, 0);
 	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
 }

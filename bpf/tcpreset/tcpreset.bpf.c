@@ -17,7 +17,7 @@ enum variant {
 #define RTF_LOCAL 0x80000000
 
 /* skb is the packet that is answered; NULL when the reset is the socket's own decision. One of the two is there. */
-static __always_inline int sent(struct sock *sk, const struct sk_buff *skb, __u32 reason)
+static __always_inline int sent(void *ctx, struct sock *sk, const struct sk_buff *skb, __u32 reason)
 {
 	struct netns netns = netns_of_event(sk, skb);
 	struct record *record;
@@ -41,7 +41,7 @@ static __always_inline int sent(struct sock *sk, const struct sk_buff *skb, __u3
 	}
 	if (sk)
 		tell_sock(record, sk);
-	emit_end(record);
+	emit_end(ctx, record);
 	return 0;
 }
 
@@ -49,14 +49,14 @@ static __always_inline int sent(struct sock *sk, const struct sk_buff *skb, __u3
 SEC("tp_btf/tcp_send_reset")
 int BPF_PROG(tcpreset_sent, struct sock *sk, const struct sk_buff *skb, int reason)
 {
-	return sent(sk, skb, reason);
+	return sent(ctx, sk, skb, reason);
 }
 
 /* Before 6.10: full sockets only, without a reason. */
 SEC("tp_btf/tcp_send_reset")
 int BPF_PROG(tcpreset_sent_no_reason, struct sock *sk, const struct sk_buff *skb)
 {
-	return sent(sk, skb, 0);
+	return sent(ctx, sk, skb, 0);
 }
 
 SEC("tp_btf/tcp_receive_reset")
@@ -78,7 +78,7 @@ int BPF_PROG(tcpreset_received, struct sock *sk)
 	record->side = SIDE_IN;
 	tuple_of_sock(record, sk);
 	tell_sock(record, sk);
-	emit_end(record);
+	emit_end(ctx, record);
 	return 0;
 }
 
@@ -86,7 +86,7 @@ int BPF_PROG(tcpreset_received, struct sock *sk)
  * Before 6.10 the tracepoint is silent when no full socket is there. These two are called for every packet that gets a
  * reset for an answer, and may still decide against it: what they test first is tested here, too.
  */
-static __always_inline int sent_without_sock(struct sock *sk, const struct sk_buff *skb, bool local)
+static __always_inline int sent_without_sock(void *ctx, struct sock *sk, const struct sk_buff *skb, bool local)
 {
 	struct netns netns;
 	struct record *record;
@@ -120,7 +120,7 @@ static __always_inline int sent_without_sock(struct sock *sk, const struct sk_bu
 		if (record->family == AF_INET && BPF_CORE_READ(sk, __sk_common.skc_family) == AF_INET6)
 			record->flags |= RECORD_V4MAPPED;
 	}
-	emit_end(record);
+	emit_end(ctx, record);
 	return 0;
 }
 
@@ -134,7 +134,7 @@ int BPF_KPROBE(tcpreset_sent_v4, struct sock *sk, struct sk_buff *skb)
 {
 	struct rtable *route = route_of(skb);
 
-	return sent_without_sock(sk, skb, route && BPF_CORE_READ(route, rt_type) == RTN_LOCAL);
+	return sent_without_sock(ctx, sk, skb, route && BPF_CORE_READ(route, rt_type) == RTN_LOCAL);
 }
 
 SEC("kprobe/tcp_v6_send_reset")
@@ -142,5 +142,5 @@ int BPF_KPROBE(tcpreset_sent_v6, struct sock *sk, struct sk_buff *skb)
 {
 	struct rt6_info *route = route_of(skb);
 
-	return sent_without_sock(sk, skb, route && (BPF_CORE_READ(route, rt6i_flags) & RTF_LOCAL));
+	return sent_without_sock(ctx, sk, skb, route && (BPF_CORE_READ(route, rt6i_flags) & RTF_LOCAL));
 }

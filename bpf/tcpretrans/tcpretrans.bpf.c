@@ -70,7 +70,7 @@ static __always_inline __u32 segments_of(const struct sk_buff *skb)
 	return segments ? segments : 1;
 }
 
-static __always_inline int segment_sent(struct sock *sk, const struct sk_buff *skb, int error)
+static __always_inline int segment_sent(void *ctx, struct sock *sk, const struct sk_buff *skb, int error)
 {
 	struct netns netns = netns_of_event(sk, 0);
 	struct record *record;
@@ -109,7 +109,7 @@ static __always_inline int segment_sent(struct sock *sk, const struct sk_buff *s
 	record->x[X_QUEUE_DROPPED] = error > 0;
 	tuple_of_sock(record, sk);
 	tell_sock(record, sk);
-	emit_end(record);
+	emit_end(ctx, record);
 	return 0;
 }
 
@@ -122,14 +122,14 @@ int BPF_PROG(tcpretrans_segment, struct sock *sk, const struct sk_buff *skb, int
 {
 	if (error == -EBUSY || error == -EAGAIN || error == -ENOMEM || error == -EHOSTUNREACH)
 		return 0;
-	return segment_sent(sk, skb, error);
+	return segment_sent(ctx, sk, skb, error);
 }
 
 /* Before: only those that were sent. */
 SEC("tp_btf/tcp_retransmit_skb")
 int BPF_PROG(tcpretrans_segment_no_error, struct sock *sk, const struct sk_buff *skb)
 {
-	return segment_sent(sk, skb, 0);
+	return segment_sent(ctx, sk, skb, 0);
 }
 
 /* sk listens, or is the connection itself with TCP Fast Open. */
@@ -161,6 +161,6 @@ int BPF_PROG(tcpretrans_syn_ack, struct sock *sk, struct request_sock *req)
 	tell_sock(record, request);
 	tell_cgroup(record, sk);
 	owner_tell(record, sk);
-	emit_end(record);
+	emit_end(ctx, record);
 	return 0;
 }
