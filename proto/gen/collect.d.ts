@@ -602,6 +602,9 @@ export namespace jitterscope {
                 /** Identity stacks. */
                 stacks: jitterscope.collect.v1.KernelStack.$Properties[];
 
+                /** Identity nodeCgroups. */
+                nodeCgroups: number[];
+
                 /**
                  * Encodes the specified Identity message. Does not implicitly {@link jitterscope.collect.v1.Identity.verify|verify} messages.
                  * @param message Identity message or plain object to encode
@@ -637,6 +640,9 @@ export namespace jitterscope {
 
                     /** Identity stacks */
                     stacks?: (jitterscope.collect.v1.KernelStack.$Properties[]|null);
+
+                    /** Identity nodeCgroups */
+                    nodeCgroups?: (number[]|null);
 
                     /** Unknown fields preserved while decoding when enabled */
                     $unknowns?: Uint8Array[];
@@ -791,6 +797,9 @@ export namespace jitterscope {
                 /** Container cgroups. */
                 cgroups: number[];
 
+                /** Container sampledCgroup. */
+                sampledCgroup: number;
+
                 /**
                  * Encodes the specified Container message. Does not implicitly {@link jitterscope.collect.v1.Container.verify|verify} messages.
                  * @param message Container message or plain object to encode
@@ -823,6 +832,9 @@ export namespace jitterscope {
 
                     /** Container cgroups */
                     cgroups?: (number[]|null);
+
+                    /** Container sampledCgroup */
+                    sampledCgroup?: (number|null);
 
                     /** Unknown fields preserved while decoding when enabled */
                     $unknowns?: Uint8Array[];
@@ -1001,6 +1013,9 @@ export namespace jitterscope {
                 /** NetworkNamespace host. */
                 host: boolean;
 
+                /** NetworkNamespace addressIntervals. */
+                addressIntervals: jitterscope.collect.v1.AddressInterval.$Properties[];
+
                 /**
                  * Encodes the specified NetworkNamespace message. Does not implicitly {@link jitterscope.collect.v1.NetworkNamespace.verify|verify} messages.
                  * @param message NetworkNamespace message or plain object to encode
@@ -1049,12 +1064,84 @@ export namespace jitterscope {
                     /** NetworkNamespace host */
                     host?: (boolean|null);
 
+                    /** NetworkNamespace addressIntervals */
+                    addressIntervals?: (jitterscope.collect.v1.AddressInterval.$Properties[]|null);
+
                     /** Unknown fields preserved while decoding when enabled */
                     $unknowns?: Uint8Array[];
                 }
 
                 /** Shape of a NetworkNamespace. */
                 type $Shape = jitterscope.collect.v1.NetworkNamespace.$Properties;
+            }
+
+            /**
+             * Properties of an AddressInterval.
+             * @deprecated Use jitterscope.collect.v1.AddressInterval.$Properties instead.
+             */
+            interface IAddressInterval extends jitterscope.collect.v1.AddressInterval.$Properties {
+            }
+
+            /** Represents an AddressInterval. */
+            class AddressInterval {
+
+                /**
+                 * Constructs a new AddressInterval.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: jitterscope.collect.v1.AddressInterval.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** AddressInterval address. */
+                address: Uint8Array;
+
+                /** AddressInterval fromBootNs. */
+                fromBootNs: number;
+
+                /** AddressInterval toBootNs. */
+                toBootNs: number;
+
+                /**
+                 * Encodes the specified AddressInterval message. Does not implicitly {@link jitterscope.collect.v1.AddressInterval.verify|verify} messages.
+                 * @param message AddressInterval message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: jitterscope.collect.v1.AddressInterval.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes an AddressInterval message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {jitterscope.collect.v1.AddressInterval & jitterscope.collect.v1.AddressInterval.$Shape} AddressInterval
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): jitterscope.collect.v1.AddressInterval & jitterscope.collect.v1.AddressInterval.$Shape;
+            }
+
+            namespace AddressInterval {
+
+                /** Properties of an AddressInterval. */
+                interface $Properties {
+
+                    /** AddressInterval address */
+                    address?: (Uint8Array|null);
+
+                    /** AddressInterval fromBootNs */
+                    fromBootNs?: (number|null);
+
+                    /** AddressInterval toBootNs */
+                    toBootNs?: (number|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of an AddressInterval. */
+                type $Shape = jitterscope.collect.v1.AddressInterval.$Properties;
             }
 
             /**
@@ -1166,6 +1253,9 @@ export namespace jitterscope {
                 /** Keyframe bootId. */
                 bootId: string;
 
+                /** Keyframe bootNs. */
+                bootNs: number;
+
                 /**
                  * Encodes the specified Keyframe message. Does not implicitly {@link jitterscope.collect.v1.Keyframe.verify|verify} messages.
                  * @param message Keyframe message or plain object to encode
@@ -1216,6 +1306,9 @@ export namespace jitterscope {
 
                     /** Keyframe bootId */
                     bootId?: (string|null);
+
+                    /** Keyframe bootNs */
+                    bootNs?: (number|null);
 
                     /** Unknown fields preserved while decoding when enabled */
                     $unknowns?: Uint8Array[];

@@ -883,6 +883,7 @@ export const jitterscope = $root.jitterscope = (() => {
                     this.pods = [];
                     this.symbols = [];
                     this.stacks = [];
+                    this.nodeCgroups = [];
                     if (properties)
                         for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
                             if (properties[keys[i]] != null && keys[i] !== "__proto__")
@@ -893,6 +894,7 @@ export const jitterscope = $root.jitterscope = (() => {
                 Identity.prototype.pods = $util.emptyArray;
                 Identity.prototype.symbols = $util.emptyArray;
                 Identity.prototype.stacks = $util.emptyArray;
+                Identity.prototype.nodeCgroups = $util.emptyArray;
 
                 Identity.encode = function (message, writer, _depth) {
                     if (!writer)
@@ -913,6 +915,8 @@ export const jitterscope = $root.jitterscope = (() => {
                     if (message.stacks != null && message.stacks.length)
                         for (let i = 0; i < message.stacks.length; ++i)
                             $root.jitterscope.collect.v1.KernelStack.encode(message.stacks[i], writer.uint32(34).fork(), _depth + 1).ldelim();
+                    if (message.nodeCgroups != null && message.nodeCgroups.length)
+                        writer.uint32(42).uint64s(message.nodeCgroups);
                     if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                         for (let i = 0; i < message.$unknowns.length; ++i)
                             writer.raw(message.$unknowns[i]);
@@ -976,6 +980,20 @@ export const jitterscope = $root.jitterscope = (() => {
                                 if (!(message.stacks && message.stacks.length))
                                     message.stacks = [];
                                 message.stacks.push($root.jitterscope.collect.v1.KernelStack.decode(reader, reader.size(), $undefined, _depth + 1));
+                                continue;
+                            }
+                        case 5: {
+                                if (wireType === 2) {
+                                    if (!(message.nodeCgroups && message.nodeCgroups.length))
+                                        message.nodeCgroups = [];
+                                    reader.uint64s(message.nodeCgroups);
+                                    continue;
+                                }
+                                if (wireType !== 0)
+                                    break;
+                                if (!(message.nodeCgroups && message.nodeCgroups.length))
+                                    message.nodeCgroups = [];
+                                message.nodeCgroups.push(reader.uint64());
                                 continue;
                             }
                         }
@@ -1244,6 +1262,7 @@ export const jitterscope = $root.jitterscope = (() => {
                 Container.prototype.id = "";
                 Container.prototype.name = "";
                 Container.prototype.cgroups = $util.emptyArray;
+                Container.prototype.sampledCgroup = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
 
                 Container.encode = function (message, writer, _depth) {
                     if (!writer)
@@ -1258,6 +1277,8 @@ export const jitterscope = $root.jitterscope = (() => {
                         writer.uint32(18).string(message.name);
                     if (message.cgroups != null && message.cgroups.length)
                         writer.uint32(26).uint64s(message.cgroups);
+                    if (message.sampledCgroup != null && $Object.hasOwnProperty.call(message, "sampledCgroup") && (typeof message.sampledCgroup === "object" ? message.sampledCgroup.low || message.sampledCgroup.high : message.sampledCgroup !== 0))
+                        writer.uint32(32).uint64(message.sampledCgroup);
                     if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                         for (let i = 0; i < message.$unknowns.length; ++i)
                             writer.raw(message.$unknowns[i]);
@@ -1321,6 +1342,15 @@ export const jitterscope = $root.jitterscope = (() => {
                                 if (!(message.cgroups && message.cgroups.length))
                                     message.cgroups = [];
                                 message.cgroups.push(reader.uint64());
+                                continue;
+                            }
+                        case 4: {
+                                if (wireType !== 0)
+                                    break;
+                                if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                                    message.sampledCgroup = value;
+                                else
+                                    delete message.sampledCgroup;
                                 continue;
                             }
                         }
@@ -1538,6 +1568,7 @@ export const jitterscope = $root.jitterscope = (() => {
                     this.names = [];
                     this.processes = [];
                     this.addresses = [];
+                    this.addressIntervals = [];
                     if (properties)
                         for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
                             if (properties[keys[i]] != null && keys[i] !== "__proto__")
@@ -1552,6 +1583,7 @@ export const jitterscope = $root.jitterscope = (() => {
                 NetworkNamespace.prototype.fromBootNs = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
                 NetworkNamespace.prototype.toBootNs = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
                 NetworkNamespace.prototype.host = false;
+                NetworkNamespace.prototype.addressIntervals = $util.emptyArray;
 
                 NetworkNamespace.encode = function (message, writer, _depth) {
                     if (!writer)
@@ -1579,6 +1611,9 @@ export const jitterscope = $root.jitterscope = (() => {
                         writer.uint32(56).uint64(message.toBootNs);
                     if (message.host != null && $Object.hasOwnProperty.call(message, "host") && message.host !== false)
                         writer.uint32(64).bool(message.host);
+                    if (message.addressIntervals != null && message.addressIntervals.length)
+                        for (let i = 0; i < message.addressIntervals.length; ++i)
+                            $root.jitterscope.collect.v1.AddressInterval.encode(message.addressIntervals[i], writer.uint32(74).fork(), _depth + 1).ldelim();
                     if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                         for (let i = 0; i < message.$unknowns.length; ++i)
                             writer.raw(message.$unknowns[i]);
@@ -1681,6 +1716,14 @@ export const jitterscope = $root.jitterscope = (() => {
                                     delete message.host;
                                 continue;
                             }
+                        case 9: {
+                                if (wireType !== 2)
+                                    break;
+                                if (!(message.addressIntervals && message.addressIntervals.length))
+                                    message.addressIntervals = [];
+                                message.addressIntervals.push($root.jitterscope.collect.v1.AddressInterval.decode(reader, reader.size(), $undefined, _depth + 1));
+                                continue;
+                            }
                         }
                         reader.skipType(wireType, _depth, tag);
                         if (!reader.discardUnknown) {
@@ -1699,6 +1742,112 @@ export const jitterscope = $root.jitterscope = (() => {
                 };
 
                 return NetworkNamespace;
+            })();
+
+            v1.AddressInterval = (function() {
+
+                const AddressInterval = function (properties) {
+                    if (properties)
+                        for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                            if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                                this[keys[i]] = properties[keys[i]];
+                };
+
+                AddressInterval.prototype.address = $util.newBuffer([]);
+                AddressInterval.prototype.fromBootNs = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+                AddressInterval.prototype.toBootNs = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+
+                AddressInterval.encode = function (message, writer, _depth) {
+                    if (!writer)
+                        writer = $Writer.create();
+                    if (_depth === $undefined)
+                        _depth = 0;
+                    if (_depth > $util.recursionLimit)
+                        throw $Error("max depth exceeded");
+                    if (message.address != null && $Object.hasOwnProperty.call(message, "address") && message.address.length)
+                        writer.uint32(10).bytes(message.address);
+                    if (message.fromBootNs != null && $Object.hasOwnProperty.call(message, "fromBootNs") && (typeof message.fromBootNs === "object" ? message.fromBootNs.low || message.fromBootNs.high : message.fromBootNs !== 0))
+                        writer.uint32(16).uint64(message.fromBootNs);
+                    if (message.toBootNs != null && $Object.hasOwnProperty.call(message, "toBootNs") && (typeof message.toBootNs === "object" ? message.toBootNs.low || message.toBootNs.high : message.toBootNs !== 0))
+                        writer.uint32(24).uint64(message.toBootNs);
+                    if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                        for (let i = 0; i < message.$unknowns.length; ++i)
+                            writer.raw(message.$unknowns[i]);
+                    return writer;
+                };
+
+                AddressInterval.decode = function (reader, length, _end, _depth, _target) {
+                    if (!(reader instanceof $Reader))
+                        reader = $Reader.create(reader);
+                    if (_depth === $undefined)
+                        _depth = 0;
+                    if (_depth > $Reader.recursionLimit)
+                        throw $Error("max depth exceeded");
+                    let end, message, value;
+                    if (length === $undefined)
+                        end = reader.len;
+                    else {
+                        end = reader.pos + length;
+                        if (end > reader.len)
+                            throw $RangeError("index out of range");
+                        length = reader.len;
+                        reader.len = end;
+                    }
+                    message = _target || new $root.jitterscope.collect.v1.AddressInterval();
+                    while (reader.pos < end) {
+                        let start = reader.pos;
+                        let tag = reader.tag();
+                        if (tag === _end) {
+                            _end = $undefined;
+                            break;
+                        }
+                        let wireType = tag & 7;
+                        switch (tag >>>= 3) {
+                        case 1: {
+                                if (wireType !== 2)
+                                    break;
+                                if ((value = reader.bytes()).length)
+                                    message.address = value;
+                                else
+                                    delete message.address;
+                                continue;
+                            }
+                        case 2: {
+                                if (wireType !== 0)
+                                    break;
+                                if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                                    message.fromBootNs = value;
+                                else
+                                    delete message.fromBootNs;
+                                continue;
+                            }
+                        case 3: {
+                                if (wireType !== 0)
+                                    break;
+                                if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                                    message.toBootNs = value;
+                                else
+                                    delete message.toBootNs;
+                                continue;
+                            }
+                        }
+                        reader.skipType(wireType, _depth, tag);
+                        if (!reader.discardUnknown) {
+                            $util.makeProp(message, "$unknowns", false);
+                            (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                        }
+                    }
+                    if (length !== $undefined) {
+                        if (reader.pos !== end)
+                            throw $RangeError("index out of range");
+                        reader.len = length;
+                    }
+                    if (_end !== $undefined)
+                        throw $Error("missing end group");
+                    return message;
+                };
+
+                return AddressInterval;
             })();
 
             v1.Process = (function() {
@@ -1815,6 +1964,7 @@ export const jitterscope = $root.jitterscope = (() => {
                 Keyframe.prototype.counters = $util.emptyArray;
                 Keyframe.prototype.downtime = null;
                 Keyframe.prototype.bootId = "";
+                Keyframe.prototype.bootNs = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
 
                 Keyframe.encode = function (message, writer, _depth) {
                     if (!writer)
@@ -1843,6 +1993,8 @@ export const jitterscope = $root.jitterscope = (() => {
                         $root.jitterscope.collect.v1.Downtime.encode(message.downtime, writer.uint32(66).fork(), _depth + 1).ldelim();
                     if (message.bootId != null && $Object.hasOwnProperty.call(message, "bootId") && message.bootId !== "")
                         writer.uint32(74).string(message.bootId);
+                    if (message.bootNs != null && $Object.hasOwnProperty.call(message, "bootNs") && (typeof message.bootNs === "object" ? message.bootNs.low || message.bootNs.high : message.bootNs !== 0))
+                        writer.uint32(80).uint64(message.bootNs);
                     if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                         for (let i = 0; i < message.$unknowns.length; ++i)
                             writer.raw(message.$unknowns[i]);
@@ -1944,6 +2096,15 @@ export const jitterscope = $root.jitterscope = (() => {
                                     message.bootId = value;
                                 else
                                     delete message.bootId;
+                                continue;
+                            }
+                        case 10: {
+                                if (wireType !== 0)
+                                    break;
+                                if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                                    message.bootNs = value;
+                                else
+                                    delete message.bootNs;
                                 continue;
                             }
                         }
