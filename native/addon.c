@@ -32,6 +32,7 @@ NAPI_MODULE_INIT()
 		{ "clocks", native_clocks },
 		{ "netlinkDump", native_netlink_dump },
 		{ "netnsCookie", native_netns_cookie },
+		{ "openNetns", native_open_netns },
 		{ "crc32c", native_crc32c },
 		{ "lockFile", native_lock_file },
 	};

@@ -57,6 +57,7 @@ napi_value native_start_replay(napi_env env, napi_callback_info info);
 napi_value native_clocks(napi_env env, napi_callback_info info);
 napi_value native_netlink_dump(napi_env env, napi_callback_info info);
 napi_value native_netns_cookie(napi_env env, napi_callback_info info);
+napi_value native_open_netns(napi_env env, napi_callback_info info);
 napi_value native_crc32c(napi_env env, napi_callback_info info);
 napi_value native_lock_file(napi_env env, napi_callback_info info);
 

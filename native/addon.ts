@@ -94,6 +94,26 @@ export interface ReaderStats {
   readonly ringBytes: number;
 }
 
+/**
+ * A network namespace held open. Its methods enter it on the addon's thread for that and come back (CAP_SYS_ADMIN);
+ * this process's own threads stay where they are. Failures are NATIVE_NETNS; after close NATIVE_ARGUMENT.
+ */
+export interface NetnsHandle {
+  /** Inode of its nsfs file: that of /proc/<pid>/ns/net. */
+  readonly inode: number;
+  /** SO_NETNS_COOKIE; the inode before 5.14. */
+  readonly cookie: number;
+  /**
+   * Files below /proc/net of the namespace, in the order of the names (snmp, stat/nf_conntrack), at most 64;
+   * undefined for one that is not there. One of more than 4 MiB is an error (EFBIG).
+   */
+  readProcNet(names: readonly string[]): (Buffer | undefined)[];
+  /** As netlinkDump. */
+  dump(protocol: number, request: Uint8Array): Buffer;
+  /** Lets the namespace go. Again: nothing. */
+  close(): void;
+}
+
 /** Process-wide functions of the addon. */
 export interface Native {
   /** Version of the linked libbpf: 1.1. */
@@ -111,7 +131,7 @@ export interface Native {
   /** Boot time and wall time read together, ns. */
   clocks(): { bootNs: bigint; wallNs: bigint };
   /**
-   * Enters a namespace on a thread of its own, sends one netlink request and returns the answers end to end.
+   * Enters a namespace on the addon's thread for that, sends one netlink request and returns the answers end to end.
    * @param netnsPath /run/netns/web or /proc/123/ns/net
    * The answer is at most 16 MiB and has no NLMSG_DONE or acknowledgement; the kernel's error is the errno of NATIVE_NETNS.
    * @param protocol NETLINK_ROUTE 0, NETLINK_SOCK_DIAG 4, ...
@@ -119,6 +139,11 @@ export interface Native {
   netlinkDump(netnsPath: string, protocol: number, request: Uint8Array): Buffer;
   /** SO_NETNS_COOKIE of a namespace (kernel 5.14+; by entering it). */
   netnsCookie(netnsPath: string): bigint;
+  /**
+   * Opens a network namespace and keeps it: it lives until close, also when its name and its last process are gone.
+   * @param path /run/netns/web or /proc/123/ns/net
+   */
+  openNetns(path: string): NetnsHandle;
   /** CRC-32C (Castagnoli) of bytes, continued from seed. */
   crc32c(bytes: Uint8Array, seed?: number): number;
   /** Takes an exclusive flock on a file, creating it; undefined when somebody else holds it. Held until close or process end. */

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One netlink request in a namespace, and all of its answer (Documentation/userspace-api/netlink). */
-#include "arguments.h"
 #include "netns.h"
 
 #include <errno.h>
@@ -141,12 +140,13 @@ static int ask(struct exchange *exchange, uint8_t *datagram, const char **step)
 	return err;
 }
 
-static int exchange_in_namespace(void *data, const char **step)
+static int exchange_in_namespace(void *data, int proc_net_fd, const char **step)
 {
 	struct exchange *exchange = data;
 	uint8_t *datagram = malloc(DATAGRAM_MAX_BYTES);
 	int err = ENOMEM;
 
+	(void)proc_net_fd;
 	*step = "receive in";
 	for (int attempt = 0; datagram && attempt < ATTEMPTS; attempt++) {
 		err = ask(exchange, datagram, step);
@@ -158,47 +158,60 @@ static int exchange_in_namespace(void *data, const char **step)
 	return err;
 }
 
-napi_value native_netlink_dump(napi_env env, napi_callback_info info)
+/* Copies the request, because the caller's bytes may lie at any address. False with an exception pending. */
+static bool read_request(const struct arguments *arguments, size_t index, struct exchange *exchange)
+{
+	const struct nlmsghdr *message;
+	struct bytes bytes;
+	void *copy;
+
+	if (!argument_bytes(arguments, index, "request", &bytes))
+		return false;
+	copy = malloc(bytes.size + 1);
+	if (!copy) {
+		fail(arguments->env, "NATIVE_NETNS", ENOMEM, "Copy of a netlink request");
+		return false;
+	}
+	message = memcpy(copy, bytes.data, bytes.size);
+	exchange->request = (struct bytes){ .data = copy, .size = bytes.size };
+	if (bytes.size >= sizeof(*message) && message->nlmsg_len == bytes.size)
+		return true;
+	free(copy);
+	fail(arguments->env, "NATIVE_ARGUMENT", 0,
+	     "%s: request must be one message whose nlmsg_len is its %zu bytes", arguments->function, bytes.size);
+	return false;
+}
+
+napi_value netlink_dump(const struct arguments *arguments, size_t index, const struct netns_place *place)
 {
 	struct exchange exchange = { 0 };
-	struct arguments arguments;
-	const struct nlmsghdr *request;
-	char path[PATH_MAX];
+	napi_env env = arguments->env;
 	const char *step;
-	napi_value buffer;
+	napi_value answer;
 	uint32_t protocol;
 	int err;
 
-	if (!arguments_read(&arguments, env, info, "netlinkDump") ||
-	    !argument_string(&arguments, 0, "netnsPath", path, sizeof(path)) ||
-	    !argument_u32(&arguments, 1, "protocol", 0, MAX_LINKS - 1, &protocol) ||
-	    !argument_bytes(&arguments, 2, "request", &exchange.request))
+	if (!argument_u32(arguments, index, "protocol", 0, MAX_LINKS - 1, &protocol) ||
+	    !read_request(arguments, index + 1, &exchange))
 		return NULL;
-	/* The caller's bytes may lie at any address. */
-	request = NULL;
-	if (exchange.request.size >= sizeof(*request)) {
-		void *copy = malloc(exchange.request.size);
-
-		if (!copy)
-			return fail(env, "NATIVE_NETNS", ENOMEM, "Copy of a netlink request");
-		memcpy(copy, exchange.request.data, exchange.request.size);
-		exchange.request.data = copy;
-		request = copy;
-	}
-	if (!request || request->nlmsg_len != exchange.request.size) {
-		free((void *)request);
-		return fail(env, "NATIVE_ARGUMENT", 0,
-			    "netlinkDump: request must be one message whose nlmsg_len is its %zu bytes",
-			    exchange.request.size);
-	}
 	exchange.protocol = (int)protocol;
-	err = netns_run(path, exchange_in_namespace, &exchange, &step);
+	err = place->fd < 0 ? netns_visit_path(place->path, exchange_in_namespace, &exchange, &step)
+			    : netns_visit(place->fd, exchange_in_namespace, &exchange, &step);
+	answer = err ? fail(env, "NATIVE_NETNS", err, "Cannot %s network namespace %s", step, place->path)
+		     : buffer_copy(env, exchange.answer, exchange.used);
 	free(exchange.request.data);
-	if (err) {
-		free(exchange.answer);
-		return fail(env, "NATIVE_NETNS", err, "Cannot %s network namespace %s", step, path);
-	}
-	buffer = buffer_copy(env, exchange.answer, exchange.used);
 	free(exchange.answer);
-	return buffer;
+	return answer;
+}
+
+napi_value native_netlink_dump(napi_env env, napi_callback_info info)
+{
+	struct arguments arguments;
+	char path[PATH_MAX];
+	struct netns_place place = { .fd = -1, .path = path };
+
+	if (!arguments_read(&arguments, env, info, "netlinkDump") ||
+	    !argument_string(&arguments, 0, "netnsPath", path, sizeof(path)))
+		return NULL;
+	return netlink_dump(&arguments, 1, &place);
 }

@@ -1,86 +1,52 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "netns.h"
-#include "arguments.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <pthread.h>
+#include <linux/nsfs.h>
 #include <sched.h>
-#include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#define THREAD_STACK_BYTES (256 << 10)
 
 #ifndef SO_NETNS_COOKIE
 #define SO_NETNS_COOKIE 71
 #endif
 
-struct visit {
-	int fd;
-	netns_work work;
-	void *data;
-	const char *step;
-	int err;
-};
-
-static void *enter(void *data)
+int netns_open(const char *path, int *fd)
 {
-	struct visit *visit = data;
-
-	visit->step = "enter";
-	if (setns(visit->fd, CLONE_NEWNET) != 0)
-		visit->err = errno;
-	else
-		visit->err = visit->work(visit->data, &visit->step);
-	return NULL;
-}
-
-static int run_thread(struct visit *visit)
-{
-	pthread_attr_t attributes;
-	sigset_t all, before;
-	pthread_t thread;
-	int err = pthread_attr_init(&attributes);
-
-	if (err)
-		return err;
-	pthread_attr_setstacksize(&attributes, THREAD_STACK_BYTES);
-	/* Signals are for the main thread. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	err = pthread_create(&thread, &attributes, enter, visit);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	pthread_attr_destroy(&attributes);
-	if (err)
-		return err;
-	pthread_join(thread, NULL);
-	return visit->err;
-}
-
-int netns_run(const char *path, netns_work work, void *data, const char **step)
-{
-	struct visit visit = { .work = work, .data = data, .step = "start a thread for" };
-	int err;
-
-	/* Not blocking: a FIFO at this path is refused by setns instead of waited for. */
-	visit.fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (visit.fd < 0) {
-		*step = "open";
+	/* Not blocking: a FIFO at this path is refused instead of waited for. */
+	*fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (*fd < 0)
 		return errno;
+	/* Other files know no such request. */
+	if (ioctl(*fd, NS_GET_NSTYPE) == CLONE_NEWNET)
+		return 0;
+	close(*fd);
+	*fd = -1;
+	return EINVAL;
+}
+
+int netns_visit_path(const char *path, netns_work work, void *data, const char **step)
+{
+	int fd, err = netns_open(path, &fd);
+
+	if (err) {
+		*step = "open";
+		return err;
 	}
-	err = run_thread(&visit);
-	*step = visit.step;
-	close(visit.fd);
+	err = netns_visit(fd, work, data, step);
+	close(fd);
 	return err;
 }
 
-static int read_cookie(void *data, const char **step)
+int netns_read_cookie(void *data, int proc_net_fd, const char **step)
 {
 	socklen_t size = sizeof(uint64_t);
 	int err = 0, fd;
 
+	(void)proc_net_fd;
 	*step = "open a socket in";
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
@@ -104,7 +70,7 @@ napi_value native_netns_cookie(napi_env env, napi_callback_info info)
 	if (!arguments_read(&arguments, env, info, "netnsCookie") ||
 	    !argument_string(&arguments, 0, "netnsPath", path, sizeof(path)))
 		return NULL;
-	err = netns_run(path, read_cookie, &cookie, &step);
+	err = netns_visit_path(path, netns_read_cookie, &cookie, &step);
 	if (err)
 		return fail(env, "NATIVE_NETNS", err, "Cannot %s network namespace %s", step, path);
 	TRY(napi_create_bigint_uint64(env, cookie, &value));

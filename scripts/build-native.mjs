@@ -10,7 +10,8 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const self = fileURLToPath(import.meta.url);
 const targetArch = { x64: 'x86', arm64: 'arm64' }[process.arch];
 const warnings = ['-Wall', '-Werror'];
-const addonFlags = ['-O2', '-g', ...warnings, '-Wextra', '-fPIC', '-shared', '-fvisibility=hidden'];
+// Node unloads an addon with the last worker that loaded it; its thread and libbpf's callback outlive that one.
+const addonFlags = ['-O2', '-g', ...warnings, '-Wextra', '-fPIC', '-shared', '-fvisibility=hidden', '-Wl,-z,nodelete'];
 const sanitizeFlags = ['-fsanitize=address,undefined', '-fno-omit-frame-pointer', '-fno-sanitize-recover=undefined'];
 const bpfFlags = ['-g', '-O2', '-mcpu=v3', '-target', 'bpf', `-D__TARGET_ARCH_${targetArch}`, ...warnings];
 const bpfCompilers = ['clang', 'clang-19', 'clang-18', 'clang-17', 'clang-16', 'clang-15', 'clang-14'];
