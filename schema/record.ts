@@ -124,6 +124,16 @@ export class RecordReader {
     return this.#u64(at.cgroup);
   }
 
+  /** Low word of the cgroup id. */
+  get cgroupLo(): number {
+    return this.#u32(at.cgroup);
+  }
+
+  /** High word of the cgroup id. */
+  get cgroupHi(): number {
+    return this.#u32(at.cgroup + 4);
+  }
+
   /** Low word of the network namespace's cookie, or of its inode with NET_IS_INODE. */
   get netLo(): number {
     return this.#u32(at.net);

@@ -1,5 +1,5 @@
 /**
- * Which namespaces held an address, and when: open addressing on the 16 bytes of an address (IPv4 as ::ffff:a.b.c.d),
+ * Who held an address, and when: open addressing on the 16 bytes of an address (IPv4 as ::ffff:a.b.c.d),
  * one chain of intervals per address. Rebuilt when identities change; look-ups allocate nothing.
  */
 export class AddressIndex {
@@ -13,7 +13,7 @@ export class AddressIndex {
   readonly #from: number[] = [];
   readonly #to: number[] = [];
 
-  /** Adds an interval [fromBootNs, toBootNs) for an address. */
+  /** Adds an interval [fromBootNs, toBootNs): outer bounds of the time in which the entity held the address. */
   add(address: Uint8Array, entity: number, fromBootNs: number, toBootNs: number): void {
     const words = wordsOf(address);
     if ((this.#used + 1) * 2 > this.#mask + 1) this.#grow();
@@ -30,14 +30,14 @@ export class AddressIndex {
   }
 
   /**
-   * The entity that held the address at a time, give or take `slackNs` (what a look at the node may be late).
+   * The entity that may have held the address at a time.
    * @param words the address as little-endian 32-bit words
    * @returns -1 when nobody did, -2 when more than one may have
    */
-  holderAt(w0: number, w1: number, w2: number, w3: number, bootNs: number, slackNs: number): number {
+  holderAt(w0: number, w1: number, w2: number, w3: number, bootNs: number): number {
     let holder = -1;
     for (let at = this.#heads[this.#find(w0, w1, w2, w3)]; at >= 0; at = this.#next[at]) {
-      if (bootNs + slackNs < this.#from[at] || bootNs - slackNs >= this.#to[at]) continue;
+      if (bootNs < this.#from[at] || bootNs >= this.#to[at]) continue;
       const entity = this.#entity[at];
       if (holder >= 0 && holder !== entity) return -2;
       holder = entity;

@@ -4,7 +4,7 @@ import type { AppError } from '../../core/app-error.ts';
 import { messageOf } from '../../core/app-error.ts';
 import { crc32c } from '../../core/crc32c.ts';
 import { aggregatorError } from './errors.ts';
-import type { PartitionSnapshot } from './partition-state.ts';
+import { type PartitionSnapshot, snapshotVersion } from './partition-state.ts';
 
 /** Where checkpoints are kept: files here, a topic over Kafka. */
 export interface CheckpointStore {
@@ -97,6 +97,6 @@ function decode(bytes: Buffer): PartitionSnapshot {
   const body = bytes.subarray(headerBytes);
   if (crc32c(body) !== bytes.readUInt32LE(magic.length + 4)) throw new Error('its checksum does not match');
   const snapshot = JSON.parse(body.toString()) as PartitionSnapshot;
-  if (snapshot.version !== 1) throw new Error(`it has version ${String(snapshot.version)}, expected 1`);
+  if (snapshot.version !== snapshotVersion) throw new Error(`it has version ${String(snapshot.version)}, expected ${snapshotVersion}`);
   return snapshot;
 }

@@ -18,10 +18,12 @@ export interface Dispositions {
   gaps: number;
   /** The part of the gaps that the collector declared, by reason. */
   skipped: Record<string, number>;
-  /** Items that wait for the identity of their namespace now. */
+  /** Items that wait for the identity of their ends now. */
   held: number;
-  /** Items that stopped waiting without an identity. */
+  /** Items of whose local end nobody knew whose it is, after they had waited. */
   unidentified: number;
+  /** Items whose cgroup is of a container, but whose namespace is not its Pod's: the namespace named them. */
+  foreignCgroups: number;
   /** Records the kernel had no room for, by probe number: never items. */
   kernelLost: Record<string, number>;
   /** Events that the token buckets withheld, as told by the events that follow. */
@@ -45,6 +47,7 @@ export function emptyDispositions(): Dispositions {
     skipped: {},
     held: 0,
     unidentified: 0,
+    foreignCgroups: 0,
     kernelLost: {},
     suppressed: 0,
     unnumbered: 0,

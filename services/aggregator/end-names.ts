@@ -1,66 +1,45 @@
 import type { EventNames } from '../../bpf/event.ts';
 import type { RecordReader } from '../../schema/record.ts';
 import { addressText } from './address-text.ts';
-import type { FoundBy, Netns, NetnsId } from './identity.ts';
-import { isMapped } from './line-buffer.ts';
+import { FarEnd, type Translated } from './far-end.ts';
+import { LocalEnd } from './local-end.ts';
+import { labelOfNetns, type Netns } from './netns.ts';
+import { labelOfPod, type Pod } from './pod.ts';
 import type { SessionState } from './session.ts';
-
-const ambiguous = -2;
 
 /** Who is at the two ends of a record, found at the record's own time. One instance is reused for all records. */
 export class Ends implements EventNames {
+  readonly source = new LocalEnd();
+  readonly destination = new FarEnd();
   local = '';
   far = '';
-  localNetns: Netns | undefined;
-  localFoundBy: FoundBy = 'unknown';
-  farNetns: Netns | undefined;
-  farFoundBy: FoundBy = 'external';
+  /** The node is one of Kubernetes. */
+  isKubernetes = false;
   #session: SessionState | undefined;
 
-  /** Looks both ends up. `localId` is what NodeIdentity.local said, negative when nobody knows. */
-  find(session: SessionState, record: RecordReader, localId: NetnsId): void {
+  /** Looks both ends up. Returns until when (boot ns) something better may be told of them; 0: that is who they are. */
+  find(session: SessionState, record: RecordReader, translated: Translated | undefined): number {
     this.#session = session;
-    this.localNetns = session.identity.get(localId);
-    this.localFoundBy = this.localNetns === undefined ? 'unknown' : this.localNetns.host ? 'node' : 'netns';
-    this.local = this.localNetns === undefined ? addressText(record.bytes, record.saddrAt) : labelOf(this.localNetns, session.node);
-    this.#findFar(session, record, localId);
-    this.far = this.farNetns === undefined ? addressText(record.bytes, record.daddrAt) : labelOf(this.farNetns, session.node);
+    this.source.find(session.identity, record);
+    this.destination.find(session.identity, record, this.source, translated);
+    return Math.max(this.source.waitUntilNs, this.destination.waitUntilNs);
+  }
+
+  /** Makes the names of what was found: strings, for events only. */
+  name(record: RecordReader): void {
+    const { node, identity } = this.#session as SessionState;
+    const { source, destination } = this;
+    this.isKubernetes = identity.hasPods;
+    this.local = labelOf(source.pod, source.netns, node) ?? addressText(record.bytes, record.saddrAt);
+    this.far = labelOf(destination.pod, destination.netns, node) ?? addressText(record.bytes, record.daddrAt);
   }
 
   enumName(enumeration: string, value: number): string | undefined {
     return this.#session?.enums.get(enumeration)?.get(value);
   }
-
-  #findFar(session: SessionState, record: RecordReader, localId: NetnsId): void {
-    const { bytes, saddrAt, daddrAt } = record;
-    if (isNodeLocal(bytes, daddrAt) || sameAddress(bytes, saddrAt, daddrAt)) {
-      this.farNetns = this.localNetns;
-      this.farFoundBy = 'same';
-      return;
-    }
-    const id = session.identity.holder(record.daddr0, record.daddr1, record.daddr2, record.daddr3, record.tsNs);
-    this.farNetns = session.identity.get(id);
-    if (this.farNetns === undefined) this.farFoundBy = id === ambiguous ? 'ambiguous' : 'external';
-    else this.farFoundBy = id === localId ? 'same' : this.farNetns.host ? 'node' : 'ip';
-  }
 }
 
-/** What people call a namespace: its name, the process that lives in it, the node, or its cookie. */
-export function labelOf(netns: Netns, node: string): string {
-  if (netns.host) return node;
-  const process = netns.processes[0];
-  return netns.names[0] ?? (process === undefined ? `netns ${netns.cookie}` : `${process.comm}[${process.pid}]`);
-}
-
-/** Loopback (127.0.0.0/8, ::1) and link-local (169.254.0.0/16, fe80::/10) addresses mean something in their own namespace only. */
-function isNodeLocal(bytes: Uint8Array, at: number): boolean {
-  if (isMapped(bytes, at)) return bytes[at + 12] === 127 || (bytes[at + 12] === 169 && bytes[at + 13] === 254);
-  if (bytes[at] === 0xfe && (bytes[at + 1] & 0xc0) === 0x80) return true;
-  for (let i = 0; i < 15; i++) if (bytes[at + i] !== 0) return false;
-  return bytes[at + 15] === 1;
-}
-
-function sameAddress(bytes: Uint8Array, a: number, b: number): boolean {
-  for (let i = 0; i < 16; i++) if (bytes[a + i] !== bytes[b + i]) return false;
-  return true;
+function labelOf(pod: Pod | undefined, netns: Netns | undefined, node: string): string | undefined {
+  if (pod !== undefined) return labelOfPod(pod);
+  return netns === undefined ? undefined : labelOfNetns(netns, node);
 }

@@ -1,18 +1,17 @@
 import type { EventDescription } from '../../bpf/event.ts';
 import type { Instant } from '../../core/time.ts';
-import type { Heartbeat, Keyframe, NetworkNamespace, RecordBatch } from '../../proto/collect.ts';
+import type { Heartbeat, Identity, Keyframe, RecordBatch } from '../../proto/collect.ts';
 import { EventBatchWriter } from '../../schema/event-batch.ts';
-import { recordFlags, recordOffsets } from '../../schema/record.gen.ts';
 import { RecordReader } from '../../schema/record.ts';
 import { addTo } from './dispositions.ts';
 import { Ends } from './end-names.ts';
 import { EventLineWriter, type EventPlace, maxLineBytes } from './event-line.ts';
+import type { Translated } from './far-end.ts';
 import type { HeldRecord } from './held-records.ts';
+import { holdNs } from './identity.ts';
 import type { PartitionState } from './partition-state.ts';
 import { instantFrom, type SessionState } from './session.ts';
-
-/** A record of a namespace that nobody knows yet waits until its node's stream is this much further. */
-export const holdNs = 3e9;
+import { Translations } from './translations.ts';
 
 /** The end of what a partition's output topic holds. */
 export interface OutputEnd {
@@ -43,6 +42,7 @@ export class Enricher {
   readonly #reader = new RecordReader();
   readonly #heldReader = new RecordReader();
   readonly #ends = new Ends();
+  readonly #translations = new Translations();
   readonly #lines: EventLineWriter;
   readonly #writer = new EventBatchWriter();
   #closed: Uint8Array[] = [];
@@ -90,13 +90,14 @@ export class Enricher {
     const reader = this.#reader;
     const count = batch.count ?? 0;
     reader.reset(batch.records ?? new Uint8Array(0));
+    this.#translations.reset(batch.translations ?? []);
     for (let index = 0; index < count; index++) {
       if (!reader.next()) {
         if (index < repeats) index = repeats;
         addTo(dispositions.rejected, 'malformed', count - index);
         break;
       }
-      if (index >= repeats) this.#record(session, reader, (batch.firstItem ?? 0) + index);
+      if (index >= repeats) this.#record(session, reader, (batch.firstItem ?? 0) + index, this.#translations.at(index));
     }
     while (reader.next()) dispositions.unnumbered++;
     this.#releaseDue(session);
@@ -105,14 +106,11 @@ export class Enricher {
   keyframe(session: SessionState, keyframe: Keyframe): void {
     session.reach(keyframe.nextItem ?? 0, this.#state.dispositions);
     session.learnEnums(keyframe.enums ?? []);
-    this.learn(session, keyframe.identity?.netns ?? []);
+    if (session.identity.keyframe(keyframe, session.watermarkNs)) this.#reconsider(session);
   }
 
-  learn(session: SessionState, netns: readonly NetworkNamespace[]): void {
-    if (!session.identity.learn(netns, session.watermarkNs) || session.held.count === 0) return;
-    const { identity, held } = session;
-    const isKnown = (r: HeldRecord): boolean => identity.local(r.netLo, r.netHi, r.bootNs, netIsInode(r)) >= 0;
-    for (const record of held.take(isKnown)) this.#release(session, record);
+  learn(session: SessionState, identity: Identity): void {
+    if (session.identity.learn(identity, session.watermarkNs)) this.#reconsider(session);
   }
 
   heartbeat(session: SessionState, heartbeat: Heartbeat): void {
@@ -125,45 +123,59 @@ export class Enricher {
   tick(appendedMs: number): void {
     for (const session of this.#state.sessions()) {
       if (session.held.count === 0 || appendedMs - session.lastAppendedMs < holdNs / 1e6) continue;
-      for (const held of session.held.take(() => true)) this.#release(session, held);
+      for (const held of session.held.takeAll()) this.#release(session, held);
     }
   }
 
-  #record(session: SessionState, record: RecordReader, item: number): void {
+  #record(session: SessionState, record: RecordReader, item: number, translated: Translated | undefined): void {
     const bootNs = record.tsNs;
     if (bootNs > session.watermarkNs) session.watermarkNs = bootNs;
-    if (session.held.oldestBootNs + holdNs <= session.watermarkNs) this.#releaseDue(session);
-    const localId = session.identity.local(record.netLo, record.netHi, bootNs, (record.flags & recordFlags.NET_IS_INODE) !== 0);
-    if (localId >= 0) {
-      this.#emit(session, record, item, session.clockOffset, localId);
+    if (session.held.dueNs <= session.watermarkNs) this.#releaseDue(session);
+    const untilNs = this.#ends.find(session, record, translated);
+    if (untilNs <= session.watermarkNs) {
+      this.#emit(session, record, item, session.clockOffset);
       return;
     }
-    session.held.add({ item, bootNs, netLo: record.netLo, netHi: record.netHi, clockOffset: session.clockOffset, bytes: record.copy() });
+    session.held.add({ item, untilNs, clockOffset: session.clockOffset, translated, bytes: record.copy() });
     this.#state.dispositions.held++;
     while (this.#state.heldBytes > this.#options.maxHeldBytes) {
-      const oldest = session.held.shift();
-      if (oldest === undefined) break;
-      this.#release(session, oldest);
+      const first = session.held.shift();
+      if (first === undefined) break;
+      this.#release(session, first);
     }
   }
 
   #releaseDue(session: SessionState): void {
-    while (session.held.oldestBootNs + holdNs <= session.watermarkNs) this.#release(session, session.held.shift() as HeldRecord);
+    while (session.held.dueNs <= session.watermarkNs) this.#release(session, session.held.shift() as HeldRecord);
+  }
+
+  /** Something was told: records that waited for it go on. */
+  #reconsider(session: SessionState): void {
+    if (session.held.count === 0) return;
+    const untilNs = (held: HeldRecord): number => this.#ends.find(session, this.#read(held), held.translated);
+    for (const held of session.held.reconsider(untilNs, session.watermarkNs)) this.#release(session, held);
   }
 
   #release(session: SessionState, held: HeldRecord): void {
-    const reader = this.#heldReader;
-    reader.reset(held.bytes);
-    reader.next();
-    const { dispositions } = this.#state;
-    dispositions.held--;
-    const localId = session.identity.local(held.netLo, held.netHi, held.bootNs, (reader.flags & recordFlags.NET_IS_INODE) !== 0);
-    if (localId < 0) dispositions.unidentified++;
-    this.#emit(session, reader, held.item, held.clockOffset, localId);
+    const record = this.#read(held);
+    this.#state.dispositions.held--;
+    this.#ends.find(session, record, held.translated);
+    this.#emit(session, record, held.item, held.clockOffset);
   }
 
-  #emit(session: SessionState, record: RecordReader, item: number, clockOffset: Instant, localId: number): void {
+  #read({ bytes }: HeldRecord): RecordReader {
+    this.#heldReader.reset(bytes);
+    this.#heldReader.next();
+    return this.#heldReader;
+  }
+
+  /** Makes an event of a record whose ends were found. */
+  #emit(session: SessionState, record: RecordReader, item: number, clockOffset: Instant): void {
     const { dispositions } = this.#state;
+    const ends = this.#ends;
+    const { foundBy, foreignCgroup } = ends.source;
+    if (foundBy === 'unknown' || foundBy === 'ambiguous') dispositions.unidentified++;
+    if (foreignCgroup) dispositions.foreignCgroups++;
     const description = this.#options.events.get(record.probe);
     const variant = description?.variants.get(record.variant);
     if (description === undefined || variant === undefined) {
@@ -179,8 +191,7 @@ export class Enricher {
     }
     if (this.#silentUntil !== undefined) this.#speak(this.#silentUntil);
     const eventNumber = this.#state.nextEvent++;
-    const ends = this.#ends;
-    ends.find(session, record, localId);
+    ends.name(record);
     const place = placeOf(session, record, item, clockOffset);
     const writer = this.#writer;
     if (writer.count === 0) this.#firstEvent = eventNumber;
@@ -198,7 +209,7 @@ export class Enricher {
       description.type,
       variant.severity,
       namespaceOf(ends),
-      '',
+      ends.source.pod?.name ?? '',
       session.node,
     );
     if (writer.byteLength >= this.#options.maxBatchBytes) this.flush();
@@ -220,16 +231,13 @@ export class Enricher {
   }
 }
 
-function netIsInode({ bytes }: HeldRecord): boolean {
-  return ((bytes[recordOffsets.flags] | (bytes[recordOffsets.flags + 1] << 8)) & recordFlags.NET_IS_INODE) !== 0;
-}
-
 const kindEvent = 1;
 /** Later nanoseconds do not fit 63 bits, as stores keep them (the year 2262). */
 const maxUnixSeconds = 9_223_372_035;
 
-function namespaceOf(ends: Ends): string {
-  return ends.localNetns === undefined || ends.localNetns.host ? '' : (ends.localNetns.names[0] ?? '');
+/** The Pod's namespace; without a Pod the name of the network namespace. */
+function namespaceOf({ source: { pod, netns } }: Ends): string {
+  return pod?.namespace ?? (netns === undefined || netns.host ? '' : (netns.names[0] ?? ''));
 }
 
 /** Boot time and offset are added as integers: their sum does not fit a double. */

@@ -5,13 +5,17 @@ import { recordFlags } from '../../schema/record.gen.ts';
 import type { RecordReader } from '../../schema/record.ts';
 import type { Ends } from './end-names.ts';
 import { fragments, identityFragment, tcpStateFragments, transportFragments } from './fragments.ts';
-import type { Netns } from './identity.ts';
+import { IdentityFragments } from './identity-fragments.ts';
 import { LineBuffer } from './line-buffer.ts';
+import type { Netns } from './netns.ts';
+import type { Pod } from './pod.ts';
 
-/** Room that one line may take: names are at most 255 bytes each, and JSON may escape each byte six-fold. */
-export const maxLineBytes = 16_384;
+/** Room that one line may take: names are at most 255 characters each, and JSON may escape each one six-fold. */
+export const maxLineBytes = 32_768;
 
 const af_inet6 = 10;
+/** Nodes whose fragments are kept. */
+const maxHosts = 4096;
 const noTransport = Buffer.from('}');
 
 /** Where and when: what the event line needs beside the record and its ends. */
@@ -31,8 +35,10 @@ export class EventLineWriter {
   readonly #cluster: string;
   readonly #line = new LineBuffer();
   readonly #heads = new Map<EventVariant, Buffer>();
-  readonly #tails = new Map<string, Buffer>();
-  readonly #netns = new WeakMap<Netns, Buffer>();
+  readonly #hosts = new Map<string, Buffer>();
+  readonly #kubernetesHosts = new Map<string, Buffer>();
+  readonly #types = new Map<EventDescription, Buffer>();
+  readonly #identity = new IdentityFragments();
   readonly #valueKeys = new Map<EventDescription, readonly Buffer[]>();
   #second = -1;
   readonly #secondText = Buffer.alloc(19);
@@ -69,9 +75,11 @@ export class EventLineWriter {
     line.integer(place.item);
     line.fragment(fragments.severity);
     line.integer(variant.severity);
-    this.#tuple(record);
+    this.#tuple(record, ends, place.node);
     this.#process(record);
-    line.fragment(this.#tail(description, place.node));
+    line.fragment(this.#host(place.node, ends.isKubernetes));
+    this.#entity(ends, place.node);
+    line.fragment(this.#type(description));
     if (description.values !== undefined) this.#values(description, description.values, record);
     this.#jitterscope(description, record, ends);
     line.fragment(fragments.end);
@@ -100,16 +108,27 @@ export class EventLineWriter {
     return head;
   }
 
-  #tuple(record: RecordReader): void {
+  #tuple(record: RecordReader, ends: Ends, node: string): void {
     const line = this.#line;
+    const { source, destination } = ends;
     line.fragment(fragments.sourceIp);
     line.address(record.bytes, record.saddrAt);
     line.fragment(fragments.port);
     line.integer(record.sport);
+    this.#kubernetes(ends, source.pod, source.netns, node);
     line.fragment(fragments.destinationIp);
     line.address(record.bytes, record.daddrAt);
     line.fragment(fragments.port);
     line.integer(record.dport);
+    const { translated } = destination;
+    if (translated !== undefined) {
+      line.fragment(fragments.natIp);
+      line.address(translated.address, 0);
+      line.fragment(fragments.port);
+      line.integer(translated.port);
+      line.byte(125);
+    }
+    this.#kubernetes(ends, destination.pod, destination.netns, node);
     line.fragment(record.family === af_inet6 ? fragments.ipv6 : fragments.ipv4);
     line.fragment(transportFragments[record.proto]?.[record.side] ?? noTransport);
   }
@@ -127,18 +146,38 @@ export class EventLineWriter {
     line.byte(125);
   }
 
-  #tail(description: EventDescription, node: string): Buffer {
-    const key = `${description.type}\0${node}`;
-    let tail = this.#tails.get(key);
-    if (tail === undefined) {
-      const host = JSON.stringify({ host: { name: node }, orchestrator: { cluster: { name: this.#cluster } } }).slice(1, -1);
-      tail = Buffer.from(
-        `,${host},"jitterscope":{"schema":${eventSchemaVersion},"type":"${description.type}","probe":"${description.type}"`,
-      );
-      if (this.#tails.size >= 4096) this.#tails.clear();
-      this.#tails.set(key, tail);
+  /** Who one end is in Kubernetes: a Pod, or the node itself. */
+  #kubernetes({ isKubernetes }: Ends, pod: Pod | undefined, netns: Netns | undefined, node: string): void {
+    if (pod !== undefined) this.#line.fragment(this.#identity.pod(pod, node));
+    else if (isKubernetes && netns?.host) this.#line.fragment(this.#identity.node(node));
+  }
+
+  /** The entity that the event is about: the local end, with its container. */
+  #entity(ends: Ends, node: string): void {
+    const { pod, netns, container } = ends.source;
+    this.#kubernetes(ends, pod, netns, node);
+    if (container !== undefined) this.#line.fragment(this.#identity.container(container));
+  }
+
+  #host(node: string, isKubernetes: boolean): Buffer {
+    const hosts = isKubernetes ? this.#kubernetesHosts : this.#hosts;
+    let host = hosts.get(node);
+    if (host === undefined) {
+      const orchestrator = { type: isKubernetes ? 'kubernetes' : undefined, cluster: { name: this.#cluster } };
+      host = Buffer.from(`,${JSON.stringify({ host: { name: node }, orchestrator }).slice(1, -1)}`);
+      if (hosts.size >= maxHosts) hosts.clear();
+      hosts.set(node, host);
     }
-    return tail;
+    return host;
+  }
+
+  #type(description: EventDescription): Buffer {
+    let type = this.#types.get(description);
+    if (type === undefined) {
+      type = Buffer.from(`,"jitterscope":{"schema":${eventSchemaVersion},"type":"${description.type}","probe":"${description.type}"`);
+      this.#types.set(description, type);
+    }
+    return type;
   }
 
   #values(description: EventDescription, values: readonly EventValue[], record: RecordReader): void {
@@ -181,13 +220,14 @@ export class EventLineWriter {
       line.byte(125);
     }
     line.fragment(fragments.netns);
-    this.#namespace(record, ends.localNetns);
-    if (ends.farNetns !== undefined && ends.farFoundBy !== 'same' && !ends.farNetns.host) {
+    const { source, destination } = ends;
+    this.#namespace(record, source.netns);
+    if (destination.netns !== undefined && destination.netns !== source.netns && !destination.netns.host) {
       line.fragment(fragments.peer);
-      line.fragment(this.#fragment(ends.farNetns));
+      line.fragment(this.#identity.netns(destination.netns));
       line.byte(125);
     }
-    line.fragment(identityFragment(ends.localFoundBy, ends.farFoundBy));
+    line.fragment(identityFragment(source.foundBy, destination.foundBy));
     line.integer(description.suppressed(record));
   }
 
@@ -198,18 +238,6 @@ export class EventLineWriter {
       this.#line.integer(record.net);
       return;
     }
-    this.#line.fragment(this.#fragment(netns));
-  }
-
-  #fragment(netns: Netns): Buffer {
-    let fragment = this.#netns.get(netns);
-    if (fragment === undefined) {
-      const name = netns.host ? undefined : netns.names[0];
-      fragment = Buffer.from(
-        JSON.stringify({ name, cookie: netns.cookie === netns.inode ? undefined : netns.cookie, inode: netns.inode }).slice(1, -1),
-      );
-      this.#netns.set(netns, fragment);
-    }
-    return fragment;
+    this.#line.fragment(this.#identity.netns(netns));
   }
 }

@@ -8,6 +8,7 @@ export const fragments = {
   sourceIp: Buffer.from('},"source":{"ip":"'),
   port: Buffer.from('","port":'),
   destinationIp: Buffer.from('},"destination":{"ip":"'),
+  natIp: Buffer.from(',"nat":{"ip":"'),
   ipv4: Buffer.from('},"network":{"type":"ipv4"'),
   ipv6: Buffer.from('},"network":{"type":"ipv6"'),
   process: Buffer.from(',"process":{"pid":'),

@@ -1,18 +1,26 @@
 import type { Instant } from '../../core/time.ts';
+import type { Translated } from './far-end.ts';
 
-/** A record that waits for the identity of its namespace. */
+/** A record that waits for the identity of its ends. */
 export interface HeldRecord {
   readonly item: number;
-  /** Event time, boot ns. */
-  readonly bootNs: number;
-  readonly netLo: number;
-  readonly netHi: number;
+  /** Event time up to which it waits, boot ns. */
+  readonly untilNs: number;
   readonly clockOffset: Instant;
+  readonly translated: Translated | undefined;
   readonly bytes: Uint8Array;
 }
 
-/** Held records in a checkpoint: bytes as base64. */
-export type HeldSnapshot = readonly (Omit<HeldRecord, 'bytes'> & { readonly bytes: string })[];
+/** A held record in a checkpoint: bytes as base64. */
+export interface HeldRecordSnapshot {
+  readonly item: number;
+  readonly untilNs: number;
+  readonly clockOffset: Instant;
+  readonly translated?: { readonly address: string; readonly port: number };
+  readonly bytes: string;
+}
+
+export type HeldSnapshot = readonly HeldRecordSnapshot[];
 
 /** Bytes of all held records of a partition: one counter that its sessions share. */
 export interface HeldTotal {
@@ -23,7 +31,7 @@ export interface HeldTotal {
 const entryBytes = 96;
 
 /**
- * Records of one session that wait: a binary heap by event time, then item number, so that each one comes and goes in
+ * Records of one session that wait: a binary heap by the time up to which they wait, then item number, so that each one comes and goes in
  * logarithmic time. What comes out, and in which order, follows from what went in.
  */
 export class HeldRecords {
@@ -38,9 +46,9 @@ export class HeldRecords {
     return this.#heap.length;
   }
 
-  /** Event time of the oldest; Infinity when none is held. CPUs' records may come out of order. */
-  get oldestBootNs(): number {
-    return this.#heap.length === 0 ? Infinity : this.#heap[0].bootNs;
+  /** When the first of them has waited long enough; Infinity when none is held. CPUs' records may come out of order. */
+  get dueNs(): number {
+    return this.#heap.length === 0 ? Infinity : this.#heap[0].untilNs;
   }
 
   add(record: HeldRecord): void {
@@ -57,7 +65,7 @@ export class HeldRecords {
     heap[at] = record;
   }
 
-  /** Takes out the oldest. */
+  /** Takes out the first that is due. */
   shift(): HeldRecord | undefined {
     const heap = this.#heap;
     const oldest = heap[0];
@@ -68,23 +76,42 @@ export class HeldRecords {
     return oldest;
   }
 
-  /** Takes out those for which `ready` holds, in the order of their items. */
-  take(ready: (record: HeldRecord) => boolean): HeldRecord[] {
+  /**
+   * Asks anew until when each record waits, and takes out those that wait no longer than `nowNs`, in the order of their
+   * items.
+   */
+  reconsider(untilNs: (record: HeldRecord) => number, nowNs: number): HeldRecord[] {
     const taken: HeldRecord[] = [];
     const kept: HeldRecord[] = [];
-    for (const record of this.#heap) (ready(record) ? taken : kept).push(record);
+    for (const record of this.#heap) {
+      const until = untilNs(record);
+      if (until <= nowNs) taken.push(record);
+      else kept.push(until === record.untilNs ? record : { ...record, untilNs: until });
+    }
     for (const record of taken) this.#total.bytes -= bytesOf(record);
     // A sorted array is a heap.
     this.#heap = kept.sort((a, b) => (before(a, b) ? -1 : 1));
     return taken.sort((a, b) => a.item - b.item);
   }
 
+  /** Takes out all, in the order of their items. */
+  takeAll(): HeldRecord[] {
+    return this.reconsider(() => 0, 0);
+  }
+
   snapshot(): HeldSnapshot {
-    return this.#heap.map((record) => ({ ...record, bytes: Buffer.from(record.bytes).toString('base64') }));
+    return this.#heap.map(({ translated, bytes, ...rest }) => ({
+      ...rest,
+      ...(translated === undefined ? {} : { translated: { address: base64(translated.address), port: translated.port } }),
+      bytes: base64(bytes),
+    }));
   }
 
   restore(snapshot: HeldSnapshot): void {
-    for (const record of snapshot) this.add({ ...record, bytes: Buffer.from(record.bytes, 'base64') });
+    for (const { translated, bytes, ...rest } of snapshot) {
+      const far = translated === undefined ? undefined : { address: Buffer.from(translated.address, 'base64'), port: translated.port };
+      this.add({ ...rest, translated: far, bytes: Buffer.from(bytes, 'base64') });
+    }
   }
 
   /** Puts a record into the place of the first one, and down to where it belongs. */
@@ -105,9 +132,13 @@ export class HeldRecords {
 
 /** A total order: two records of a session never have the same item number. */
 function before(a: HeldRecord, b: HeldRecord): boolean {
-  return a.bootNs < b.bootNs || (a.bootNs === b.bootNs && a.item < b.item);
+  return a.untilNs < b.untilNs || (a.untilNs === b.untilNs && a.item < b.item);
 }
 
 function bytesOf(record: HeldRecord): number {
   return record.bytes.length + entryBytes;
+}
+
+function base64(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('base64');
 }

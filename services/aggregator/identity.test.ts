@@ -9,16 +9,13 @@ const second = 1e9;
 
 function identityOf(...netns: Parameters<typeof netnsOf>[]): NodeIdentity {
   const identity = new NodeIdentity();
-  identity.learn(
-    netns.map((one) => netnsOf(...one)),
-    0,
-  );
+  identity.learn({ netns: netns.map((one) => netnsOf(...one)) }, 0);
   return identity;
 }
 
 function holder(identity: NodeIdentity, address: Uint8Array, bootNs: number): number | string {
-  const id = identity.holder(...wordsOf(address), bootNs);
-  return id === -2 ? 'ambiguous' : (identity.get(id)?.cookie ?? 'nobody');
+  const { netnsId, ambiguous } = identity.holder(...wordsOf(address), bootNs);
+  return ambiguous ? 'ambiguous' : (identity.get(netnsId)?.cookie ?? 'nobody');
 }
 
 test('a namespace is found by its cookie, all 53 bits of it', () => {
@@ -29,11 +26,11 @@ test('a namespace is found by its cookie, all 53 bits of it', () => {
 
 test('a change of a known namespace replaces it and is no news; a new one is', () => {
   const identity = new NodeIdentity();
-  expect(identity.learn([netnsOf(1)], 0)).toBe(true);
-  expect(identity.learn([netnsOf(1, { names: ['renamed'] })], 0)).toBe(false);
-  expect(identity.snapshot()).toHaveLength(1);
+  expect(identity.learn({ netns: [netnsOf(1)] }, 0)).toBe(true);
+  expect(identity.learn({ netns: [netnsOf(1, { names: ['renamed'] })] }, 0)).toBe(false);
+  expect(identity.snapshot().netns).toHaveLength(1);
   expect(identity.get(identity.local(1, 0, 0, false))?.names).toEqual(['renamed']);
-  expect(identity.learn([netnsOf(1, { fromBootNs: 5 * second })], 0)).toBe(true);
+  expect(identity.learn({ netns: [netnsOf(1, { fromBootNs: 5 * second })] }, 0)).toBe(true);
 });
 
 test('an address belongs to its holder for as long as it held it, give or take two seconds', () => {
@@ -59,7 +56,7 @@ test('an address that two held within the uncertainty is ambiguous, never guesse
 
 test('addresses that are not 16 bytes long are left out', () => {
   const identity = identityOf([1, { addresses: [Uint8Array.of(10, 0, 0, 1), new Uint8Array(0), new Uint8Array(17), v4(10, 0, 0, 1)] }]);
-  expect(identity.snapshot()[0].addresses).toEqual(['00000000000000000000ffff0a000001']);
+  expect(identity.snapshot().netns[0].addresses.map(({ address: hex }) => hex)).toEqual(['00000000000000000000ffff0a000001']);
 });
 
 test('an inode names the namespace that had it at the time', () => {
@@ -89,18 +86,18 @@ test('a record of a namespace that a look finds a moment later is not of an unkn
 
 test('what is gone for two minutes is forgotten at the next change; until then late records find it', () => {
   const identity = identityOf([1, { toBootNs: 100 * second }], [2]);
-  identity.learn([netnsOf(3)], 219 * second);
+  identity.learn({ netns: [netnsOf(3)] }, 219 * second);
   expect(identity.local(1, 0, 99 * second, false)).toBeGreaterThanOrEqual(0);
-  identity.learn([netnsOf(4)], 221 * second);
+  identity.learn({ netns: [netnsOf(4)] }, 221 * second);
   expect(identity.local(1, 0, 99 * second, false)).toBe(-1);
-  expect(identity.snapshot().map(({ cookie }) => cookie)).toEqual([2, 3, 4]);
+  expect(identity.snapshot().netns.map(({ cookie }) => cookie)).toEqual([2, 3, 4]);
 });
 
 test('a node of more namespaces than is plausible keeps the first ones and lives', () => {
   const identity = new NodeIdentity();
   const many = Array.from({ length: 3000 }, (_, i) => netnsOf(i + 1, { names: [] }));
-  identity.learn(many, 0);
-  expect(identity.snapshot()).toHaveLength(3000);
+  identity.learn({ netns: many }, 0);
+  expect(identity.snapshot().netns).toHaveLength(3000);
 });
 
 const netns = fc.record({
@@ -121,14 +118,14 @@ test('restored from a snapshot it answers as before, and goes on as before', () 
   fc.assert(
     fc.property(news, news, (before, after) => {
       const one = new NodeIdentity();
-      for (const [messages, at] of before) one.learn(messages, at * second);
+      for (const [messages, at] of before) one.learn({ netns: messages }, at * second);
       const two = new NodeIdentity();
       two.restore(JSON.parse(JSON.stringify(one.snapshot())) as ReturnType<typeof one.snapshot>);
-      for (const [messages, at] of after) expect(two.learn(messages, at * second)).toBe(one.learn(messages, at * second));
+      for (const [messages, at] of after)
+        expect(two.learn({ netns: messages }, at * second)).toBe(one.learn({ netns: messages }, at * second));
       expect(two.snapshot()).toEqual(one.snapshot());
       for (let at = 0; at < 700; at += 50) {
-        for (let d = 0; d < 5; d++)
-          expect(two.holder(...wordsOf(v4(10, 0, 0, d)), at * second)).toBe(one.holder(...wordsOf(v4(10, 0, 0, d)), at * second));
+        for (let d = 0; d < 5; d++) expect(holder(two, v4(10, 0, 0, d), at * second)).toBe(holder(one, v4(10, 0, 0, d), at * second));
         for (let key = 0; key < 13; key++) {
           for (const isInode of [false, true])
             expect(two.local(key, 0, at * second, isInode)).toBe(one.local(key, 0, at * second, isInode));
@@ -173,12 +170,12 @@ test.each([
   ['itself', v4(10, 244, 1, 2), 'same', undefined],
   ['another address of its own', v4(10, 244, 9, 9), 'same', undefined],
   ['loopback', v4(127, 3, 2, 1), 'same', undefined],
-  ['link-local', v4(169, 254, 1, 1), 'same', undefined],
+  ['link-local', v4(169, 254, 1, 1), 'unknown', undefined],
   ['not loopback', v4(128, 0, 0, 1), 'external', undefined],
   ['::1', v6('00000000000000000000000000000001'), 'same', undefined],
   ['::2', v6('00000000000000000000000000000002'), 'external', undefined],
-  ['fe80::1', v6('fe800000000000000000000000000001'), 'same', undefined],
-  ['febf::1', v6('febf0000000000000000000000000001'), 'same', undefined],
+  ['fe80::1', v6('fe800000000000000000000000000001'), 'unknown', undefined],
+  ['febf::1', v6('febf0000000000000000000000000001'), 'unknown', undefined],
   ['fec0::1', v6('fec00000000000000000000000000001'), 'external', undefined],
 ])('the far end %s is told', async (_, daddr, destination, peer) => {
   expect(await endsOf(daddr)).toMatchObject({ source: 'netns', destination, peer });

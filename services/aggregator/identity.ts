@@ -1,147 +1,239 @@
 import { U64Index } from '../../core/u64-index.ts';
-import type { NetworkNamespace } from '../../proto/collect.ts';
+import type { Identity, Keyframe } from '../../proto/collect.ts';
 import { AddressIndex } from './address-index.ts';
+import { type Entity, nodeEntity, unknownEntity } from './entity.ts';
+import { ambiguous, IntervalIndex } from './interval-index.ts';
+import { KeyframeListing, type ListingSnapshot } from './keyframe-listing.ts';
+import { endNetns, endOf, isByInode, keyOfNetns, labelOfNetns, lookSlackNs, type Netns, netnsOf } from './netns.ts';
+import { NodeCgroups } from './node-cgroups.ts';
+import type { Pod } from './pod.ts';
+import { type PodContainer, PodIndex } from './pod-index.ts';
 
-/** A network namespace as events name it. Plain data: checkpoints hold it. */
-export interface Netns {
-  readonly cookie: number;
-  inode: number;
-  names: readonly string[];
-  processes: readonly { readonly pid: number; readonly comm: string }[];
-  /** 16 bytes each, hex. */
-  addresses: readonly string[];
-  readonly fromBootNs: number;
-  /** Infinity while it lives. */
-  toBootNs: number;
-  readonly host: boolean;
-}
-
-/** How an end was found: `jitterscope.identity`. */
-export type FoundBy = 'netns' | 'node' | 'same' | 'ip' | 'external' | 'ambiguous' | 'unknown';
-
-/** Index of a namespace in a NodeIdentity; negative: none. */
+/** Index of a namespace in a NodeIdentity; negative: none. Good until the next change. */
 export type NetnsId = number;
 
-/** A look at the node may be this late, and a namespace may lose an address this long before a look says so. */
-const lookSlackNs = 2e9;
-/** Namespaces that are gone are remembered this long behind the watermark: late records still find them. */
+/** Who held an address: a namespace, or a Pod whose namespace is not known. */
+export interface Holder {
+  netnsId: NetnsId;
+  pod: Pod | undefined;
+  /** Several may have held it. */
+  ambiguous: boolean;
+}
+
+/** A record whose ends may become known in a moment waits until its node's stream is this much further. */
+export const holdNs = 3e9;
+/** What is gone is remembered this long behind the watermark: late records still find it. */
 const rememberNs = 120e9;
 /** More than this per node is not plausible; further ones are refused and their records stay unknown. */
 const maxNetns = 65_536;
-/** Longest name of a file (NAME_MAX): what is longer is no name under /run/netns. */
-const maxNameLength = 255;
-/** Of one namespace: names and processes that are kept. */
-const maxNames = 16;
-/** Of one node: addresses, as of one with thousands of virtual ones; further ones are unknown. */
+/** Of one node: addresses; further ones are unknown. */
 const maxAddresses = 131_072;
+const two32 = 0x1_0000_0000;
 
-/** More than one may be meant. */
-const ambiguous = -2;
-
-/** What one session said about its node's namespaces, and the look-ups for both ends of a record. */
+/** What one session said about its node's namespaces and Pods, and the look-ups for both ends of a record. */
 export class NodeIdentity {
   #netns: Netns[] = [];
   /** Index of each namespace by cookie, inode and start. */
   #known = new Map<string, number>();
-  #byKey = new U64Index();
+  #byCookie = new U64Index();
+  #byInode = new IntervalIndex();
   #byAddress = new AddressIndex();
-  /** Counts changes: caches of rendered names compare it. */
-  generation = 0;
+  readonly #pods = new PodIndex();
+  readonly #nodeCgroups = new NodeCgroups();
+  readonly #listing = new KeyframeListing();
+  /** Whether Pods were ever told: the node is one of Kubernetes. */
+  hasPods = false;
+  readonly #holder: Holder = { netnsId: -1, pod: undefined, ambiguous: false };
+  /** Entities of namespaces, Pods and containers. */
+  #entities = new WeakMap<object, Entity>();
 
-  /** Takes in what an Identity or a Keyframe says. Returns whether a namespace became known. */
-  learn(messages: readonly NetworkNamespace[], watermarkNs: number): boolean {
-    let added = false;
-    for (const message of messages) {
-      const netns = netnsOf(message);
-      const key = keyOf(netns);
-      const known = this.#known.get(key);
-      if (known !== undefined) this.#netns[known] = netns;
-      else if (this.#netns.length < maxNetns) {
-        this.#known.set(key, this.#netns.push(netns) - 1);
-        added = true;
-      }
-    }
-    if (messages.length > 0) this.#rebuild(watermarkNs);
-    return added;
+  /** Takes in what an Identity or a Keyframe says. Returns whether it may tell something of records that wait. */
+  learn({ netns, pods, nodeCgroups }: Identity, watermarkNs: number): boolean {
+    let news = this.#nodeCgroups.learn(nodeCgroups ?? []);
+    for (const message of netns ?? []) if (this.#put(netnsOf(message))) news = true;
+    for (const message of pods ?? []) this.#pods.learn(message);
+    if ((pods ?? []).length > 0) news = this.hasPods = true;
+    if ((netns ?? []).length + (pods ?? []).length > 0) this.#rebuild(watermarkNs);
+    return news;
+  }
+
+  /** Takes in a part of a keyframe; with the last one ends what none of them listed. */
+  keyframe(keyframe: Keyframe, watermarkNs: number): boolean {
+    const news = this.learn(keyframe.identity ?? {}, watermarkNs);
+    const listing = this.#listing.add(keyframe);
+    if (listing === undefined) return news;
+    const { bootNs } = listing;
+    this.#netns = this.#netns.map((netns) =>
+      listing.netns.has(keyOfNetns(netns)) || netns.toBootNs <= bootNs || netns.fromBootNs >= bootNs ? netns : endNetns(netns, bootNs),
+    );
+    this.#pods.endUnlisted(listing.pods, bootNs);
+    this.#rebuild(watermarkNs);
+    return news;
   }
 
   get(id: NetnsId): Netns | undefined {
     return this.#netns[id];
   }
 
-  /** The namespace with a cookie (or inode, on kernels without cookies) at a time. */
+  /** The namespace with a cookie (or inode, on kernels without cookies) at a time; negative: nobody knows, or several may be meant. */
   local(keyLo: number, keyHi: number, bootNs: number, keyIsInode: boolean): NetnsId {
-    const id = this.#byKey.get(keyLo, keyHi);
-    return id < 0 || !keyIsInode ? id : this.#byInode(this.#netns[id].inode, bootNs);
+    return keyIsInode ? this.#byInode.at(keyLo, keyHi, bootNs) : this.#byCookie.get(keyLo, keyHi);
   }
 
-  /** An inode goes to the next namespace at once: only the interval tells them apart. One that a look found a moment late is taken where it is the only one. */
-  #byInode(inode: number, bootNs: number): NetnsId {
-    let near = -1;
-    for (let at = this.#netns.length - 1; at >= 0; at--) {
-      const { fromBootNs, toBootNs, inode: own } = this.#netns[at];
-      if (own !== inode) continue;
-      if (bootNs >= fromBootNs && bootNs < toBootNs) return at;
-      if (bootNs + lookSlackNs >= fromBootNs && bootNs - lookSlackNs < toBootNs) near = near === -1 ? at : ambiguous;
+  /** The Pod whose network namespace has a cookie, or had an inode at a time. */
+  podOfKey(keyLo: number, keyHi: number, bootNs: number, keyIsInode: boolean): Pod | undefined {
+    return this.#pods.ofNetns(keyLo, keyHi, bootNs, keyIsInode);
+  }
+
+  /** The Pod that a namespace was of at a time; never one of the node's own. */
+  podOf(id: NetnsId, bootNs: number): Pod | undefined {
+    const netns = this.#netns[id];
+    if (netns === undefined || netns.host) return undefined;
+    return this.#pods.ofNetns(netns.cookie >>> 0, Math.floor(netns.cookie / two32), bootNs, isByInode(netns));
+  }
+
+  /** The container whose processes are in a cgroup, as records carry it. */
+  ofCgroup(lo: number, hi: number, bootNs: number): PodContainer | undefined {
+    return this.#pods.ofCgroup(lo, hi, bootNs);
+  }
+
+  /** Until when (boot ns) a Pod may still be told for a namespace that has none; 0: it is nobody's. */
+  podMayComeUntil(netns: Netns, bootNs: number): number {
+    if (netns.host || !this.hasRuntime) return 0;
+    // It may have been found some time after its first records, and a wrong start must not make them wait for ever.
+    const until = Math.min(netns.fromBootNs, bootNs + lookSlackNs) + holdNs;
+    return bootNs < until ? until : 0;
+  }
+
+  /** Until when (boot ns) a hostNetwork Pod may still be told for a cgroup of the node's own namespace; 0: it is the node's. */
+  hostPodMayComeUntil(cgroupLo: number, cgroupHi: number, bootNs: number): number {
+    return this.#nodeCgroups.mayBeContainer(cgroupLo, cgroupHi) ? bootNs + holdNs : 0;
+  }
+
+  /** Whether the node's container runtime has told anything. */
+  get hasRuntime(): boolean {
+    return this.hasPods || this.#nodeCgroups.told;
+  }
+
+  /** Who held an address at a time. The same object each time: use it before the next call. */
+  holder(w0: number, w1: number, w2: number, w3: number, bootNs: number): Readonly<Holder> {
+    const holder = this.#holder;
+    const id = this.#byAddress.holderAt(w0, w1, w2, w3, bootNs);
+    const count = this.#netns.length;
+    holder.ambiguous = id === ambiguous;
+    holder.netnsId = id < count ? Math.max(id, -1) : -1;
+    holder.pod = id < count ? undefined : this.#pods.all[id - count];
+    return holder;
+  }
+
+  /**
+   * Whose a sample or count is.
+   * @param netns cookie or inode of its namespace; 0: none
+   * @param sampledCgroup id of its container's cgroup as samples carry it; 0: none
+   * @param bootNs when it was read
+   */
+  entityOf(netns: number, sampledCgroup: number, bootNs: number): Entity {
+    if (sampledCgroup !== 0) {
+      const found = this.#pods.ofSampledCgroup(sampledCgroup >>> 0, Math.floor(sampledCgroup / two32), bootNs);
+      return found === undefined ? unknownEntity : this.#entity(found, () => entityOfPod(found.pod, found.container.name));
     }
-    return near;
+    if (netns === 0) return nodeEntity;
+    const [lo, hi] = [netns >>> 0, Math.floor(netns / two32)];
+    const cookieId = this.#byCookie.get(lo, hi);
+    const id = cookieId >= 0 && isByInode(this.#netns[cookieId]) ? this.#byInode.at(lo, hi, bootNs) : cookieId;
+    const found = this.#netns[id];
+    if (found === undefined) return unknownEntity;
+    if (found.host) return nodeEntity;
+    const pod = this.podOf(id, bootNs);
+    if (pod !== undefined) return this.#entity(pod, () => entityOfPod(pod, ''));
+    if (this.podMayComeUntil(found, bootNs) > 0) return unknownEntity;
+    return this.#entity(found, () => ({ kind: 'netns', name: labelOfNetns(found, '') }));
   }
 
-  /** The namespace that held an address at a time: an id, -1 nobody, -2 ambiguous. */
-  holder(w0: number, w1: number, w2: number, w3: number, bootNs: number): NetnsId {
-    return this.#byAddress.holderAt(w0, w1, w2, w3, bootNs, lookSlackNs);
+  #entity(of: object, make: () => Entity): Entity {
+    let entity = this.#entities.get(of);
+    if (entity === undefined) {
+      entity = make();
+      this.#entities.set(of, entity);
+    }
+    return entity;
   }
 
   /** For a checkpoint. */
-  snapshot(): readonly Netns[] {
-    return this.#netns.map((netns) => ({ ...netns, toBootNs: Number.isFinite(netns.toBootNs) ? netns.toBootNs : 0 }));
+  snapshot(): IdentitySnapshot {
+    return {
+      netns: this.#netns.map((netns) => ({ ...withEnd(netns), addresses: netns.addresses.map(withEnd) })),
+      pods: this.#pods.all.map(withEnd),
+      hasPods: this.hasPods,
+      nodeCgroups: this.#nodeCgroups.all,
+      listing: this.#listing.snapshot(),
+    };
   }
 
-  restore(netns: readonly Netns[]): void {
-    this.#netns = netns.map((n) => ({ ...n, toBootNs: n.toBootNs === 0 ? Infinity : n.toBootNs }));
+  restore({ netns, pods, hasPods, nodeCgroups, listing }: IdentitySnapshot): void {
+    this.#netns = netns.map((one) => ({ ...withoutEnd(one), addresses: one.addresses.map(withoutEnd) }));
+    for (const pod of pods) this.#pods.put(withoutEnd(pod));
+    this.hasPods = hasPods;
+    this.#nodeCgroups.learn(nodeCgroups);
+    this.#listing.restore(listing);
     this.#rebuild(0);
   }
 
+  /** Returns whether it became known. */
+  #put(netns: Netns): boolean {
+    const key = keyOfNetns(netns);
+    const known = this.#known.get(key);
+    if (known !== undefined) this.#netns[known] = netns;
+    else if (this.#netns.length < maxNetns) {
+      this.#known.set(key, this.#netns.push(netns) - 1);
+      return true;
+    }
+    return false;
+  }
+
   #rebuild(watermarkNs: number): void {
-    this.generation++;
-    this.#netns = this.#netns.filter((netns) => netns.toBootNs > watermarkNs - rememberNs);
+    const forgetBeforeNs = watermarkNs - rememberNs;
+    this.#netns = this.#netns.filter((netns) => netns.toBootNs > forgetBeforeNs);
+    this.#pods.rebuild(forgetBeforeNs);
     this.#known = new Map();
-    this.#byKey = new U64Index();
+    this.#byCookie = new U64Index();
+    this.#byInode = new IntervalIndex();
     this.#byAddress = new AddressIndex();
     let addresses = 0;
     for (const [id, netns] of this.#netns.entries()) {
-      this.#known.set(keyOf(netns), id);
-      this.#byKey.set(netns.cookie >>> 0, Math.floor(netns.cookie / 2 ** 32), id);
-      for (const address of netns.addresses) {
+      this.#known.set(keyOfNetns(netns), id);
+      this.#byCookie.set(netns.cookie >>> 0, Math.floor(netns.cookie / two32), id);
+      this.#byInode.add(netns.inode, id, netns.fromBootNs - lookSlackNs, netns.toBootNs);
+      for (const { address, fromBootNs, toBootNs } of netns.addresses) {
         if (++addresses > maxAddresses) break;
-        this.#byAddress.add(Buffer.from(address, 'hex'), id, netns.fromBootNs, netns.toBootNs);
+        this.#byAddress.add(Buffer.from(address, 'hex'), id, fromBootNs, toBootNs);
       }
+    }
+    for (const [id, pod] of this.#pods.all.entries()) {
+      for (const address of pod.addresses)
+        this.#byAddress.add(Buffer.from(address, 'hex'), this.#netns.length + id, pod.fromBootNs, pod.toBootNs);
     }
   }
 }
 
-function keyOf({ cookie, inode, fromBootNs }: Netns): string {
-  return `${cookie}/${inode}/${fromBootNs}`;
+/** What a checkpoint keeps of a node's identity; an end of 0 is none. */
+export interface IdentitySnapshot {
+  readonly netns: readonly Netns[];
+  readonly pods: readonly Pod[];
+  readonly hasPods: boolean;
+  readonly nodeCgroups: readonly number[];
+  readonly listing: ListingSnapshot;
 }
 
-function netnsOf(message: NetworkNamespace): Netns {
-  const to = message.toBootNs ?? 0;
-  return {
-    cookie: message.cookie ?? 0,
-    inode: message.inode ?? 0,
-    names: (message.names ?? []).slice(0, maxNames).map(bounded),
-    processes: (message.processes ?? []).slice(0, maxNames).map((p) => ({ pid: p.pid ?? 0, comm: bounded(p.comm ?? '') })),
-    addresses: (message.addresses ?? [])
-      .slice(0, maxAddresses)
-      .filter((a) => a.length === 16)
-      .map((a) => Buffer.from(a).toString('hex')),
-    fromBootNs: message.fromBootNs ?? 0,
-    toBootNs: to === 0 ? Infinity : to,
-    host: message.host ?? false,
-  };
+function entityOfPod({ namespace, name, uid }: Pod, container: string): Entity {
+  return { kind: 'pod', namespace, pod: name, uid, container };
 }
 
-/** A name of the wire, cut to what a name can be: lines have room for that (maxLineBytes). */
-export function bounded(name: string): string {
-  return name.length <= maxNameLength ? name : name.slice(0, maxNameLength);
+/** JSON has no Infinity. */
+function withEnd<T extends { readonly toBootNs: number }>(of: T): T {
+  return { ...of, toBootNs: Number.isFinite(of.toBootNs) ? of.toBootNs : 0 };
+}
+
+function withoutEnd<T extends { readonly toBootNs: number }>(of: T): T {
+  return { ...of, toBootNs: endOf(of.toBootNs) };
 }

@@ -7,6 +7,9 @@ const maxSessionsPerNode = 16;
 /** Nodes of one partition; beyond, the one that was silent the longest is forgotten. */
 const maxNodes = 10_000;
 
+/** 2: identities hold Pods and intervals of addresses. */
+export const snapshotVersion = 2;
+
 /** All that the aggregator knows of one raw partition. It follows from the partition's messages and nothing else. */
 export class PartitionState {
   /** Next raw offset to process. */
@@ -57,7 +60,7 @@ export class PartitionState {
 
   snapshot(): PartitionSnapshot {
     return {
-      version: 1,
+      version: snapshotVersion,
       rawOffset: this.rawOffset,
       nextEvent: this.nextEvent,
       complete: this.complete,
@@ -112,7 +115,7 @@ export class PartitionState {
 
 /** The state in a checkpoint. */
 export interface PartitionSnapshot {
-  version: 1;
+  version: typeof snapshotVersion;
   rawOffset: number;
   nextEvent: number;
   complete: boolean;

@@ -55,7 +55,7 @@ function processInput(input: RawInput, state: PartitionState, enricher: Enricher
   session.nextSeq = Math.max(session.nextSeq, seq + 1);
   if (body.batch) enricher.batch(session, body.batch, repeated);
   else if (repeated) return enricher.finished();
-  else if (body.identity) enricher.learn(session, body.identity.netns ?? []);
+  else if (body.identity) enricher.learn(session, body.identity);
   else if (body.keyframe) enricher.keyframe(session, body.keyframe);
   else if (body.heartbeat) enricher.heartbeat(session, body.heartbeat);
   return enricher.finished();

@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
 import type { Instant } from '../../core/time.ts';
 import type { CollectorBody, EnumNames, RecordBatch, TimeOffset } from '../../proto/collect.ts';
+import { bounded } from './bounded-name.ts';
 import { addTo, type Dispositions } from './dispositions.ts';
 import { HeldRecords, type HeldSnapshot, type HeldTotal } from './held-records.ts';
-import { bounded, type Netns, NodeIdentity } from './identity.ts';
+import { type IdentitySnapshot, NodeIdentity } from './identity.ts';
 
 /** Kernel enumerations of a node, and values of one, that are kept. */
 const maxEnums = 64;
@@ -126,7 +127,7 @@ export interface SessionSnapshot {
   clockOffset: Instant;
   watermarkNs: number;
   lastAppendedMs: number;
-  identity: readonly Netns[];
+  identity: IdentitySnapshot;
   held: HeldSnapshot;
   kernelLost: readonly (readonly [string, number])[];
   enums: readonly (readonly [string, readonly (readonly [number, string])[]])[];

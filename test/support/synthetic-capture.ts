@@ -133,6 +133,7 @@ class Making {
     skipped: {},
     held: 0,
     unidentified: 0,
+    foreignCgroups: 0,
     kernelLost: {},
     suppressed: 0,
     unnumbered: 0,

@@ -1,0 +1,85 @@
+import type { Pod as PodMessage } from '../../proto/collect.ts';
+import { IntervalIndex, nobody } from './interval-index.ts';
+import { type Container, type Pod, podOf } from './pod.ts';
+
+/** A container of a Pod; the same object until something of the Pod changes. */
+export interface PodContainer {
+  readonly pod: Pod;
+  readonly container: Container;
+}
+
+/** More sandboxes of one node than this are not plausible; further ones stay unknown. */
+const maxPods = 16_384;
+
+/** The Pods of one node, and who had which namespace and cgroup. Changes are followed by `rebuild`. */
+export class PodIndex {
+  /** By sandbox, in the order in which they became known. */
+  readonly #known = new Map<string, Pod>();
+  #pods: readonly Pod[] = [];
+  #containers: PodContainer[] = [];
+  #byNetns = new IntervalIndex();
+  #byCgroup = new IntervalIndex();
+  #bySampledCgroup = new IntervalIndex();
+
+  /** All of them; indexes stay until the next rebuild. */
+  get all(): readonly Pod[] {
+    return this.#pods;
+  }
+
+  learn(message: PodMessage): void {
+    this.put(podOf(message));
+  }
+
+  put(pod: Pod): void {
+    if (this.#known.size < maxPods || this.#known.has(pod.sandboxId)) this.#known.set(pod.sandboxId, pod);
+  }
+
+  /** Ends all that live and are not listed. */
+  endUnlisted(listed: ReadonlySet<string>, bootNs: number): void {
+    for (const [id, pod] of this.#known) if (!listed.has(id) && pod.toBootNs > bootNs) this.#known.set(id, { ...pod, toBootNs: bootNs });
+  }
+
+  /** Forgets what ended before a time, and makes the look-ups anew. */
+  rebuild(forgetBeforeNs: number): void {
+    for (const [id, pod] of this.#known) if (pod.toBootNs <= forgetBeforeNs) this.#known.delete(id);
+    this.#pods = [...this.#known.values()];
+    this.#containers = [];
+    this.#byNetns = new IntervalIndex();
+    this.#byCgroup = new IntervalIndex();
+    this.#bySampledCgroup = new IntervalIndex();
+    for (const [id, pod] of this.#pods.entries()) this.#index(pod, id);
+  }
+
+  #index(pod: Pod, id: number): void {
+    const { fromBootNs, toBootNs } = pod;
+    if (pod.netns !== 0 && !pod.hostNetwork) this.#byNetns.add(pod.netns, id, fromBootNs, toBootNs);
+    for (const container of pod.containers) {
+      const index = this.#containers.push({ pod, container }) - 1;
+      for (const cgroup of container.cgroups) this.#byCgroup.add(cgroup, index, fromBootNs, toBootNs);
+      if (container.sampledCgroup !== 0) this.#bySampledCgroup.add(container.sampledCgroup, index, fromBootNs, toBootNs);
+    }
+  }
+
+  /**
+   * The Pod that had a network namespace.
+   * @param isInode the key is an inode: the next namespace may have got it, so only the time tells
+   */
+  ofNetns(lo: number, hi: number, bootNs: number, isInode: boolean): Pod | undefined {
+    const id = isInode ? this.#byNetns.at(lo, hi, bootNs) : this.#byNetns.get(lo, hi, bootNs);
+    return id < 0 ? undefined : this.#pods[id];
+  }
+
+  /** The container that a record's cgroup id is of. */
+  ofCgroup(lo: number, hi: number, bootNs: number): PodContainer | undefined {
+    return this.#container(this.#byCgroup.get(lo, hi, bootNs));
+  }
+
+  /** The container that a sample's cgroup id is of. */
+  ofSampledCgroup(lo: number, hi: number, bootNs: number): PodContainer | undefined {
+    return this.#container(this.#bySampledCgroup.get(lo, hi, bootNs));
+  }
+
+  #container(id: number): PodContainer | undefined {
+    return id <= nobody ? undefined : this.#containers[id];
+  }
+}
