@@ -68,6 +68,7 @@ export function generateAll() {
   return {
     ...generateProto('collect'),
     ...generateProto('bus'),
+    ...generateProto('cri'),
     'schema/record.gen.ts': generateRecord(),
     'package-lock.json': completeLock(join(root, 'package-lock.json')),
   };

@@ -1,6 +1,30 @@
 import { z } from 'zod';
 import { duration, size } from '../../core/quantity.ts';
 
+const criConfig = z
+  .strictObject({
+    socket: z
+      .string()
+      .default('auto')
+      .describe('Unix socket of the container runtime; auto: the first that is there of containerd, k3s, CRI-O, cri-dockerd; off: no Pods.'),
+    pollInterval: duration('1s').describe('How often the runtime is asked for its Pods and containers.'),
+    events: z
+      .enum(['auto', 'on', 'off'])
+      .default('auto')
+      .describe('Whether the runtime’s event stream is read too; auto: with containerd from 2.0, where that takes no event from the kubelet.'),
+  })
+  .prefault({});
+
+const conntrackConfig = z
+  .strictObject({
+    lookups: z
+      .enum(['on', 'off'])
+      .default('on')
+      .describe('Whether connection tracking is asked for the far ends behind translated addresses.'),
+    rate: z.int().min(1).max(100_000).default(500).describe('Look-ups per second; what is beyond is counted.'),
+  })
+  .prefault({});
+
 /** The `collector` section. */
 export const collectorConfig = z
   .strictObject({
@@ -13,6 +37,12 @@ export const collectorConfig = z
     spoolSize: size('512MiB', { atLeast: '16MiB' }).describe(
       'Batches that the gateway has not acked; beyond, the oldest are given up and counted.',
     ),
+    hostNetns: z
+      .string()
+      .default('/proc/1/ns/net')
+      .describe('The network namespace of the node itself; another one where a node lives in a container, as with kind.'),
+    cri: criConfig,
+    conntrack: conntrackConfig,
     burst: z
       .int()
       .min(1)

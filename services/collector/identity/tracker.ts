@@ -1,15 +1,19 @@
 import type { Native } from '../../../native/addon.ts';
 import type { NetworkNamespace } from '../../../proto/collect.ts';
 import { addressRequest, parseAddresses } from './address-dump.ts';
+import { AddressIntervals } from './address-intervals.ts';
 import type { FoundNetns, NodeNamespaces } from './node-namespaces.ts';
 
 interface Tracked {
-  readonly netns: FoundNetns;
+  netns: FoundNetns;
   readonly fromBootNs: number;
   readonly host: boolean;
-  readonly addresses: readonly string[];
+  readonly addresses: AddressIntervals;
   /** Boot ns of the next look at its addresses. */
-  readonly addressesDueNs: number;
+  addressesDueNs: number;
+  /** Boot ns of the first look that missed it, and how many did; 0: it is there. */
+  missedNs: number;
+  misses: number;
 }
 
 /** Addresses come after the namespace, and seldom change later. */
@@ -25,7 +29,7 @@ export class NetnsTracker {
   readonly #node: NodeNamespaces;
   readonly #hostInode: number;
   readonly #tracked = new Map<number, Tracked>();
-  readonly #missed = new Map<number, number>();
+  #lookedNs = 0;
 
   /** @param hostInode inode of the node's own namespace: that of process 1 */
   constructor(native: Pick<Native, 'netlinkDump'>, node: NodeNamespaces, hostInode: number) {
@@ -44,6 +48,23 @@ export class NetnsTracker {
     return [...this.#tracked.values()].map((tracked) => messageOf(tracked, 0));
   }
 
+  /** The live namespace with an inode: for kernels that have no cookie to ask for. */
+  cookieOf(inode: number): number | undefined {
+    for (const [cookie, { netns, misses }] of this.#tracked) if (netns.inode === inode && misses === 0) return cookie;
+    return undefined;
+  }
+
+  /** The node's own namespace. */
+  get hostCookie(): number | undefined {
+    for (const [cookie, { host }] of this.#tracked) if (host) return cookie;
+    return undefined;
+  }
+
+  /** A path that leads into a live namespace. */
+  pathOf(cookie: number): string | undefined {
+    return this.#tracked.get(cookie)?.netns.path;
+  }
+
   /** One name of each live namespace, for people. */
   nameOf(cookie: number): string | undefined {
     const tracked = this.#tracked.get(cookie);
@@ -55,25 +76,50 @@ export class NetnsTracker {
     const found = this.#node.look();
     const changed: NetworkNamespace[] = [];
     for (const netns of found.values()) {
-      this.#missed.delete(netns.cookie);
-      const before = this.#tracked.get(netns.cookie);
-      const now = this.#track(netns, before, nowBootNs);
-      this.#tracked.set(netns.cookie, now);
-      if (before === undefined || differ(before, now)) changed.push(messageOf(now, 0));
+      const tracked = this.#tracked.get(netns.cookie);
+      const differs = tracked === undefined || this.#update(tracked, netns);
+      const now = tracked ?? this.#begin(netns, nowBootNs);
+      if (this.#lookAtAddresses(now, nowBootNs) || differs) changed.push(messageOf(now, 0));
     }
-    return { changed: [...changed, ...this.#gone(found, nowBootNs)], gone: this.#removeGone(found) };
+    this.#lookedNs = nowBootNs;
+    const ended = this.#ended(found, nowBootNs);
+    return { changed: [...changed, ...ended], gone: ended.map(({ cookie }) => cookie ?? 0) };
   }
 
-  #track(netns: FoundNetns, before: Tracked | undefined, nowBootNs: number): Tracked {
-    const fromBootNs = before?.fromBootNs ?? nowBootNs;
+  #begin(netns: FoundNetns, nowBootNs: number): Tracked {
     const host = netns.inode === this.#hostInode;
+    const tracked: Tracked = {
+      netns: withoutProcessesOf(netns, host),
+      fromBootNs: nowBootNs,
+      host,
+      addresses: new AddressIntervals(this.#lookedNs),
+      addressesDueNs: 0,
+      missedNs: 0,
+      misses: 0,
+    };
+    this.#tracked.set(netns.cookie, tracked);
+    return tracked;
+  }
+
+  /** Returns whether what is told of it changed. */
+  #update(tracked: Tracked, found: FoundNetns): boolean {
+    const before = tracked.netns;
     // Processes come and go; those that were told once name the namespace as well as any.
-    const processes = before !== undefined && before.netns.processes.length > 0 ? before.netns.processes : netns.processes;
-    const kept = { ...netns, processes: host ? [] : processes };
-    if (before !== undefined && nowBootNs < before.addressesDueNs) return { ...before, netns: kept };
-    const addresses = this.#addresses(netns.path) ?? before?.addresses ?? [];
-    const refreshNs = nowBootNs - fromBootNs < youngNs ? youngRefreshNs : oldRefreshNs;
-    return { netns: kept, fromBootNs, host, addresses, addressesDueNs: nowBootNs + refreshNs };
+    const processes = before.processes.length > 0 ? before.processes : found.processes;
+    tracked.netns = withoutProcessesOf({ ...found, processes }, tracked.host);
+    tracked.misses = 0;
+    return (
+      before.inode !== found.inode ||
+      before.names.join() !== found.names.join() ||
+      (before.processes.length === 0 && tracked.netns.processes.length > 0)
+    );
+  }
+
+  #lookAtAddresses(tracked: Tracked, nowBootNs: number): boolean {
+    if (nowBootNs < tracked.addressesDueNs) return false;
+    tracked.addressesDueNs = nowBootNs + (nowBootNs - tracked.fromBootNs < youngNs ? youngRefreshNs : oldRefreshNs);
+    const found = this.#addresses(tracked.netns.path);
+    return found !== undefined && tracked.addresses.look(found, nowBootNs);
   }
 
   #addresses(path: string): readonly string[] | undefined {
@@ -85,38 +131,28 @@ export class NetnsTracker {
     }
   }
 
-  #gone(found: ReadonlyMap<number, FoundNetns>, nowBootNs: number): NetworkNamespace[] {
-    const gone: NetworkNamespace[] = [];
+  /** One that is found again is looked at again; one that stays away ended when it was first missed. */
+  #ended(found: ReadonlyMap<number, FoundNetns>, nowBootNs: number): NetworkNamespace[] {
+    const ended: NetworkNamespace[] = [];
     for (const [cookie, tracked] of this.#tracked) {
       if (found.has(cookie)) continue;
-      const looks = (this.#missed.get(cookie) ?? 0) + 1;
-      this.#missed.set(cookie, looks);
-      if (looks === goneAfterLooks) gone.push(messageOf(tracked, nowBootNs));
-    }
-    return gone;
-  }
-
-  #removeGone(found: ReadonlyMap<number, FoundNetns>): number[] {
-    const gone = [...this.#missed].filter(([cookie, looks]) => looks >= goneAfterLooks && !found.has(cookie)).map(([cookie]) => cookie);
-    for (const cookie of gone) {
-      this.#missed.delete(cookie);
+      if (tracked.misses++ === 0) tracked.missedNs = nowBootNs;
+      if (tracked.misses < goneAfterLooks) continue;
       this.#tracked.delete(cookie);
+      ended.push(messageOf(tracked, tracked.missedNs));
     }
-    return gone;
+    return ended;
   }
 }
 
-function differ(a: Tracked, b: Tracked): boolean {
-  return (
-    a.netns.inode !== b.netns.inode ||
-    a.netns.names.join() !== b.netns.names.join() ||
-    a.addresses.join() !== b.addresses.join() ||
-    (a.netns.processes.length === 0 && b.netns.processes.length > 0)
-  );
+function withoutProcessesOf(netns: FoundNetns, host: boolean): FoundNetns {
+  return host ? { ...netns, processes: [] } : netns;
 }
 
 function messageOf(tracked: Tracked, toBootNs: number): NetworkNamespace {
   const { netns, addresses, fromBootNs, host } = tracked;
   const { cookie, inode, names, processes } = netns;
-  return { cookie, inode, names, processes, addresses: addresses.map((hex) => Buffer.from(hex, 'hex')), fromBootNs, toBootNs, host };
+  // The held ones by themselves too, for readers that know no intervals yet.
+  const held = addresses.held().map((hex) => Buffer.from(hex, 'hex'));
+  return { cookie, inode, names, processes, addresses: held, addressIntervals: addresses.messages(toBootNs), fromBootNs, toBootNs, host };
 }
