@@ -1,11 +1,13 @@
 import type { Instant } from '../../core/time.ts';
 import { U64Index } from '../../core/u64-index.ts';
 import type { RecordBatch } from '../../proto/collect.ts';
-import { recordOffsets } from '../../schema/record.gen.ts';
+import { recordFlags, recordOffsets } from '../../schema/record.gen.ts';
 import { SkippedRanges } from './skipped-ranges.ts';
 
 const lenAt = recordOffsets.len;
 const netAt = recordOffsets.net;
+const cgroupAt = recordOffsets.cgroup;
+const flagsAt = recordOffsets.flags;
 const lenUnit = 64;
 
 /** What the batcher hands on when a batch is full. */
@@ -18,8 +20,12 @@ export type SealedBatch = RecordBatch & { readonly firstItem: number; readonly c
 export class Batcher {
   readonly #maxBytes: number;
   readonly #seal: (batch: SealedBatch) => void;
-  readonly #unknownNet: () => void;
+  readonly #unknown: () => void;
   #known = new U64Index();
+  #knownCgroups = new U64Index();
+  /** The node's own namespace, as two halves; records from it may be a Pod's. */
+  #hostLo = -1;
+  #hostHi = -1;
   #chunks: Buffer[] = [];
   #bytes = 0;
   #firstItem = 0;
@@ -33,13 +39,13 @@ export class Batcher {
 
   /**
    * @param seal takes a full batch
-   * @param unknownNet is called before records of a namespace nobody knows are numbered
+   * @param unknown is called before records are numbered whose namespace, or cgroup in the node's own, nobody knows
    */
-  constructor(maxBytes: number, clockOffset: Instant, seal: (batch: SealedBatch) => void, unknownNet: () => void) {
+  constructor(maxBytes: number, clockOffset: Instant, seal: (batch: SealedBatch) => void, unknown: () => void) {
     this.#maxBytes = maxBytes;
     this.clockOffset = clockOffset;
     this.#seal = seal;
-    this.#unknownNet = unknownNet;
+    this.#unknown = unknown;
   }
 
   /** Number of the next item. */
@@ -57,17 +63,22 @@ export class Batcher {
     return this.#skipped.items;
   }
 
-  /** Namespaces by cookie: records of others are announced to `unknownNet`. */
+  /** Namespaces by cookie: records of others are announced to `unknown`. */
   setKnown(cookies: Iterable<number>): void {
-    const known = new U64Index();
-    for (const cookie of cookies) known.set(cookie >>> 0, Math.floor(cookie / 2 ** 32), 1);
-    this.#known = known;
+    this.#known = indexOf(cookies);
+  }
+
+  /** Cgroups of which it is known whose they are: records of others in the namespace `host` are announced too. */
+  setKnownCgroups(host: number | undefined, cgroups: Iterable<number>): void {
+    this.#hostLo = host === undefined ? -1 : host >>> 0;
+    this.#hostHi = host === undefined ? -1 : Math.floor(host / 2 ** 32);
+    this.#knownCgroups = indexOf(host === undefined ? [] : cgroups);
   }
 
   /** Takes a chunk of whole records. */
   add(chunk: Buffer): void {
     const { records, unknown } = this.#scan(chunk);
-    if (unknown) this.#unknownNet();
+    if (unknown) this.#unknown();
     if (this.#bytes > 0 && this.#bytes + chunk.length > this.#maxBytes) this.flush();
     this.#chunks.push(chunk);
     this.#bytes += chunk.length;
@@ -120,8 +131,19 @@ export class Batcher {
     for (let at = 0; at < chunk.length; at += chunk[at + lenAt] * lenUnit) {
       records++;
       const net = (at + netAt) >>> 2;
-      if (!unknown && this.#known.get(words[net], words[net + 1]) < 0) unknown = true;
+      if (unknown) continue;
+      unknown = this.#known.get(words[net], words[net + 1]) < 0;
+      if (words[net] === this.#hostLo && words[net + 1] === this.#hostHi && (chunk[at + flagsAt] & recordFlags.CGROUP) !== 0) {
+        const cgroup = (at + cgroupAt) >>> 2;
+        unknown ||= this.#knownCgroups.get(words[cgroup], words[cgroup + 1]) < 0;
+      }
     }
     return { records, unknown };
   }
+}
+
+function indexOf(keys: Iterable<number>): U64Index {
+  const index = new U64Index();
+  for (const key of keys) index.set(key >>> 0, Math.floor(key / 2 ** 32), 1);
+  return index;
 }

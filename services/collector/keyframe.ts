@@ -1,30 +1,46 @@
 import type { Probe } from '../../bpf/probe.ts';
 import { type Instant, instantOf } from '../../core/time.ts';
 import type { Native } from '../../native/addon.ts';
-import type { EnumNames, Keyframe, NetworkNamespace } from '../../proto/collect.ts';
+import type { EnumNames, Keyframe } from '../../proto/collect.ts';
 import type { Counter } from './counters.ts';
 import type { Downtime } from './downtime.ts';
+import type { LiveIdentity } from './identity/node-identity.ts';
 
 /** Namespaces and counters of one part: keeps a part far below the message limit. */
 const perPart = 4096;
+/** A Pod has labels and containers: some KiB at most. */
+const podsPerPart = 256;
+
+/** When a keyframe was taken. */
+export interface KeyframeTimes {
+  /** Number of the item after it. */
+  readonly nextItem: number;
+  /** The session's first offset from boot time to wall time. */
+  readonly firstOffset: Instant;
+  readonly bootNs: number;
+  readonly bootId: string;
+}
 
 /** Everything needed to start reading a session's stream, in parts. */
 export function keyframeParts(
-  nextItem: number,
-  firstOffset: Instant,
-  netns: readonly NetworkNamespace[],
+  { nextItem, firstOffset, bootNs, bootId }: KeyframeTimes,
+  { netns, pods, nodeCgroups }: LiveIdentity,
   enums: readonly EnumNames[],
   counters: readonly Counter[],
   downtime: Downtime | undefined,
 ): Keyframe[] {
-  const parts = Math.max(1, Math.ceil(netns.length / perPart), Math.ceil(counters.length / perPart));
+  const longest = Math.max(netns.length, counters.length, nodeCgroups.length) / perPart;
+  const parts = Math.max(1, Math.ceil(longest), Math.ceil(pods.length / podsPerPart));
+  const sliceOf = <Item>(items: readonly Item[], part: number, size = perPart): Item[] => items.slice(part * size, (part + 1) * size);
   return Array.from({ length: parts }, (_, part) => ({
     nextItem,
     firstOffset,
     part,
     parts,
-    identity: { netns: netns.slice(part * perPart, (part + 1) * perPart) },
-    counters: counters.slice(part * perPart, (part + 1) * perPart),
+    bootNs,
+    bootId,
+    identity: { netns: sliceOf(netns, part), pods: sliceOf(pods, part, podsPerPart), nodeCgroups: sliceOf(nodeCgroups, part) },
+    counters: sliceOf(counters, part),
     enums: part === 0 ? [...enums] : [],
     ...(part === 0 && downtime !== undefined
       ? { downtime: { fromUnix: instantOf(downtime.fromUnixNs), toUnix: instantOf(downtime.toUnixNs) } }

@@ -8,7 +8,13 @@ import { Clock } from './clock.ts';
 import type { CollectorConfig } from './config.ts';
 import type { CounterTotals } from './counters.ts';
 import { type Downtime, LifeSigns } from './downtime.ts';
+import { findHierarchies } from './identity/cri/cgroup-hierarchies.ts';
+import { type CgroupTarget, ContainerCgroups } from './identity/cri/container-cgroup.ts';
+import { PodTracker } from './identity/cri/pod-tracker.ts';
+import { PodWatcher } from './identity/cri/pod-watcher.ts';
+import { netnsCookieOf } from './identity/netns-cookie.ts';
 import { hostInode, openNetnsLister, watchNetnsFolder } from './identity/netns-lister.ts';
+import { NodeIdentity } from './identity/node-identity.ts';
 import { NodeNamespaces } from './identity/node-namespaces.ts';
 import { NetnsTracker } from './identity/tracker.ts';
 import { enumNames } from './keyframe.ts';
@@ -39,6 +45,8 @@ export interface Collector {
   counters(): CounterTotals;
   /** Name of a live namespace, for people. */
   netnsName(cookie: number): string | undefined;
+  /** Cgroups of the containers that run. */
+  cgroups(): readonly CgroupTarget[];
   /** The hole before this start; undefined when there was none. */
   readonly downtime: Downtime | undefined;
   /** Why some namespaces cannot be named; undefined when all can. */
@@ -50,6 +58,8 @@ export interface Collector {
 const chunkBytes = 256 * 1024;
 const maxChunks = 32;
 const maxInFlightBytes = 8 * 1024 * 1024;
+/** How long a start waits for the container runtime: records of its Pods are held so long at least. */
+const firstAnswerMs = 2_000;
 
 /** Starts the collector: probes, identity and heartbeats into numbered batches, through the spool to the gateway. */
 export async function startCollector(options: CollectorOptions): Promise<Collector> {
@@ -61,11 +71,17 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
   const limiter = new LogLimiter();
   const lister = openNetnsLister(native, log);
   const namespaces = new NodeNamespaces(native, lister.iterate);
-  const tracker = new NetnsTracker(native, namespaces, hostInode());
+  const tracker = new NetnsTracker(native, namespaces, hostInode(config.hostNetns));
+  const cgroups = new ContainerCgroups(findHierarchies());
+  const changed = (): void => pipeline.lookSoon();
+  const pods = new PodTracker({ clock, cgroups, cookieOf: (path) => netnsCookieOf(path, native, tracker), changed });
+  const watcher = new PodWatcher({ config: config.cri, tracker: pods, clock, cgroupMount: cgroups.mounts.unified, log, limiter, changed });
+  const identity = new NodeIdentity(tracker, pods, watcher);
   const host = new ProbeHost(native, { drainMs: config.drainInterval, chunkBytes, maxChunks }, log);
   const pipeline = new CollectorPipeline({
     clock,
-    tracker,
+    identity,
+    bootId,
     host,
     enums: enumNames(options.probes, native),
     config,
@@ -91,6 +107,7 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
     limiter,
     refused: (body) => pipeline.refused(body),
   });
+  await watcher.start(firstAnswerMs);
   pipeline.start(options.probes);
   const folder = watchNetnsFolder((name) => {
     namespaces.forget(name);
@@ -103,10 +120,12 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
     downtime: pipeline.downtime,
     probes: () => host.status(),
     counters: () => pipeline.readTotals(),
-    netnsName: (cookie) => tracker.nameOf(cookie),
+    netnsName: (cookie) => identity.nameOf(cookie),
+    cgroups: () => identity.cgroupTargets(),
     identityProblem: () => lister.problem ?? namespaces.problem,
     async close(graceMs = 5_000) {
       folder?.close();
+      await watcher.close();
       await pipeline.stop();
       lister.close();
       return shipper.close(graceMs);

@@ -40,7 +40,14 @@ function nodeOf() {
   let writes: Promise<void> = Promise.resolve();
   const parts = {
     clock: { offset, firstOffset: offset, bootNs: () => 1, wallNs: () => 1n, stepped: () => false, update: () => undefined },
-    tracker: { look: () => ({ changed: [], gone: state.gone.splice(0) }), cookies: () => [7], all: () => [] },
+    identity: {
+      look: () => ({ told: undefined, gone: state.gone.splice(0) }),
+      cookies: () => [7],
+      hostCookie: () => undefined,
+      cgroups: () => [],
+      all: () => ({ netns: [], pods: [], nodeCgroups: [] }),
+      settle: () => undefined,
+    },
     host: {
       start: (_probe: unknown, _settings: unknown, onChunk: (chunk: Buffer) => void) => {
         state.chunk = onChunk;

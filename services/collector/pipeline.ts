@@ -8,14 +8,15 @@ import type { Clock } from './clock.ts';
 import type { CollectorConfig } from './config.ts';
 import { CounterTotals, deleteCounters, readCounters, readUncounted } from './counters.ts';
 import type { Downtime, LifeSigns } from './downtime.ts';
-import type { NetnsTracker } from './identity/tracker.ts';
+import type { NodeIdentity } from './identity/node-identity.ts';
 import { keyframeParts } from './keyframe.ts';
 import type { CollectorMetrics } from './metrics.ts';
 import type { ProbeHost } from './probe-host.ts';
 
 export interface PipelineParts {
   readonly clock: Clock;
-  readonly tracker: NetnsTracker;
+  readonly identity: NodeIdentity;
+  readonly bootId: string;
   readonly host: ProbeHost;
   readonly enums: readonly EnumNames[];
   readonly config: CollectorConfig;
@@ -31,6 +32,9 @@ export interface PipelineParts {
 
 /** A namespace that nobody knows triggers a look at once, but not more than one in this time. */
 const minLookMs = 100;
+/** What the runtime says of several Pods is told together; a namespace that waits for its Pod is looked at again as soon. */
+const gatherMs = 20;
+const waitingLookMs = 200;
 
 /** The collector's path: chunks and looks at the node in, one ordered stream of messages out. */
 export class CollectorPipeline {
@@ -42,7 +46,9 @@ export class CollectorPipeline {
   #timers: NodeJS.Timeout[] = [];
   #lingerTimer: NodeJS.Timeout | undefined;
   #nextLookMs = 0;
+  #lookTimer: NodeJS.Timeout | undefined;
   #keyframeDue = true;
+  #running = false;
   #closed = false;
 
   constructor(parts: PipelineParts) {
@@ -52,21 +58,22 @@ export class CollectorPipeline {
       config.batchSize,
       clock.offset,
       (batch) => this.#seal(batch),
-      () => this.lookNow(),
+      () => this.#unknown(),
     );
   }
 
   /** Looks at the node, attaches the probes, opens the session with a keyframe. */
   start(probes: readonly Probe[]): void {
-    const { tracker, clock, host, config, lifeSigns, metrics } = this.#parts;
-    tracker.look(clock.bootNs());
-    this.#batcher.setKnown(tracker.cookies());
+    const { identity, clock, host, config, lifeSigns, metrics } = this.#parts;
+    identity.look(clock.bootNs());
+    this.#known();
     const settings = { burst: config.burst, intervalNs: Math.round(1e9 / config.rate), filterMode: 'all' } as const;
     for (const probe of probes) {
       const { state } = host.start(probe, settings, (chunk) => this.#receive(chunk));
       if (state !== 'failed') this.downtime ??= lifeSigns.downtime(clock.wallNs());
     }
     if (this.downtime !== undefined) metrics.unobservedSeconds = Number(this.downtime.toUnixNs - this.downtime.fromUnixNs) / 1e9;
+    this.#running = true;
     this.#keyframe();
     this.#beat();
     this.#timers = [
@@ -80,6 +87,9 @@ export class CollectorPipeline {
   async stop(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer);
     clearTimeout(this.#lingerTimer);
+    clearTimeout(this.#lookTimer);
+    this.#running = false;
+    this.#parts.identity.settle();
     await this.#parts.host.stop();
     this.#tellLosses();
     this.#batcher.flush();
@@ -110,6 +120,15 @@ export class CollectorPipeline {
     if (nowMs < this.#nextLookMs) return;
     this.#nextLookMs = nowMs + minLookMs;
     this.#look();
+  }
+
+  /** The runtime said something new. */
+  lookSoon(afterMs = gatherMs): void {
+    if (!this.#running) return;
+    this.#lookTimer ??= setTimeout(() => {
+      this.#lookTimer = undefined;
+      this.#look();
+    }, afterMs);
   }
 
   /** What the kernel counted, read now; once the objects are closed, what was read last. */
@@ -165,17 +184,30 @@ export class CollectorPipeline {
     if (host.objects().length > 0) this.#signLife();
   }
 
+  /** A record of who nobody knows: identity is told before it, or as soon as the runtime has answered. */
+  #unknown(): void {
+    this.#parts.identity.unknown();
+    this.lookNow();
+  }
+
+  #known(): void {
+    const { identity } = this.#parts;
+    this.#batcher.setKnown(identity.cookies());
+    this.#batcher.setKnownCgroups(identity.hostCookie(), identity.cgroups());
+  }
+
   /** Identity goes out before the records that use it: what is gathered belongs to what was known. */
   #look(): void {
-    const { tracker, clock, metrics, ship, limiter, log } = this.#parts;
+    const { identity, clock, metrics, ship, limiter, log } = this.#parts;
     metrics.identityScans++;
     try {
-      const { changed, gone } = tracker.look(clock.bootNs());
-      if (changed.length > 0) {
+      const { told, gone } = identity.look(clock.bootNs());
+      if (told !== undefined) {
         this.#batcher.flush();
-        this.#batcher.setKnown(tracker.cookies());
-        ship({ identity: { netns: changed } });
+        this.#known();
+        ship({ identity: told });
       }
+      if (identity.waiting) this.lookSoon(waitingLookMs);
       if (gone.length > 0) this.#retire(gone);
     } catch (thrown) {
       limiter.once('look', () => log.warn({ cause: messageOf(thrown) }, 'the namespaces cannot be looked at; those that are known stay'));
@@ -217,9 +249,10 @@ export class CollectorPipeline {
     this.#keyframeDue = false;
     this.#batcher.tellKernelLossesAgain();
     this.#batcher.flush();
-    const { clock, tracker, enums, ship } = this.#parts;
+    const { clock, identity, enums, bootId, ship } = this.#parts;
     const counters = this.#totalsNow().all();
-    const parts = keyframeParts(this.#batcher.nextItem, clock.firstOffset, tracker.all(), enums, counters, this.downtime);
+    const times = { nextItem: this.#batcher.nextItem, firstOffset: clock.firstOffset, bootNs: clock.bootNs(), bootId };
+    const parts = keyframeParts(times, identity.all(), enums, counters, this.downtime);
     for (const keyframe of parts) ship({ keyframe });
   }
 

@@ -31,10 +31,13 @@ export function openNetnsLister(native: Native, log: Log): NetnsLister {
   }
 }
 
-/** Inode of the node's own namespace: that of process 1. */
-export function hostInode(): number {
+/**
+ * Inode of the node's own namespace.
+ * @param path configured: that of process 1 by default
+ */
+export function hostInode(path: string): number {
   try {
-    return statSync('/proc/1/ns/net').ino;
+    return statSync(path).ino;
   } catch {
     // Without CAP_SYS_PTRACE process 1 is closed to us; our own namespace is the node's then, as far as we can tell.
     return statSync('/proc/self/ns/net').ino;

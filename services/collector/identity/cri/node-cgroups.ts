@@ -13,6 +13,11 @@ export class NodeCgroups {
   readonly #firstSeenNs = new Map<number, number>();
   #toTell: number[] = [];
 
+  /** Whether any was told: from then on who reads waits for unknown ones. */
+  get any(): boolean {
+    return this.#told.size > 0;
+  }
+
   /** Ids to tell since the last call. */
   takeChanges(): number[] {
     const ids = this.#toTell;

@@ -57,6 +57,12 @@ export class PodTracker {
     return false;
   }
 
+  /** Namespace and name of the Pod in a network namespace, for people. */
+  nameOf(cookie: number): string | undefined {
+    for (const { netns, names } of this.#pods.values()) if (netns === cookie) return `${names.namespace}/${names.name}`;
+    return undefined;
+  }
+
   /** Containers that live and have a cgroup. */
   containers(): TrackedContainer[] {
     return [...this.#pods.values()].flatMap(({ containers }) => [...containers.values()].filter(({ target }) => target !== undefined));
