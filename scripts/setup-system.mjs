@@ -1,12 +1,12 @@
 // System packages: finds what is missing, installs it as root, otherwise says how to.
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { run, StepFailure, say, step } from './step.mjs';
 
 /**
  * What the project needs of the system. `name` is the Debian package, `or` matches packages that do as well;
- * `command` or `file` tells whether it is there on a system without dpkg.
+ * `command` or `file` tells whether it is there on a system without dpkg; `service`: it brings one.
  */
 const needs = [
   { name: 'gcc', tier: 'base', command: 'cc', what: 'a C compiler (cc)' },
@@ -16,6 +16,10 @@ const needs = [
   { name: 'iproute2', tier: 'base', command: 'ip', what: 'iproute2 (ip)' },
   { name: 'nftables', tier: 'test', command: 'nft', what: 'nftables (nft)' },
   { name: 'tcpdump', tier: 'test', command: 'tcpdump', what: 'tcpdump' },
+  { name: 'containerd', or: /^containerd\.io$/, tier: 'test', command: 'containerd', what: 'containerd', service: true },
+  { name: 'runc', or: /^containerd\.io$/, tier: 'test', command: 'runc', what: 'runc' },
+  { name: 'containernetworking-plugins', tier: 'test', file: '/usr/lib/cni/bridge', what: 'CNI plugins' },
+  { name: 'busybox-static', tier: 'test', file: '/bin/busybox', what: 'a static busybox' },
   { name: 'qemu-system-x86', tier: 'matrix', command: 'qemu-system-x86_64', what: 'qemu for x86-64' },
   { name: 'busybox-static', tier: 'matrix', file: '/bin/busybox', what: 'a static busybox' },
   { name: 'cpio', tier: 'matrix', command: 'cpio', what: 'cpio' },
@@ -47,7 +51,7 @@ function installedPackages(names) {
 /** The needs of the base tier, and of `tier`, that this system does not meet. */
 export function missingNeeds(tier) {
   const wanted = needs.filter((need) => need.tier === 'base' || need.tier === tier);
-  const installed = installedPackages(wanted.map((need) => need.name).concat('clang-[0-9]*'));
+  const installed = installedPackages(wanted.map((need) => need.name).concat('clang-[0-9]*', 'containerd.io'));
   if (installed === undefined) return wanted.filter((need) => !(need.command ? hasCommand(need.command) : existsSync(need.file)));
   return wanted.filter((need) => !installed.some((name) => name === need.name || (need.or && need.or.test(name))));
 }
@@ -88,17 +92,25 @@ export function installNeeds(missing, check) {
   return check();
 }
 
+/** Asked by packages whether they may start what they bring (invoke-rc.d(8)); 101: no. */
+const servicePolicy = '/usr/sbin/policy-rc.d';
+
+/** A package that brings a service, as containerd does, must not leave it running: tests start their own. */
+function withoutServices(missing, action) {
+  const own = missing.some((need) => need.service) && !existsSync(servicePolicy);
+  if (own) writeFileSync(servicePolicy, '#!/bin/sh\nexit 101\n', { mode: 0o755 });
+  try {
+    action();
+  } finally {
+    if (own) rmSync(servicePolicy, { force: true });
+  }
+}
+
 function install(missing) {
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
   const waiting = ['-o', 'DPkg::Lock::Timeout=300'];
   run('apt-get', waiting.concat('update', '-qq'), { env });
+  const names = missing.map((need) => need.name);
   const options = ['install', '-y', '-qq', '--no-install-recommends'];
-  run(
-    'apt-get',
-    waiting.concat(
-      options,
-      missing.map((need) => need.name),
-    ),
-    { env },
-  );
+  withoutServices(missing, () => run('apt-get', waiting.concat(options, names), { env }));
 }

@@ -77,14 +77,20 @@ test.each([
 });
 
 test('what is missing is what dpkg does not have installed; a versioned clang will do', () => {
-  fakeDebian('gcc', 'clang-16', 'iproute2');
+  fakeDebian('gcc', 'clang-16', 'iproute2', 'containerd.io', 'containernetworking-plugins');
   writeFileSync(join(folder, 'installed'), 'libc6-dev config-files\n', { flag: 'a' });
   expect(evaluate('setup-system.mjs', names(`m.missingNeeds('base')`)).value).toEqual(['libc6-dev', 'libbpf-dev']);
-  expect(evaluate('setup-system.mjs', names(`m.missingNeeds('test')`)).value).toEqual(['libc6-dev', 'libbpf-dev', 'nftables', 'tcpdump']);
+  expect(evaluate('setup-system.mjs', names(`m.missingNeeds('test')`)).value).toEqual([
+    'libc6-dev',
+    'libbpf-dev',
+    'nftables',
+    'tcpdump',
+    'busybox-static',
+  ]);
 });
 
 test.runIf(isRoot)('root installs exactly what is missing, in one go and without questions', () => {
-  fakeDebian('gcc', 'libc6-dev', 'iproute2', 'tcpdump');
+  fakeDebian('gcc', 'libc6-dev', 'iproute2', 'tcpdump', 'containerd', 'runc', 'containernetworking-plugins', 'busybox-static');
   const { stderr, value } = evaluate('setup-system.mjs', names(`m.installNeeds(m.missingNeeds('test'), () => m.missingNeeds('test'))`));
   expect(value).toEqual([]);
   expect(readFileSync(join(folder, 'apt-calls'), 'utf8').split('\n')).toEqual([

@@ -6,12 +6,16 @@ const criConfig = z
     socket: z
       .string()
       .default('auto')
-      .describe('Unix socket of the container runtime; auto: the first that is there of containerd, k3s, CRI-O, cri-dockerd; off: no Pods.'),
+      .describe(
+        'Unix socket of the container runtime; auto: the first that is there of containerd, k3s, CRI-O, cri-dockerd; off: no Pods.',
+      ),
     pollInterval: duration('1s').describe('How often the runtime is asked for its Pods and containers.'),
     events: z
       .enum(['auto', 'on', 'off'])
       .default('auto')
-      .describe('Whether the runtime’s event stream is read too; auto: with containerd from 2.0, where that takes no event from the kubelet.'),
+      .describe(
+        'Whether the runtime’s event stream is read too; auto: with containerd from 2.0, where that takes no event from the kubelet.',
+      ),
   })
   .prefault({});
 

@@ -1,0 +1,297 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, rmdirSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { loadNative } from '../../native/index.ts';
+import { buildImages, busyboxImage } from './container-images.ts';
+import { commandPath, writeContainerdConfig } from './containerd-config.ts';
+import { CriRequests } from './cri-requests.ts';
+import { eventually } from './eventually.ts';
+
+/** What a Pod is made of. */
+export interface PodSpec {
+  readonly name: string;
+  readonly namespace?: string;
+  readonly uid?: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly hostNetwork?: boolean;
+  /** Command of the container `main`; it sleeps by default. */
+  readonly command?: readonly string[];
+}
+
+/** A Pod that runs. */
+export interface LabPod {
+  readonly name: string;
+  readonly namespace: string;
+  readonly uid: string;
+  readonly sandboxId: string;
+  /** '' with hostNetwork. */
+  readonly ip: string;
+  /** First process of the sandbox. */
+  readonly pid: number;
+  /** Inode of its network namespace. */
+  readonly netnsInode: number;
+  /** Ids by name. */
+  readonly containers: Map<string, string>;
+}
+
+interface Made extends LabPod {
+  readonly config: Record<string, unknown>;
+}
+
+export interface LabOptions {
+  /** Addresses that the Pods have to share: a small number makes the next Pod take over the address of the last. */
+  readonly addresses?: number;
+}
+
+const parent = '/kubepods/burstable';
+const forever = ['/bin/sleep', '100000'];
+
+/**
+ * A node with a real container runtime: containerd and runc in a network namespace of their own, Pods on a bridge in it
+ * (10.244.1.0/24). Needs root. One at a time on a machine: shims and runc keep their state in fixed places. Everything
+ * that was made is gone after `remove`, or when the process ends.
+ */
+export class ContainerdLab {
+  readonly folder: string;
+  readonly socket: string;
+  /** Path of the node's network namespace. */
+  readonly netns: string;
+  readonly #netnsName: string;
+  readonly #lock: { close(): void };
+  readonly #pods = new Set<Made>();
+  /** Ids of all sandboxes and containers that ever were. */
+  readonly #ids: string[] = [];
+  readonly #uids: string[] = [];
+  #daemon: ChildProcess | undefined;
+  #requests: CriRequests | undefined;
+  readonly #onExit = () => this.#removeNow();
+
+  private constructor(label: string, lock: { close(): void }, { addresses = 200 }: LabOptions) {
+    this.#lock = lock;
+    this.folder = mkdtempSync(join(tmpdir(), `jst-ctd-${label}-`));
+    this.socket = join(this.folder, 'containerd.sock');
+    this.#netnsName = `jst-${process.pid}-${label}`;
+    this.netns = `/run/netns/${this.#netnsName}`;
+    process.once('exit', this.#onExit);
+    execFileSync('ip', ['netns', 'add', this.#netnsName]);
+    execFileSync('ip', ['-n', this.#netnsName, 'link', 'set', 'lo', 'up']);
+    writeContainerdConfig(this.folder, addresses);
+  }
+
+  /** @param label names it among the labs of one process */
+  static async start(label: string, options: LabOptions = {}): Promise<ContainerdLab> {
+    const lab = new ContainerdLab(label, await oneAtATime(), options);
+    try {
+      await lab.#startDaemon();
+      for (const archive of buildImages(join(lab.folder, 'images'))) {
+        execFileSync('ctr', ['-a', lab.socket, '-n', 'k8s.io', 'images', 'import', archive], { stdio: ['ignore', 'ignore', 'pipe'] });
+      }
+      return lab;
+    } catch (thrown) {
+      await lab.remove();
+      throw thrown;
+    }
+  }
+
+  /** Runs a command in the node's namespace and returns its output. */
+  run(command: string, ...args: string[]): string {
+    return execFileSync('nsenter', [`--net=${this.netns}`, command, ...args], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+  }
+
+  async addPod(spec: PodSpec): Promise<LabPod> {
+    const { name, namespace = 'shop', uid = randomUUID(), labels = {}, hostNetwork = false, command = forever } = spec;
+    this.#uids.push(uid);
+    const logs = join(this.folder, 'logs', uid);
+    mkdirSync(logs, { recursive: true });
+    const kubelet = { 'io.kubernetes.pod.name': name, 'io.kubernetes.pod.namespace': namespace, 'io.kubernetes.pod.uid': uid };
+    const config = {
+      metadata: { name, uid, namespace },
+      // runc refuses a host name without a UTS namespace.
+      hostname: hostNetwork ? '' : name.slice(0, 63),
+      logDirectory: logs,
+      labels: { ...kubelet, ...labels },
+      annotations: { 'kubernetes.io/config.source': 'api' },
+      linux: {
+        cgroupParent: `${parent}/pod${uid}`,
+        securityContext: { namespaceOptions: { network: hostNetwork ? 'NODE' : 'POD', pid: 'CONTAINER', ipc: 'POD' } },
+      },
+    };
+    const { podSandboxId } = (await this.#ask('RunPodSandbox', { config })) as { podSandboxId: string };
+    this.#ids.push(podSandboxId);
+    const { status, info } = (await this.#ask('PodSandboxStatus', { podSandboxId, verbose: true })) as {
+      status: { network: { ip: string } | null };
+      info: { info: string };
+    };
+    const { pid } = JSON.parse(info.info) as { pid: number };
+    const netnsInode = statSync(`/proc/${pid}/ns/net`).ino;
+    const ip = status.network?.ip ?? '';
+    const pod = { name, namespace, uid, sandboxId: podSandboxId, ip, pid, netnsInode, containers: new Map<string, string>(), config };
+    this.#pods.add(pod);
+    await this.addContainer(pod, 'main', command);
+    return pod;
+  }
+
+  /** Starts another container in a Pod. */
+  async addContainer(pod: LabPod, name: string, command: readonly string[] = forever): Promise<string> {
+    const config = {
+      metadata: { name },
+      image: { image: busyboxImage },
+      command,
+      labels: { 'io.kubernetes.container.name': name },
+      logPath: `${name}.log`,
+      linux: { resources: { cpuShares: 128, memoryLimitInBytes: 64 * 2 ** 20 } },
+    };
+    const request = { podSandboxId: pod.sandboxId, config, sandboxConfig: (pod as Made).config };
+    const { containerId } = (await this.#ask('CreateContainer', request)) as { containerId: string };
+    this.#ids.push(containerId);
+    pod.containers.set(name, containerId);
+    await this.#ask('StartContainer', { containerId });
+    return containerId;
+  }
+
+  /** Runs a command in a container to its end; its exit code and output. */
+  async exec(pod: LabPod, command: readonly string[], container = 'main'): Promise<{ exitCode: number; output: string }> {
+    const request = { containerId: pod.containers.get(container), cmd: command, timeout: 30 };
+    const { exitCode, stdout, stderr } = (await this.#ask('ExecSync', request)) as { exitCode: number; stdout: Buffer; stderr: Buffer };
+    return { exitCode, output: `${stdout.toString()}${stderr.toString()}` };
+  }
+
+  /** Stops and removes a Pod. */
+  async removePod(pod: LabPod): Promise<void> {
+    await this.#ask('StopPodSandbox', { podSandboxId: pod.sandboxId });
+    await this.#ask('RemovePodSandbox', { podSandboxId: pod.sandboxId });
+    this.#pods.delete(pod as Made);
+  }
+
+  /** kill -9; the Pods live on. */
+  async killDaemon(): Promise<void> {
+    this.#requests?.close();
+    const daemon = this.#daemon;
+    if (daemon === undefined || daemon.exitCode !== null || daemon.signalCode !== null) return;
+    daemon.kill('SIGKILL');
+    await once(daemon, 'exit');
+  }
+
+  async startDaemon(): Promise<void> {
+    await this.#startDaemon();
+  }
+
+  /** Removes all Pods and everything else. Any number of times. */
+  async remove(): Promise<void> {
+    for (const pod of [...this.#pods]) await this.removePod(pod).catch(() => undefined);
+    await this.killDaemon();
+    this.#removeNow();
+    process.removeListener('exit', this.#onExit);
+  }
+
+  async #startDaemon(): Promise<void> {
+    const log = openSync(join(this.folder, 'containerd.log'), 'a');
+    // Not by `ip netns exec`: it mounts another /sys, without cgroups.
+    const args = [`--net=${this.netns}`, commandPath('containerd'), '-c', join(this.folder, 'config.toml')];
+    const daemon = spawn('nsenter', args, { stdio: ['ignore', log, log] });
+    this.#daemon = daemon;
+    await eventually('containerd answers', () => {
+      if (daemon.exitCode !== null)
+        throw new Error(`containerd ended: ${readFileSync(join(this.folder, 'containerd.log'), 'utf8').slice(-2000)}`);
+      try {
+        execFileSync('ctr', ['-a', this.socket, 'version'], { stdio: 'ignore' });
+        return true;
+      } catch {
+        return false;
+      }
+    });
+    this.#requests = new CriRequests(this.socket);
+  }
+
+  #ask(...[method, request]: Parameters<CriRequests['ask']>): Promise<Record<string, unknown>> {
+    if (this.#requests === undefined) throw new Error('containerd does not run');
+    return this.#requests.ask(method, request);
+  }
+
+  /** Whatever is left, in whatever state: also of a test that failed. */
+  #removeNow(): void {
+    this.#daemon?.kill('SIGKILL');
+    for (const pid of shimsOf(this.socket)) killQuietly(pid);
+    const groups = this.#uids.flatMap((uid) => cgroupFolders(`${parent}/pod${uid}`));
+    for (const pid of groups.flatMap(processesIn)) killQuietly(pid);
+    for (const path of mountsBelow(this.folder)) quietly(() => execFileSync('umount', ['-l', path], { stdio: 'ignore' }));
+    for (const group of groups) removeFolders(group);
+    for (const shared of [parent, '/kubepods']) for (const folder of cgroupFolders(shared)) quietly(() => rmdirSync(folder));
+    for (const id of this.#ids) rmSync(`/run/containerd/runc/k8s.io/${id}`, { recursive: true, force: true });
+    quietly(() => execFileSync('ip', ['netns', 'del', this.#netnsName], { stdio: 'ignore' }));
+    quietly(() => rmSync(this.folder, { recursive: true, force: true }));
+    this.#lock.close();
+  }
+}
+
+async function oneAtATime(): Promise<{ close(): void }> {
+  const path = join(tmpdir(), 'jitterscope-containerd-lab.lock');
+  let lock = loadNative().lockFile(path);
+  const end = performance.now() + 280_000;
+  while (lock === undefined) {
+    if (performance.now() > end) throw new Error(`another containerd lab runs: ${path} is locked`);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    lock = loadNative().lockFile(path);
+  }
+  return lock;
+}
+
+/** containerd's shims are told its socket: those of other ones are not ours. */
+function shimsOf(socket: string): number[] {
+  return readdirSync('/proc').flatMap((name) => {
+    if (!/^\d+$/.test(name)) return [];
+    const command = quietly(() => readFileSync(`/proc/${name}/cmdline`, 'utf8').split('\0')) ?? [];
+    return command[0]?.includes('containerd-shim') && command.includes(socket) ? [Number(name)] : [];
+  });
+}
+
+/** A cgroup's folder in each hierarchy. */
+function cgroupFolders(path: string): string[] {
+  const roots = ['/sys/fs/cgroup', ...readdirSync('/sys/fs/cgroup').map((name) => `/sys/fs/cgroup/${name}`)];
+  return roots.map((root) => root + path).filter((folder) => statSync(folder, { throwIfNoEntry: false })?.isDirectory());
+}
+
+function processesIn(group: string): number[] {
+  const own = quietly(() => readFileSync(`${group}/cgroup.procs`, 'utf8').split('\n').filter(Boolean).map(Number)) ?? [];
+  return [...own, ...foldersIn(group).flatMap(processesIn)];
+}
+
+function removeFolders(group: string): void {
+  for (const folder of foldersIn(group)) removeFolders(folder);
+  // Processes that were killed need a moment to leave.
+  for (let attempt = 0; attempt < 50 && statSync(group, { throwIfNoEntry: false }) !== undefined; attempt++) {
+    quietly(() => rmdirSync(group));
+    if (statSync(group, { throwIfNoEntry: false }) !== undefined) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10);
+  }
+}
+
+function foldersIn(group: string): string[] {
+  const entries = quietly(() => readdirSync(group, { withFileTypes: true })) ?? [];
+  return entries.filter((entry) => entry.isDirectory()).map(({ name }) => join(group, name));
+}
+
+function mountsBelow(folder: string): string[] {
+  const points = readFileSync('/proc/self/mountinfo', 'utf8')
+    .split('\n')
+    .map((line) => line.split(' ')[4] ?? '');
+  return points
+    .filter((point) => point.startsWith(`${folder}/`))
+    .sort()
+    .reverse();
+}
+
+function killQuietly(pid: number): void {
+  quietly(() => process.kill(pid, 'SIGKILL'));
+}
+
+/** What is gone already need not be removed. */
+function quietly<Result>(action: () => Result): Result | undefined {
+  try {
+    return action();
+  } catch {
+    return undefined;
+  }
+}
