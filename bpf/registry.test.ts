@@ -9,10 +9,10 @@ const here = fileURLToPath(new URL('.', import.meta.url));
 
 /** Numbers that belong to no probe's folder. */
 const testProbes = ['BURST'];
-/** Counters that every probe's object keeps (bpf/include/emit.h). */
+/** Counters that every probe keeps (bpf/include/emit.h). */
 const sharedMetrics = ['SUPPRESSED', 'RING_FULL', 'EMITTED'];
-/** Folders that are no probe: headers, and programs that user space runs. */
-const otherFolders = ['include', 'netns'];
+/** Folders that are no probe: headers, what probes share, and programs that user space runs. */
+const otherFolders = ['base', 'include', 'netns'];
 
 function filesOf(probe: Probe): string[] {
   return readdirSync(`${here}${probe.name}`);

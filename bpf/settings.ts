@@ -1,4 +1,4 @@
-/** Names of the maps that every probe's object has (bpf/include/emit.h). */
+/** Names of the maps that all probes share (bpf/include/maps.h). */
 export const probeMaps = {
   /** Ring of records. */
   ring: 'events',
@@ -9,6 +9,10 @@ export const probeMaps = {
   netFilter: 'net_filter',
   /** Token buckets: { u64 net; u64 probe } → { u64 tat; u64 suppressed }. A dead namespace's is to be deleted. */
   buckets: 'buckets',
+  /** The bucket that namespaces share when `buckets` is full. */
+  bucketOther: 'bucket_other',
+  /** Owners of sockets, filled by bpf/base. */
+  owners: 'owners',
 } as const;
 
 /** Section that holds struct settings (bpf/include/emit.h); written while programs run, each member takes effect at once. */

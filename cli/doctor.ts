@@ -2,10 +2,13 @@ import { existsSync, readFileSync, statfsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import pc from 'picocolors';
 import { probes } from '../bpf/registry.ts';
+import { defaultSettings } from '../bpf/settings.ts';
 import { messageOf } from '../core/app-error.ts';
 import { askControl } from '../core/control.ts';
+import { createLog } from '../core/log.ts';
 import type { Native, NativeFailure } from '../native/addon.ts';
 import { loadNative, readBpfObject } from '../native/index.ts';
+import { ProbeHost } from '../services/collector/probe-host.ts';
 import { shortSocketPath } from './socket-path.ts';
 
 /** One thing that was looked at. */
@@ -30,7 +33,7 @@ export async function doctor(dataDir: string, json: boolean): Promise<number> {
   const findings = [...systemFindings()];
   const native = tryNative(findings);
   if (native !== undefined) {
-    for (const probe of probes) findings.push(...probeFindings(native, probe.name));
+    findings.push(...(await probeFindings(native)));
     findings.push(...identityFindings(native));
   }
   findings.push(...dataFindings(dataDir), await runningFinding(dataDir));
@@ -74,34 +77,26 @@ function tryNative(findings: Finding[]): Native | undefined {
   }
 }
 
-/** Loads and attaches the probe for a moment. */
-function* probeFindings(native: Native, name: string): Generator<Finding> {
-  const probe = probes.find((p) => p.name === name);
-  if (probe === undefined) return;
-  try {
-    const selection = probe.select(native);
-    for (const { what, reason, remedy } of selection.degraded)
-      yield { area: 'probe', what: `${name}: ${what}`, state: 'degraded', found: reason, remedy };
-    const object = native.openObject(name, readBpfObject(name));
-    try {
-      for (const program of object.programs()) object.setAutoload(program.name, selection.programs.includes(program.name));
-      object.load();
-      for (const program of selection.attach) yield attachFinding(name, program, () => object.attach(program));
-    } finally {
-      object.close();
+/** Loads and attaches all probes for a moment, as `run` does; they count, and emit nothing. */
+async function probeFindings(native: Native): Promise<Finding[]> {
+  const host = new ProbeHost(native, { drainMs: 1000, chunkBytes: 4096, maxChunks: 1 }, createLog('silent'));
+  const told = new Set<string>();
+  const findings: Finding[] = [];
+  host.open(() => undefined);
+  for (const probe of probes) {
+    const { name, state, attached, problems } = host.start(probe, { ...defaultSettings, burst: 0 });
+    for (const program of attached) findings.push({ area: 'probe', what: `${name}: ${program}`, state: 'ok', found: 'loads and attaches' });
+    for (const { what, reason, remedy } of problems) {
+      // What the base lacks is missing in every probe.
+      if (told.has(what)) continue;
+      told.add(what);
+      const failed = state === 'failed';
+      findings.push({ area: 'probe', what: `${name}: ${what}`, state: failed ? 'failed' : 'degraded', found: reason, remedy });
     }
-  } catch (thrown) {
-    yield { area: 'probe', what: name, state: 'failed', found: messageOf(thrown), remedy: hintOf(thrown) };
   }
-}
-
-function attachFinding(probe: string, program: string, attach: () => void): Finding {
-  try {
-    attach();
-    return { area: 'probe', what: `${probe}: ${program}`, state: 'ok', found: 'loads and attaches' };
-  } catch (thrown) {
-    return { area: 'probe', what: `${probe}: ${program}`, state: 'degraded', found: messageOf(thrown), remedy: hintOf(thrown) };
-  }
+  await host.stop();
+  host.close();
+  return findings;
 }
 
 function* identityFindings(native: Native): Generator<Finding> {

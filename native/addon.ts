@@ -27,6 +27,13 @@ export interface BpfObject {
   programs(): ProgramInfo[];
   /** Before load: whether the program is loaded at all. All are by default. */
   setAutoload(program: string, on: boolean): void;
+  /** Names of its maps, those of global data left out. */
+  maps(): string[];
+  /**
+   * Before load: this object's map is that of the same name in a loaded object, which must have its type and sizes.
+   * The map lives until both are closed.
+   */
+  shareMap(map: string, from: BpfObject): void;
   /** Before load: size of a map. */
   setMapEntries(map: string, entries: number): void;
   /** Verifies and loads the selected programs and creates the maps. */

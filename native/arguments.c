@@ -145,16 +145,38 @@ bool argument_option(const struct arguments *arguments, size_t index, const char
 	return whole_number(arguments, value, name, least, most, out);
 }
 
-void *argument_self(const struct arguments *arguments, const napi_type_tag *tag, const char *kind)
+static void *unwrap(napi_env env, napi_value value, const napi_type_tag *tag)
 {
 	bool tagged = false;
 	void *data = NULL;
 
-	if (napi_check_object_type_tag(arguments->env, arguments->self, tag, &tagged) != napi_ok ||
-	    !tagged || napi_unwrap(arguments->env, arguments->self, &data) != napi_ok) {
-		fail(arguments->env, "NATIVE_ARGUMENT", 0, "%s: must be called as a method of a %s",
-		     arguments->function, kind);
-		return NULL;
+	return napi_check_object_type_tag(env, value, tag, &tagged) == napi_ok && tagged &&
+			       napi_unwrap(env, value, &data) == napi_ok
+		       ? data
+		       : NULL;
+}
+
+void *argument_tagged(const struct arguments *arguments, size_t index, const char *name, const napi_type_tag *tag,
+		      const char *kind)
+{
+	napi_value value = arguments->values[index];
+	/* Asked about the tag of anything else, Node throws. */
+	void *data = is_type(arguments, index, napi_object) ? unwrap(arguments->env, value, tag) : NULL;
+	char expected[80];
+
+	if (!data) {
+		snprintf(expected, sizeof(expected), "a %s", kind);
+		wrong(arguments, name, expected, value);
 	}
+	return data;
+}
+
+void *argument_self(const struct arguments *arguments, const napi_type_tag *tag, const char *kind)
+{
+	void *data = unwrap(arguments->env, arguments->self, tag);
+
+	if (!data)
+		fail(arguments->env, "NATIVE_ARGUMENT", 0, "%s: must be called as a method of a %s", arguments->function,
+		     kind);
 	return data;
 }

@@ -35,6 +35,9 @@ bool argument_function(const struct arguments *arguments, size_t index, const ch
 /* A number property of an object argument. */
 bool argument_option(const struct arguments *arguments, size_t index, const char *name,
 		     uint32_t least, uint32_t most, uint32_t *out);
+/* The struct wrapped in an object argument, when it carries the tag. */
+void *argument_tagged(const struct arguments *arguments, size_t index, const char *name, const napi_type_tag *tag,
+		      const char *kind);
 /* The struct wrapped in `this`, when it carries the tag. */
 void *argument_self(const struct arguments *arguments, const napi_type_tag *tag, const char *kind);
 

@@ -27,6 +27,61 @@ napi_value object_set_map_entries(napi_env env, napi_callback_info info)
 	return undefined(env);
 }
 
+napi_value object_maps(napi_env env, napi_callback_info info)
+{
+	struct arguments arguments;
+	struct object *object = object_read(&arguments, env, info, "maps");
+	struct bpf_map *map;
+	uint32_t count = 0;
+	napi_value list;
+
+	if (!object)
+		return NULL;
+	TRY(napi_create_array(env, &list));
+	bpf_object__for_each_map(map, object->bpf) {
+		napi_value name;
+
+		if (bpf_map__is_internal(map))
+			continue;
+		TRY(napi_create_string_utf8(env, bpf_map__name(map), NAPI_AUTO_LENGTH, &name));
+		TRY(napi_set_element(env, list, count++, name));
+	}
+	return list;
+}
+
+static bool same_shape(const struct bpf_map *one, const struct bpf_map *other)
+{
+	return bpf_map__type(one) == bpf_map__type(other) && bpf_map__key_size(one) == bpf_map__key_size(other) &&
+	       bpf_map__value_size(one) == bpf_map__value_size(other);
+}
+
+napi_value object_share_map(napi_env env, napi_callback_info info)
+{
+	struct arguments arguments;
+	struct object *object = object_read(&arguments, env, info, "shareMap"), *from;
+	struct bpf_map *map, *shared;
+	int err;
+
+	if (!object)
+		return NULL;
+	from = object_argument(&arguments, 1, "from");
+	map = object_map(object, &arguments);
+	if (!from || !map)
+		return NULL;
+	if (!from->loaded || object->loaded)
+		return fail(env, "NATIVE_MAP", 0, "shareMap: %s must be loaded, %s not yet", from->owner, object->owner);
+	shared = bpf_object__find_map_by_name(from->bpf, bpf_map__name(map));
+	if (!shared)
+		return fail(env, "NATIVE_ARGUMENT", ENOENT, "shareMap: %s has no map %s", from->owner, bpf_map__name(map));
+	if (!same_shape(map, shared))
+		return fail(env, "NATIVE_MAP", 0, "shareMap: map %s of %s has another type or size than that of %s",
+			    bpf_map__name(map), object->owner, from->owner);
+	err = bpf_map__reuse_fd(map, bpf_map__fd(shared));
+	if (err)
+		return fail(env, "NATIVE_MAP", err, "Cannot share map %s of %s", bpf_map__name(map), from->owner);
+	return undefined(env);
+}
+
 static bool has_size(const struct arguments *arguments, const char *name, const struct bytes *bytes,
 		     size_t expected, const struct bpf_map *map)
 {

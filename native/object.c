@@ -8,19 +8,25 @@
 
 static const napi_type_tag object_tag = { 0x3b0e7d52a94c4f18, 0xa67d1e83c2f05b94 };
 
+static struct object *open_or_fail(struct object *object, const struct arguments *arguments)
+{
+	if (!object || object->bpf)
+		return object;
+	fail(arguments->env, "NATIVE_ARGUMENT", EBADF, "%s: %s is closed", arguments->function, object->owner);
+	return NULL;
+}
+
 struct object *object_read(struct arguments *arguments, napi_env env, napi_callback_info info,
 			   const char *function)
 {
-	struct object *object;
-
 	if (!arguments_read(arguments, env, info, function))
 		return NULL;
-	object = argument_self(arguments, &object_tag, "BpfObject");
-	if (object && !object->bpf) {
-		fail(env, "NATIVE_ARGUMENT", EBADF, "%s: %s is closed", function, object->owner);
-		return NULL;
-	}
-	return object;
+	return open_or_fail(argument_self(arguments, &object_tag, "BpfObject"), arguments);
+}
+
+struct object *object_argument(const struct arguments *arguments, size_t index, const char *name)
+{
+	return open_or_fail(argument_tagged(arguments, index, name, &object_tag, "BpfObject"), arguments);
 }
 
 struct program *object_program(struct object *object, const struct arguments *arguments)
@@ -186,6 +192,8 @@ fail:
 static const napi_property_descriptor methods[] = {
 	METHOD("programs", object_programs),
 	METHOD("setAutoload", object_set_autoload),
+	METHOD("maps", object_maps),
+	METHOD("shareMap", object_share_map),
 	METHOD("setMapEntries", object_set_map_entries),
 	METHOD("load", object_load),
 	METHOD("attach", object_attach),

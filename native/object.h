@@ -26,6 +26,8 @@ struct object {
 /* Reads arguments and the open object they are for; NULL with an exception pending. */
 struct object *object_read(struct arguments *arguments, napi_env env, napi_callback_info info,
 			   const char *function);
+/* Reads an argument as another open object; NULL with an exception pending. */
+struct object *object_argument(const struct arguments *arguments, size_t index, const char *name);
 /* Reads argument 0 as the name of a program or map; NULL with an exception pending. */
 struct program *object_program(struct object *object, const struct arguments *arguments);
 struct bpf_map *object_map(struct object *object, const struct arguments *arguments);
@@ -42,6 +44,8 @@ napi_value object_attached(napi_env env, napi_callback_info info);
 napi_value object_iterate(napi_env env, napi_callback_info info);
 napi_value object_test_run(napi_env env, napi_callback_info info);
 /* map.c */
+napi_value object_maps(napi_env env, napi_callback_info info);
+napi_value object_share_map(napi_env env, napi_callback_info info);
 napi_value object_set_map_entries(napi_env env, napi_callback_info info);
 napi_value object_map_update(napi_env env, napi_callback_info info);
 napi_value object_map_delete(napi_env env, napi_callback_info info);

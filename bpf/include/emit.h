@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * What every probe's object holds: the ring of records, the counter map, the settings and the token bucket.
+ * What a probe does with an event: the settings, the filter, the counters, the token bucket, the record.
  * A probe first asks `netns_wanted`, then counts (`count`), then `emit_begin`, fills the record, `emit_end`.
  * For each event that a probe wants to emit exactly one of METRIC_EMITTED, METRIC_SUPPRESSED and METRIC_RING_FULL grows.
  */
@@ -9,8 +9,9 @@
 
 #include "kernel.h"
 #include "record.h"
-#include "counter.h"
+#include "maps.h"
 #include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
 
 enum filter_mode {
 	FILTER_ALL = 0,
@@ -29,59 +30,6 @@ volatile struct settings settings SEC(".data.settings") = {
 	.burst = 200,
 	.filter_mode = FILTER_ALL,
 };
-
-struct bucket_key {
-	__u64 net;
-	__u64 probe;
-};
-
-struct bucket {
-	__u64 tat;	  /* GCRA's theoretical arrival time, ns */
-	__u64 suppressed; /* since the last record */
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 4 * 1024 * 1024);
-} events SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 65536);
-	__type(key, struct counter_key);
-	__type(value, __u64);
-} counters SEC(".maps");
-
-/* Increments that found room neither under their own key nor under `other`. */
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, __u64);
-} counter_lost SEC(".maps");
-
-/* Key: struct record's net. The value means nothing. */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 16384);
-	__type(key, __u64);
-	__type(value, __u32);
-} net_filter SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 16384);
-	__type(key, struct bucket_key);
-	__type(value, struct bucket);
-} buckets SEC(".maps");
-
-/* The bucket that namespaces share when `buckets` is full. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct bucket);
-} bucket_other SEC(".maps");
 
 static __always_inline __u64 *counter_at(const struct counter_key *key)
 {

@@ -84,48 +84,32 @@ test.each([
   expect(record.next()).toBe(false);
 });
 
-/** A kernel by the arguments of its tracepoints, and by what its structs have. */
-function kernel(
-  tracepoints: Readonly<Record<string, number>>,
-  members: readonly string[] = ['sock.sk_bpf_storage', 'net.net_cookie'],
-): KernelFacts {
-  return { tracepointArgs: (name) => tracepoints[name], hasMember: (struct, member) => members.includes(`${struct}.${member}`) };
+/** A kernel by the arguments of its tracepoints. */
+function kernel(tracepoints: Readonly<Record<string, number>>): KernelFacts {
+  return { tracepointArgs: (name) => tracepoints[name], hasMember: () => true };
 }
 
-const tracepoints = { inet_sock_set_state: 3, tcp_send_reset: 3, tcp_receive_reset: 1 };
-const owner = ['owner_note', 'owner_seed'];
+const tracepoints = { tcp_send_reset: 3, tcp_receive_reset: 1 };
 
 test.each([
-  { what: '6.10 and later', facts: kernel(tracepoints), programs: [...owner, 'tcpreset_received', 'tcpreset_sent'], degraded: [] },
+  { what: '6.10 and later', facts: kernel(tracepoints), programs: ['tcpreset_received', 'tcpreset_sent'], degraded: [] },
   {
     what: 'before 6.10',
     facts: kernel({ ...tracepoints, tcp_send_reset: 2 }),
-    programs: [...owner, 'tcpreset_received', 'tcpreset_sent_no_reason', 'tcpreset_sent_v4', 'tcpreset_sent_v6'],
+    programs: ['tcpreset_received', 'tcpreset_sent_no_reason', 'tcpreset_sent_v4', 'tcpreset_sent_v6'],
     degraded: ['reasons of sent resets'],
-  },
-  {
-    what: 'no storage in sockets',
-    facts: kernel(tracepoints, ['net.net_cookie']),
-    programs: ['tcpreset_received', 'tcpreset_sent'],
-    degraded: ['processes that own the sockets'],
-  },
-  {
-    what: 'no cookies',
-    facts: kernel(tracepoints, ['sock.sk_bpf_storage']),
-    programs: [...owner, 'tcpreset_received', 'tcpreset_sent'],
-    degraded: ['cookies of network namespaces'],
   },
   {
     what: 'no tracepoint for sent',
     facts: kernel({ ...tracepoints, tcp_send_reset: 0 }),
-    programs: [...owner, 'tcpreset_received'],
+    programs: ['tcpreset_received'],
     degraded: ['sent resets'],
   },
   {
     what: 'no tracepoints at all',
     facts: kernel({}),
     programs: [],
-    degraded: ['processes that own the sockets', 'sent resets', 'received resets'],
+    degraded: ['sent resets', 'received resets'],
   },
 ])('on a kernel: $what', ({ facts, programs, degraded }) => {
   const selection = tcpreset.select(facts);
@@ -134,10 +118,4 @@ test.each([
   expect(selection.degraded.map(({ what }) => what)).toEqual(degraded);
   for (const { what, reason, remedy } of [...selection.degraded, ...selection.whenNotAttached.values()])
     expect([what, reason, remedy]).not.toContain('');
-});
-
-test('owners are noted before the first reset is seen', () => {
-  const { attach, iterators } = tcpreset.select(kernel(tracepoints));
-  expect(attach[0]).toBe('owner_note');
-  expect(iterators).toEqual(['owner_seed']);
 });

@@ -1,4 +1,3 @@
-import { netnsDegradations, selectOwner } from '../owner.ts';
 import type { Degradation, KernelFacts, Selection } from '../probe.ts';
 
 /** Each family for itself: one of the two functions may be inlined or renamed by the compiler. */
@@ -31,10 +30,9 @@ const withoutReceived: Degradation = {
 
 /** Chooses tcpreset's programs by the prototypes of the kernel's tracepoints. */
 export function selectTcpreset(kernel: KernelFacts): Selection {
-  const owner = selectOwner(kernel);
-  const attach = [...owner.attach];
-  const degraded = [...owner.degraded];
-  const whenNotAttached = new Map(owner.whenNotAttached);
+  const attach: string[] = [];
+  const degraded: Degradation[] = [];
+  const whenNotAttached = new Map<string, Degradation>();
 
   const sentArgs = kernel.tracepointArgs('tcp_send_reset') ?? 0;
   if (sentArgs >= 3) {
@@ -49,6 +47,5 @@ export function selectTcpreset(kernel: KernelFacts): Selection {
   }
   if ((kernel.tracepointArgs('tcp_receive_reset') ?? 0) >= 1) attach.push('tcpreset_received');
   else degraded.push(withoutReceived);
-  degraded.push(...netnsDegradations(kernel));
-  return { programs: [...attach, ...owner.iterators], attach, iterators: owner.iterators, degraded, whenNotAttached };
+  return { programs: attach, attach, iterators: [], degraded, whenNotAttached };
 }

@@ -1,4 +1,3 @@
-import { netnsDegradations, selectOwner } from '../owner.ts';
 import type { Degradation, KernelFacts, Selection } from '../probe.ts';
 
 const remedy = 'use a kernel with CONFIG_DEBUG_INFO_BTF, CONFIG_TRACEPOINTS and CONFIG_INET';
@@ -23,9 +22,8 @@ const withoutSynAcks: Degradation = {
 
 /** Chooses tcpretrans's programs by the prototypes of the kernel's tracepoints. */
 export function selectTcpretrans(kernel: KernelFacts): Selection {
-  const owner = selectOwner(kernel);
-  const attach = [...owner.attach];
-  const degraded = [...owner.degraded];
+  const attach: string[] = [];
+  const degraded: Degradation[] = [];
 
   const segmentArgs = kernel.tracepointArgs('tcp_retransmit_skb') ?? 0;
   if (segmentArgs >= 3) {
@@ -38,12 +36,5 @@ export function selectTcpretrans(kernel: KernelFacts): Selection {
   }
   if ((kernel.tracepointArgs('tcp_retransmit_synack') ?? 0) >= 2) attach.push('tcpretrans_syn_ack');
   else degraded.push(withoutSynAcks);
-  degraded.push(...netnsDegradations(kernel));
-  return {
-    programs: [...attach, ...owner.iterators],
-    attach,
-    iterators: owner.iterators,
-    degraded,
-    whenNotAttached: owner.whenNotAttached,
-  };
+  return { programs: attach, attach, iterators: [], degraded, whenNotAttached: new Map() };
 }

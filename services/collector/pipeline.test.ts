@@ -49,11 +49,12 @@ function nodeOf() {
       settle: () => undefined,
     },
     host: {
-      start: (_probe: unknown, _settings: unknown, onChunk: (chunk: Buffer) => void) => {
+      open: (onChunk: (chunk: Buffer) => void) => {
         state.chunk = onChunk;
-        return { state: 'attached' };
       },
-      objects: () => [{ probe: { number: 1 }, object }],
+      start: () => ({ state: 'attached' }),
+      running: () => [{ probe: { number: 1 }, object }],
+      base: () => object,
       stop: () => Promise.resolve(),
       close: () => undefined,
     },

@@ -49,7 +49,6 @@ export class CollectorPipeline {
   #lookTimer: NodeJS.Timeout | undefined;
   #keyframeDue = true;
   #running = false;
-  #closed = false;
 
   constructor(parts: PipelineParts) {
     this.#parts = parts;
@@ -68,8 +67,9 @@ export class CollectorPipeline {
     identity.look(clock.bootNs());
     this.#known();
     const settings = { burst: config.burst, intervalNs: Math.round(1e9 / config.rate), filterMode: 'all' } as const;
+    host.open((chunk) => this.#receive(chunk));
     for (const probe of probes) {
-      const { state } = host.start(probe, settings, (chunk) => this.#receive(chunk));
+      const { state } = host.start(probe, settings);
       if (state !== 'failed') this.downtime ??= lifeSigns.downtime(clock.wallNs());
     }
     if (this.downtime !== undefined) metrics.unobservedSeconds = Number(this.downtime.toUnixNs - this.downtime.fromUnixNs) / 1e9;
@@ -94,7 +94,6 @@ export class CollectorPipeline {
     this.#tellLosses();
     this.#batcher.flush();
     this.#beat();
-    this.#closed = true;
     this.#parts.host.close();
     await this.#settle();
   }
@@ -131,12 +130,10 @@ export class CollectorPipeline {
     }, afterMs);
   }
 
-  /** What the kernel counted, read now; once the objects are closed, what was read last. */
+  /** What the kernel counted, read now; once the maps are closed, what was read last. */
   readTotals(): CounterTotals {
-    if (this.#closed) return this.#totals;
-    const objects = this.#parts.host.objects().map(({ object }) => object);
-    const uncounted = objects.reduce((sum, object) => sum + readUncounted(object), 0);
-    this.#totals.update(objects.flatMap(readCounters), uncounted);
+    const base = this.#parts.host.base();
+    if (base !== undefined) this.#totals.update(readCounters(base), readUncounted(base));
     return this.#totals;
   }
 
@@ -181,7 +178,7 @@ export class CollectorPipeline {
     this.#batcher.flush();
     const { seconds, nanos } = clock.offset;
     ship({ heartbeat: { bootNs: clock.bootNs(), clockOffset: { seconds, nanos }, nextItem: this.#batcher.nextItem } });
-    if (host.objects().length > 0) this.#signLife();
+    if (host.running().length > 0) this.#signLife();
   }
 
   /** A record of who nobody knows: identity is told before it, or as soon as the runtime has answered. */
@@ -216,22 +213,22 @@ export class CollectorPipeline {
 
   /** The counters of namespaces that are gone are read a last time, then deleted. */
   #retire(gone: readonly number[]): void {
+    const { host } = this.#parts;
+    const base = host.base();
+    if (base === undefined) return;
     // What is deleted must be what the totals keep: a second read could have counted more.
-    const read = this.#parts.host.objects().map(({ object, probe }) => ({ object, probe, counters: readCounters(object) }));
-    const live = read.flatMap(({ counters }) => counters);
-    this.#totals.update(live, this.#totals.uncounted);
-    for (const net of gone) this.#totals.retire(net);
-    for (const { object, probe, counters } of read) {
-      for (const net of gone) {
-        deleteCounters(object, counters, net);
-        object.mapDelete(probeMaps.buckets, bucketKey(net, probe.number));
-      }
+    const counters = readCounters(base);
+    this.#totals.update(counters, this.#totals.uncounted);
+    for (const net of gone) {
+      this.#totals.retire(net);
+      deleteCounters(base, counters, net);
+      for (const { probe } of host.running()) base.mapDelete(probeMaps.buckets, bucketKey(net, probe.number));
     }
   }
 
   #tellLosses(): void {
     const totals = this.#totalsNow();
-    for (const { probe } of this.#parts.host.objects()) this.#batcher.kernelLost(probe.number, totals.kernelLosses(probe.number));
+    for (const { probe } of this.#parts.host.running()) this.#batcher.kernelLost(probe.number, totals.kernelLosses(probe.number));
   }
 
   /** A map that cannot be read must not end the agent: the totals are then those of the last time. */

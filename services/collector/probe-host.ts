@@ -1,10 +1,9 @@
 import type { Degradation, Probe } from '../../bpf/probe.ts';
 import { encodeSettings, type ProbeSettings, probeMaps, settingsSection } from '../../bpf/settings.ts';
-import { messageOf } from '../../core/app-error.ts';
 import type { Log } from '../../core/log.ts';
-import type { BpfObject, Native, NativeFailure, Reader } from '../../native/addon.ts';
+import type { BpfObject, Native, Reader, ReaderOptions } from '../../native/addon.ts';
 import { readBpfObject } from '../../native/index.ts';
-import { collectorError } from './errors.ts';
+import { attachSelected, type BaseSizes, loadBase, loadProbe, problemOf } from './probe-object.ts';
 
 /** A probe as it runs. */
 export interface ProbeStatus {
@@ -18,25 +17,30 @@ export interface ProbeStatus {
 interface Running {
   readonly probe: Probe;
   readonly object: BpfObject;
+}
+
+/** What all probes share. */
+interface Base {
+  readonly object: BpfObject;
   readonly reader: Reader;
+  readonly problems: readonly Degradation[];
 }
 
-/** How chunks are made. */
-export interface ReaderSettings {
-  readonly drainMs: number;
-  readonly chunkBytes: number;
-  readonly maxChunks: number;
-}
-
-/** Loads and attaches probes. One that fails stops nothing else. */
+/**
+ * Loads and attaches probes: first what they share (bpf/base), with the one ring and its reader, then each for itself.
+ * A probe that fails stops nothing else; without the base all of them fail.
+ */
 export class ProbeHost {
   readonly #native: Native;
-  readonly #reader: ReaderSettings;
+  readonly #reader: ReaderOptions;
   readonly #log: Log;
   readonly #running: Running[] = [];
   readonly #status = new Map<string, ProbeStatus>();
+  #base: Base | undefined;
+  /** Why there is no base. */
+  #failure: Degradation | undefined;
 
-  constructor(native: Native, reader: ReaderSettings, log: Log) {
+  constructor(native: Native, reader: ReaderOptions, log: Log) {
     this.#native = native;
     this.#reader = reader;
     this.#log = log;
@@ -46,84 +50,76 @@ export class ProbeHost {
     return [...this.#status.values()];
   }
 
-  /** Objects of the running probes, for their counter maps. */
-  objects(): readonly { readonly probe: Probe; readonly object: BpfObject }[] {
+  /** The running probes; an object's own maps are those that the base does not have. */
+  running(): readonly Running[] {
     return this.#running;
   }
 
-  start(probe: Probe, settings: ProbeSettings, onChunk: (chunk: Buffer) => void): ProbeStatus {
-    const attached: string[] = [];
-    const problems: Degradation[] = [];
+  /** The object that holds the maps of all probes; undefined when it could not be loaded, or is closed. */
+  base(): BpfObject | undefined {
+    return this.#base?.object;
+  }
+
+  /** Loads the base and reads the ring of all probes from here on. Its failure is told by every probe started afterwards. */
+  open(onChunk: (chunk: Buffer) => void, sizes?: BaseSizes): void {
+    let object: BpfObject | undefined;
+    try {
+      const base = loadBase(this.#native, sizes);
+      object = base.object;
+      const reader = object.startReader(probeMaps.ring, this.#reader, onChunk);
+      this.#base = { object, reader, problems: attachSelected(object, base.selection).problems };
+    } catch (thrown) {
+      this.#failure = problemOf('all probes', thrown);
+      object?.close();
+    }
+  }
+
+  start(probe: Probe, settings: ProbeSettings): ProbeStatus {
+    const status = this.#start(probe, settings);
+    this.#status.set(probe.name, status);
+    return status;
+  }
+
+  #start(probe: Probe, settings: ProbeSettings): ProbeStatus {
+    const { name } = probe;
+    const base = this.#base;
+    if (base === undefined) return { name, state: 'failed', attached: [], problems: this.#failure === undefined ? [] : [this.#failure] };
     let object: BpfObject | undefined;
     try {
       const selection = probe.select(this.#native);
-      problems.push(...selection.degraded);
-      object = this.#native.openObject(probe.name, readBpfObject(probe.name));
-      for (const { name } of object.programs()) object.setAutoload(name, selection.programs.includes(name));
-      object.load();
+      object = loadProbe(this.#native, name, readBpfObject(name), selection, base.object);
       object.writeData(settingsSection, 0, encodeSettings(settings));
-      const reader = object.startReader(probeMaps.ring, this.#reader, onChunk);
-      this.#running.push({ probe, object, reader });
-      for (const program of selection.attach) this.#attach(object, program, selection.whenNotAttached.get(program), attached, problems);
-      for (const iterator of selection.iterators) this.#iterate(object, iterator, problems);
+      const { programs, problems } = attachSelected(object, selection);
+      const all = [...base.problems, ...problems];
+      if (programs.length === 0) object.close();
+      else this.#running.push({ probe, object });
+      const state = programs.length === 0 ? 'failed' : all.length > 0 ? 'degraded' : 'attached';
+      return { name, state, attached: programs, problems: all };
     } catch (thrown) {
-      problems.push(problemOf(probe.name, thrown));
-      this.#abandon(probe, object);
-      attached.length = 0;
+      object?.close();
+      return { name, state: 'failed', attached: [], problems: [problemOf(name, thrown)] };
     }
-    const state = attached.length === 0 ? 'failed' : problems.length > 0 ? 'degraded' : 'attached';
-    const status = { name: probe.name, state, attached, problems } as const;
-    this.#status.set(probe.name, status);
-    return status;
   }
 
   /** Detaches, drains what is left, closes. */
   async stop(): Promise<void> {
     for (const { object, probe } of this.#running) {
-      for (const { name } of object.programs()) if (object.attached(name)) object.detach(name);
+      detachAll(object);
       this.#log.debug({ probe: probe.name }, 'probe detached');
     }
-    await Promise.all(this.#running.map(({ reader }) => reader.stop()));
+    if (this.#base === undefined) return;
+    detachAll(this.#base.object);
+    await this.#base.reader.stop();
   }
 
   /** After the last look at the counters. */
   close(): void {
-    for (const { object } of this.#running) object.close();
-    this.#running.length = 0;
-  }
-
-  /** A program that the probe can do without leaves it degraded; another one's failure is the probe's. */
-  #attach(object: BpfObject, program: string, missing: Degradation | undefined, attached: string[], problems: Degradation[]): void {
-    try {
-      object.attach(program);
-      attached.push(program);
-    } catch (thrown) {
-      if (missing === undefined) throw thrown;
-      problems.push({ ...missing, reason: `${missing.reason}: ${messageOf(thrown)}` });
-    }
-  }
-
-  #abandon(probe: Probe, object: BpfObject | undefined): void {
-    const at = this.#running.findIndex((running) => running.probe === probe);
-    if (at >= 0)
-      void this.#running
-        .splice(at, 1)[0]
-        ?.reader.stop()
-        .finally(() => object?.close());
-    else object?.close();
-  }
-
-  #iterate(object: BpfObject, program: string, problems: Degradation[]): void {
-    try {
-      object.iterate(program);
-    } catch (thrown) {
-      problems.push(problemOf(program, thrown));
-    }
+    for (const { object } of this.#running.splice(0)) object.close();
+    this.#base?.object.close();
+    this.#base = undefined;
   }
 }
 
-function problemOf(what: string, thrown: unknown): Degradation {
-  const hint = (thrown as Partial<NativeFailure>).hint ?? '';
-  const error = collectorError('COLLECTOR_PROBE_FAILED', { probe: what, cause: messageOf(thrown), hint }, thrown);
-  return { what, reason: messageOf(thrown), remedy: error.remedy };
+function detachAll(object: BpfObject): void {
+  for (const { name } of object.programs()) if (object.attached(name)) object.detach(name);
 }

@@ -3,6 +3,7 @@ import { bucketKey, encodeSettings, netFilterKey, type ProbeSettings, probeMaps,
 import type { BpfObject, Native, Reader } from '../../native/addon.ts';
 import { counterKeyBytes, counterKeyOffsets, metrics } from '../../schema/record.gen.ts';
 import { RecordReader } from '../../schema/record.ts';
+import { attachSelected, type BaseSizes, loadBase, loadProbe } from '../../services/collector/probe-object.ts';
 import { eventually } from './eventually.ts';
 
 /** A record's own bytes, and a reader that stands on them. */
@@ -20,34 +21,31 @@ export interface CounterEntry {
   readonly value: number;
 }
 
-export interface ProbeRunOptions {
-  /** Size of the ring; a power of two of at least a page. */
-  readonly ringBytes?: number;
-  /** Size of the counter map. */
-  readonly counterEntries?: number;
+export interface ProbeRunOptions extends BaseSizes {
   readonly drainMs?: number;
 }
 
 /** A probe that runs in this kernel, as the collector would run it, and what it told. */
 export class ProbeRun {
+  /** Holds the maps that all probes share. */
+  readonly base: BpfObject;
+  /** The probe's own programs, settings and maps. */
   readonly object: BpfObject;
   readonly #chunks: Uint8Array[] = [];
   readonly #reader: Reader;
 
   constructor(native: Native, probe: Probe, object: Uint8Array, options: ProbeRunOptions = {}) {
-    const { programs, attach, iterators } = probe.select(native);
-    this.object = native.openObject(probe.object, object);
-    for (const { name } of this.object.programs()) this.object.setAutoload(name, programs.includes(name));
-    if (options.ringBytes !== undefined) this.object.setMapEntries(probeMaps.ring, options.ringBytes);
-    if (options.counterEntries !== undefined) this.object.setMapEntries(probeMaps.counters, options.counterEntries);
-    this.object.load();
-    this.#reader = this.object.startReader(
+    const base = loadBase(native, options);
+    this.base = base.object;
+    this.#reader = this.base.startReader(
       probeMaps.ring,
       { drainMs: options.drainMs ?? 10, chunkBytes: 256 * 1024, maxChunks: 16 },
       (chunk) => this.#chunks.push(Uint8Array.from(chunk)),
     );
-    for (const program of attach) this.object.attach(program);
-    for (const program of iterators) this.object.iterate(program);
+    attachSelected(this.base, base.selection);
+    const selection = probe.select(native);
+    this.object = loadProbe(native, probe.object, object, selection, this.base);
+    attachSelected(this.object, selection);
   }
 
   set(settings: ProbeSettings): void {
@@ -56,12 +54,12 @@ export class ProbeRun {
 
   /** Lets a namespace through the filter in mode `listed`. */
   list(net: bigint): void {
-    this.object.mapUpdate(probeMaps.netFilter, netFilterKey(net), new Uint8Array(4));
+    this.base.mapUpdate(probeMaps.netFilter, netFilterKey(net), new Uint8Array(4));
   }
 
   /** All entries of the counter map. */
   counters(): CounterEntry[] {
-    const bytes = this.object.readMap(probeMaps.counters);
+    const bytes = this.base.readMap(probeMaps.counters);
     const size = counterKeyBytes + 8;
     return Array.from({ length: bytes.length / size }, (_, index) => {
       const at = index * size;
@@ -83,7 +81,7 @@ export class ProbeRun {
 
   /** Events withheld in a namespace since its last record. */
   withheld(net: bigint, probe: number): number {
-    const bucket = this.object.mapLookup(probeMaps.buckets, bucketKey(net, probe));
+    const bucket = this.base.mapLookup(probeMaps.buckets, bucketKey(net, probe));
     return bucket === undefined ? 0 : Number(bucket.readBigUInt64LE(8));
   }
 
@@ -110,7 +108,8 @@ export class ProbeRun {
   }
 
   async stop(): Promise<void> {
-    await this.#reader.stop();
     this.object.close();
+    await this.#reader.stop();
+    this.base.close();
   }
 }

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * The maps that all probes share: an object declares them, and user space gives it those of bpf/base (shareMap) before
+ * it is loaded. So there is one ring, in which the records of all probes are in order, and one counter map.
+ */
+#ifndef JITTERSCOPE_MAPS_H
+#define JITTERSCOPE_MAPS_H
+
+#include "kernel.h"
+#include "counter.h"
+#include <bpf/bpf_helpers.h>
+
+struct bucket_key {
+	__u64 net;
+	__u64 probe;
+};
+
+struct bucket {
+	__u64 tat;	  /* GCRA's theoretical arrival time, ns */
+	__u64 suppressed; /* since the last record */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4 * 1024 * 1024);
+} events SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__type(key, struct counter_key);
+	__type(value, __u64);
+} counters SEC(".maps");
+
+/* Increments that found room neither under their own key nor under `other`. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} counter_lost SEC(".maps");
+
+/* Key: struct record's net. The value means nothing. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u64);
+	__type(value, __u32);
+} net_filter SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct bucket_key);
+	__type(value, struct bucket);
+} buckets SEC(".maps");
+
+/* The bucket that namespaces share when `buckets` is full. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct bucket);
+} bucket_other SEC(".maps");
+
+/* Whose a socket is; filled by bpf/base, read by owner.h. */
+struct owner {
+	__u32 tgid;
+	char comm[16];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
+	__type(key, int);
+	__type(value, struct owner);
+} owners SEC(".maps");
+
+#endif
