@@ -8,6 +8,7 @@ import { sleep } from '../core/retry.ts';
 import { topics } from '../proto/bus.ts';
 import { fileCheckpoints } from '../services/aggregator/checkpoint.ts';
 import { startAggregator } from '../services/aggregator/main.ts';
+import { probeSeriesOf } from '../services/aggregator/series/probe-series.ts';
 import { encodeStreamMessage } from '../services/gateway/raw-encoder.ts';
 import { type BenchRow, perCpuSecond, printRows } from './bench-row.ts';
 import { syntheticStream } from './synthetic-records.ts';
@@ -25,6 +26,7 @@ export async function run(): Promise<BenchRow[]> {
     topics: [
       { name: topics.raw, partitions: 1, maxBytes: 4 * GIB, retain: 'checkpoint' },
       { name: topics.events, partitions: 1, maxBytes: 4 * GIB, retain: 'oldest' },
+      { name: topics.metrics, partitions: 1, maxBytes: GIB, retain: 'oldest' },
       { name: topics.deadLetters, partitions: 1, maxBytes: GIB, retain: 'oldest' },
     ],
   });
@@ -38,6 +40,7 @@ export async function run(): Promise<BenchRow[]> {
         checkpoints: fileCheckpoints(join(dir, 'state')),
         cluster: 'default',
         events: new Map(probes.map((probe) => [probe.number, probe.event])),
+        series: { maxSeries: 200_000, probes: probeSeriesOf(probes) },
         maxHeldBytes: 8 * 2 ** 20,
         maxBatchBytes: 256 * 1024,
         lingerMs: 200,

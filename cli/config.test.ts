@@ -8,7 +8,7 @@ test('the defaults are those of the design', () => {
   const config = readConfig({});
   expect(config.cluster.name).toBe('default');
   expect(config.metrics.listen).toBe('127.0.0.1:9464');
-  expect(config.bus).toEqual({ rawSize: 2 ** 30, eventsSize: 2 ** 29, deadLettersSize: 2 ** 27, commitInterval: 20 });
+  expect(config.bus).toEqual({ rawSize: 2 ** 30, eventsSize: 2 ** 29, metricsSize: 2 ** 27, deadLettersSize: 2 ** 27, commitInterval: 20 });
   expect(config.collector).toMatchObject({
     drainInterval: 10,
     batchSize: 262_144,
@@ -19,7 +19,13 @@ test('the defaults are those of the design', () => {
     burst: 200,
     rate: 50,
   });
-  expect(config.aggregator).toEqual({ batchSize: 262_144, batchLinger: 200, heldSize: 2 ** 23, checkpointInterval: 60_000 });
+  expect(config.aggregator).toEqual({
+    maxSeries: 200_000,
+    batchSize: 262_144,
+    batchLinger: 200,
+    heldSize: 2 ** 23,
+    checkpointInterval: 60_000,
+  });
   expect(config.gateway).toEqual({ inFlightSize: 2 ** 23, messageSize: 2 ** 22 });
 });
 

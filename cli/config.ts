@@ -15,6 +15,9 @@ const busConfig = z
     eventsSize: size('512MiB', { atLeast: '16MiB' }).describe(
       'Cap of the events log. The oldest go; a sink that had not read them counts them.',
     ),
+    metricsSize: size('128MiB', { atLeast: '16MiB' }).describe(
+      'Cap of the metrics log. The oldest go: each minute tells all series again.',
+    ),
     deadLettersSize: size('128MiB', { atLeast: '16MiB' }).describe('Cap of the dead letters.'),
     commitInterval: duration('20ms').describe('At most one durable write of a log in this time.'),
   })

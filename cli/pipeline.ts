@@ -10,6 +10,7 @@ import { sleep } from '../core/retry.ts';
 import { topics } from '../proto/bus.ts';
 import { fileCheckpoints } from '../services/aggregator/checkpoint.ts';
 import { type Aggregator, startAggregator } from '../services/aggregator/main.ts';
+import { probeSeriesOf } from '../services/aggregator/series/probe-series.ts';
 import { type Gateway, startGateway } from '../services/gateway/main.ts';
 import { type Sinks, startSinks } from '../services/sinks/main.ts';
 import type { Config } from './config.ts';
@@ -62,6 +63,7 @@ export async function startPipeline(config: Config, dataDir: string, ticks: bool
     checkpoints: fileCheckpoints(join(dataDir, 'state')),
     cluster: config.cluster.name,
     events: new Map(probes.map((probe) => [probe.number, probe.event])),
+    series: { maxSeries: config.aggregator.maxSeries, probes: probeSeriesOf(probes) },
     maxHeldBytes: config.aggregator.heldSize,
     maxBatchBytes: config.aggregator.batchSize,
     lingerMs: config.aggregator.batchLinger,
@@ -110,10 +112,11 @@ export async function closeHops(
 }
 
 function topicSpecs(config: Config): TopicSpec[] {
-  const { rawSize, eventsSize, deadLettersSize } = config.bus;
+  const { rawSize, eventsSize, metricsSize, deadLettersSize } = config.bus;
   return [
     { name: topics.raw, partitions, maxBytes: rawSize, retain: 'checkpoint' },
     { name: topics.events, partitions, maxBytes: eventsSize, retain: 'oldest' },
+    { name: topics.metrics, partitions, maxBytes: metricsSize, retain: 'oldest' },
     { name: topics.deadLetters, partitions, maxBytes: deadLettersSize, retain: 'oldest' },
   ];
 }

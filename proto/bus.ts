@@ -5,6 +5,8 @@ export const { RawMessage, EventBatch, DeadLetter, MetricBatch } = jitterscope.b
 
 export type RawBody = jitterscope.bus.v1.RawMessage.$Properties;
 export type MetricBatchBody = jitterscope.bus.v1.MetricBatch.$Properties;
+export type MetricGroupBody = jitterscope.bus.v1.MetricGroup.$Properties;
+export type MetricLayoutBody = jitterscope.bus.v1.MetricLayout.$Properties;
 export type DeadLetterBody = jitterscope.bus.v1.DeadLetter.$Properties;
 
 /** Names of the topics. */

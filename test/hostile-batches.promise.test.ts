@@ -3,11 +3,13 @@ import { lastValueFrom } from 'rxjs';
 import { expect, test } from 'vitest';
 import { probes } from '../bpf/registry.ts';
 import type { Message } from '../core/bus/bus.ts';
-import { topics } from '../proto/bus.ts';
+import { MetricBatch, topics } from '../proto/bus.ts';
 import { decodeEventBatch } from '../schema/event-batch.ts';
 import { Enricher } from '../services/aggregator/enricher.ts';
 import { type PartitionSnapshot, PartitionState } from '../services/aggregator/partition-state.ts';
 import { aggregate } from '../services/aggregator/pipeline.ts';
+import { MetricPublisher } from '../services/aggregator/series/metric-publisher.ts';
+import { probeSeriesOf } from '../services/aggregator/series/probe-series.ts';
 import { eventually } from './lab/eventually.ts';
 import { temporaryFolder } from './support/data-folder.ts';
 import { ExpectedEvents } from './support/expected-events.ts';
@@ -29,7 +31,8 @@ test(`${cases} hostile messages cost no good one anything, and every item of the
   process.stdout.write(`hostile messages: JITTERSCOPE_SEED=${random.seed}\n`);
   const { messages: good, events } = syntheticMessages(20_000, 'good');
   const hostile = new HostileMessages(random, syntheticMessages(3_000, 'base').messages);
-  const state = new PartitionState();
+  const state = new PartitionState({ maxSeries: 10_000, probes: probeSeriesOf(probes) });
+  const metrics = new MetricPublisher(state.series.store, undefined);
   const enricher = new Enricher(state, {
     cluster: 'default',
     events: new Map(probes.map((probe) => [probe.number, probe.event])),
@@ -50,6 +53,7 @@ test(`${cases} hostile messages cost no good one anything, and every item of the
         }
       }
     },
+    publishMetrics: async (batch: Uint8Array) => void MetricBatch.decode(batch),
     refuse: async () => void refused++,
   };
 
@@ -66,7 +70,7 @@ test(`${cases} hostile messages cost no good one anything, and every item of the
         done++;
       }
     }
-    await lastValueFrom(aggregate({ topic: topics.raw, partition: 0, messages, next: offset, holes: [] }, state, enricher, ports));
+    await lastValueFrom(aggregate({ topic: topics.raw, partition: 0, messages, next: offset, holes: [] }, state, enricher, metrics, ports));
     if (settledBytes === 0 && done > cases / 4) settledBytes = process.memoryUsage().heapUsed;
   }
   const grownBytes = process.memoryUsage().heapUsed - settledBytes;

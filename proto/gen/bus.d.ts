@@ -749,6 +749,12 @@ export namespace jitterscope {
                 /** MetricGroup ended. */
                 ended: boolean;
 
+                /** MetricGroup endedMs. */
+                endedMs: number;
+
+                /** MetricGroup moved. */
+                moved: boolean;
+
                 /**
                  * Encodes the specified MetricGroup message. Does not implicitly {@link jitterscope.bus.v1.MetricGroup.verify|verify} messages.
                  * @param message MetricGroup message or plain object to encode
@@ -790,6 +796,12 @@ export namespace jitterscope {
 
                     /** MetricGroup ended */
                     ended?: (boolean|null);
+
+                    /** MetricGroup endedMs */
+                    endedMs?: (number|null);
+
+                    /** MetricGroup moved */
+                    moved?: (boolean|null);
 
                     /** Unknown fields preserved while decoding when enabled */
                     $unknowns?: Uint8Array[];

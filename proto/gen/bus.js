@@ -1177,6 +1177,8 @@ export const jitterscope = $root.jitterscope = (() => {
                 MetricGroup.prototype.indexes = $util.emptyArray;
                 MetricGroup.prototype.values = $util.emptyArray;
                 MetricGroup.prototype.ended = false;
+                MetricGroup.prototype.endedMs = 0;
+                MetricGroup.prototype.moved = false;
 
                 MetricGroup.encode = function (message, writer, _depth) {
                     if (!writer)
@@ -1199,6 +1201,10 @@ export const jitterscope = $root.jitterscope = (() => {
                         writer.uint32(42).doubles(message.values);
                     if (message.ended != null && $Object.hasOwnProperty.call(message, "ended") && message.ended !== false)
                         writer.uint32(48).bool(message.ended);
+                    if (message.endedMs != null && $Object.hasOwnProperty.call(message, "endedMs") && message.endedMs !== 0)
+                        writer.uint32(56).uint32(message.endedMs);
+                    if (message.moved != null && $Object.hasOwnProperty.call(message, "moved") && message.moved !== false)
+                        writer.uint32(64).bool(message.moved);
                     if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                         for (let i = 0; i < message.$unknowns.length; ++i)
                             writer.raw(message.$unknowns[i]);
@@ -1292,6 +1298,24 @@ export const jitterscope = $root.jitterscope = (() => {
                                     message.ended = value;
                                 else
                                     delete message.ended;
+                                continue;
+                            }
+                        case 7: {
+                                if (wireType !== 0)
+                                    break;
+                                if (value = reader.uint32())
+                                    message.endedMs = value;
+                                else
+                                    delete message.endedMs;
+                                continue;
+                            }
+                        case 8: {
+                                if (wireType !== 0)
+                                    break;
+                                if (value = reader.bool())
+                                    message.moved = value;
+                                else
+                                    delete message.moved;
                                 continue;
                             }
                         }

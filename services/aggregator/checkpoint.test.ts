@@ -44,7 +44,7 @@ function files(): string[] {
 
 test('what is saved is loaded, the newest of it, and two are kept', async () => {
   const store = fileCheckpoints(dir);
-  expect(await store.load(0)).toEqual({ snapshot: undefined, damaged: [] });
+  expect(await store.load(0)).toEqual({ snapshot: undefined, blocks: [], damaged: [] });
   for (const offset of [5, 900, 1_000, 12_345_678_901]) await store.save(0, (await stateAt(offset)).snapshot());
   expect(files()).toEqual(['00000000000000001000.ckpt', '00000000012345678901.ckpt']);
   const { snapshot } = await fileCheckpoints(dir).load(0);
@@ -107,10 +107,11 @@ test('a checkpoint of another version is passed over', async () => {
   const store = fileCheckpoints(dir);
   await store.save(0, (await stateAt(5)).snapshot());
   const body = Buffer.from(JSON.stringify({ ...(await stateAt(6)).snapshot(), version: 3 }));
-  const header = Buffer.from('JSCKPT1\n\0\0\0\0\0\0\0\0');
+  const header = Buffer.from('JSCKPT2\n\0\0\0\0\0\0\0\0');
   header.writeUInt32LE(body.length, 8);
   header.writeUInt32LE(crc32c(body), 12);
-  writeFileSync(join(dir, '0', '00000000000000000006.ckpt'), Buffer.concat([header, body]));
+  const end = Buffer.from([0, 0, 0, 0, 1, 0, 0, 0]);
+  writeFileSync(join(dir, '0', '00000000000000000006.ckpt'), Buffer.concat([header, body, end]));
   const { snapshot, damaged } = await store.load(0);
   expect(snapshot?.rawOffset).toBe(5);
   expect(damaged[0].message).toMatch(/version 3, expected 2/);

@@ -8,25 +8,34 @@ import { type PartitionSnapshot, snapshotVersion } from './partition-state.ts';
 
 /** Where checkpoints are kept: files here, a topic over Kafka. */
 export interface CheckpointStore {
-  /** Durable when resolved. */
-  save(partition: number, snapshot: PartitionSnapshot): Promise<void>;
+  /** Durable when resolved. @param blocks what is too large for one piece: taken one after the other */
+  save(partition: number, snapshot: PartitionSnapshot, blocks?: AsyncIterable<Uint8Array>): Promise<void>;
   /** The newest whole one; damaged ones are reported and passed over. */
-  load(partition: number): Promise<{ snapshot: PartitionSnapshot | undefined; damaged: readonly AppError[] }>;
+  load(partition: number): Promise<LoadedCheckpoint & { readonly damaged: readonly AppError[] }>;
 }
 
-const magic = 'JSCKPT1\n';
-const headerBytes = magic.length + 8;
+/** A checkpoint as it was saved; without a snapshot there is none. */
+export interface LoadedCheckpoint {
+  readonly snapshot: PartitionSnapshot | undefined;
+  readonly blocks: readonly Uint8Array[];
+}
+
+const magic = 'JSCKPT2\n';
+const frameBytes = 8;
 const keep = 2;
 
-/** Checkpoints as `<dir>/<partition>/<raw offset, 20 digits>.ckpt`: magic, length, CRC-32C, JSON. The newest two are kept. */
+/**
+ * Checkpoints as `<dir>/<partition>/<raw offset, 20 digits>.ckpt`: magic, then frames of length, CRC-32C and bytes: the
+ * snapshot as JSON, the blocks; last an empty frame with the number of frames as its sum. The newest two are kept.
+ */
 export function fileCheckpoints(dir: string): CheckpointStore {
   return {
-    async save(partition, snapshot) {
+    async save(partition, snapshot, blocks) {
       const folder = join(dir, String(partition));
       const file = join(folder, `${String(snapshot.rawOffset).padStart(20, '0')}.ckpt`);
       try {
         await mkdir(folder, { recursive: true });
-        await writeDurably(file, encode(snapshot));
+        await writeDurably(file, framesOf(snapshot, blocks));
       } catch (thrown) {
         await rm(`${file}.tmp`, { force: true }).catch(() => undefined);
         throw aggregatorError('AGGREGATOR_CHECKPOINT_FAILED', { file, cause: messageOf(thrown) }, thrown);
@@ -41,12 +50,12 @@ export function fileCheckpoints(dir: string): CheckpointStore {
       for (const name of (await list(folder)).reverse()) {
         const file = join(folder, name);
         try {
-          return { snapshot: decode(await readFile(file)), damaged };
+          return { ...decode(await readFile(file)), damaged };
         } catch (thrown) {
           damaged.push(aggregatorError('AGGREGATOR_CHECKPOINT_DAMAGED', { file, cause: messageOf(thrown) }, thrown));
         }
       }
-      return { snapshot: undefined, damaged };
+      return { snapshot: undefined, blocks: [], damaged };
     },
   };
 }
@@ -62,10 +71,10 @@ async function list(folder: string): Promise<string[]> {
   return names.filter((name) => name.endsWith('.ckpt')).sort();
 }
 
-async function writeDurably(file: string, bytes: Uint8Array): Promise<void> {
+async function writeDurably(file: string, pieces: AsyncIterable<Uint8Array>): Promise<void> {
   const handle = await open(`${file}.tmp`, 'w');
   try {
-    await handle.writeFile(bytes);
+    for await (const piece of pieces) await handle.writeFile(piece);
     await handle.datasync();
   } finally {
     await handle.close();
@@ -80,23 +89,46 @@ async function writeDurably(file: string, bytes: Uint8Array): Promise<void> {
   }
 }
 
-function encode(snapshot: PartitionSnapshot): Buffer {
-  const body = Buffer.from(JSON.stringify(snapshot));
-  const header = Buffer.alloc(headerBytes);
-  header.write(magic, 'latin1');
-  header.writeUInt32LE(body.length, magic.length);
-  header.writeUInt32LE(crc32c(body), magic.length + 4);
-  return Buffer.concat([header, body]);
+async function* framesOf(snapshot: PartitionSnapshot, blocks: AsyncIterable<Uint8Array> | undefined): AsyncGenerator<Uint8Array> {
+  let frames = 1;
+  yield Buffer.from(magic, 'latin1');
+  yield* frameOf(Buffer.from(JSON.stringify(snapshot)));
+  for await (const block of blocks ?? []) {
+    frames++;
+    yield* frameOf(block);
+  }
+  yield header(0, frames);
 }
 
-function decode(bytes: Buffer): PartitionSnapshot {
-  if (bytes.length < headerBytes || bytes.toString('latin1', 0, magic.length) !== magic)
-    throw new Error('it does not start as a checkpoint');
-  const length = bytes.readUInt32LE(magic.length);
-  if (bytes.length !== headerBytes + length) throw new Error(`it has ${bytes.length} bytes, expected ${headerBytes + length}`);
-  const body = bytes.subarray(headerBytes);
-  if (crc32c(body) !== bytes.readUInt32LE(magic.length + 4)) throw new Error('its checksum does not match');
-  const snapshot = JSON.parse(body.toString()) as PartitionSnapshot;
-  if (snapshot.version !== snapshotVersion) throw new Error(`it has version ${String(snapshot.version)}, expected ${snapshotVersion}`);
-  return snapshot;
+function* frameOf(bytes: Uint8Array): Generator<Uint8Array> {
+  yield header(bytes.length, crc32c(bytes));
+  yield bytes;
+}
+
+function header(length: number, sum: number): Buffer {
+  const bytes = Buffer.alloc(frameBytes);
+  bytes.writeUInt32LE(length, 0);
+  bytes.writeUInt32LE(sum, 4);
+  return bytes;
+}
+
+function decode(bytes: Buffer): LoadedCheckpoint {
+  if (bytes.toString('latin1', 0, magic.length) !== magic) throw new Error('it does not start as a checkpoint');
+  const frames: Buffer[] = [];
+  for (let at = magic.length; at + frameBytes <= bytes.length; ) {
+    const length = bytes.readUInt32LE(at);
+    const sum = bytes.readUInt32LE(at + 4);
+    at += frameBytes;
+    if (length === 0) {
+      if (sum !== frames.length || at !== bytes.length) throw new Error(`it ends behind ${frames.length} frames, expected ${sum}`);
+      const snapshot = JSON.parse(frames[0].toString()) as PartitionSnapshot;
+      if (snapshot.version !== snapshotVersion) throw new Error(`it has version ${String(snapshot.version)}, expected ${snapshotVersion}`);
+      return { snapshot, blocks: frames.slice(1) };
+    }
+    const frame = bytes.subarray(at, at + length);
+    if (crc32c(frame) !== sum) throw new Error('a checksum does not match');
+    frames.push(frame);
+    at += length;
+  }
+  throw new Error(`it has ${bytes.length} bytes and no end`);
 }

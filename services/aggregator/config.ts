@@ -7,6 +7,12 @@ export const aggregatorConfig = z
     batchSize: size('256KiB', { atLeast: '4KiB', atMost: '4MiB' }).describe('Events go out in batches of this size ...'),
     batchLinger: duration('200ms').describe('... or when the first of a batch has waited this long.'),
     heldSize: size('8MiB', { atMost: '1GiB' }).describe('Records of a partition that may wait for the identity of their namespace.'),
+    maxSeries: z
+      .int()
+      .min(1000)
+      .max(2_000_000)
+      .default(200_000)
+      .describe('Series of metrics of a partition; what comes beyond is counted and folded into `other`.'),
     checkpointInterval: duration('60s').describe('How often the state is written down.'),
   })
   .prefault({});

@@ -7,6 +7,7 @@ import type { CheckpointStore } from './checkpoint.ts';
 import { passOverLostEnd } from './output-end.ts';
 import type { PartitionState } from './partition-state.ts';
 import { PartitionWorker } from './partition-worker.ts';
+import type { SeriesOptions } from './series/partition-series.ts';
 
 /** The aggregator's part of the configuration, with the ports it works over. */
 export interface AggregatorOptions {
@@ -16,6 +17,8 @@ export interface AggregatorOptions {
   readonly cluster: string;
   /** By probe number. */
   readonly events: ReadonlyMap<number, EventDescription>;
+  /** How samples become metrics. */
+  readonly series: SeriesOptions;
   readonly maxHeldBytes: number;
   readonly maxBatchBytes: number;
   /** An event waits this long at most for its EventBatch to fill. */

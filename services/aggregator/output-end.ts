@@ -1,23 +1,36 @@
 import type { Bus } from '../../core/bus/bus.ts';
 import type { Log } from '../../core/log.ts';
 import { wallNow } from '../../core/time.ts';
-import { RawMessage, topics } from '../../proto/bus.ts';
+import { MetricBatch, RawMessage, topics } from '../../proto/bus.ts';
 import { decodeEventBatch } from '../../schema/event-batch.ts';
 import type { OutputEnd } from './enricher.ts';
+import type { MetricEnd } from './series/metric-publisher.ts';
 
 /** How many messages at the end of an output are looked at when the last ones are damaged. */
 const lookBack = 16;
 const maxPassedOver = 10_000;
 
 /** The end of a partition's own output: its last readable EventBatch. Undefined when there is none. */
-export async function findOutputEnd(bus: Bus, partition: number): Promise<OutputEnd | undefined> {
-  const { earliest, next } = await bus.offsets(topics.events, partition);
-  let end: OutputEnd | undefined;
+export function findOutputEnd(bus: Bus, partition: number): Promise<OutputEnd | undefined> {
+  return lastReadable(bus, topics.events, partition, endOf);
+}
+
+/** The last readable MetricBatch of a partition. */
+export function findMetricEnd(bus: Bus, partition: number): Promise<MetricEnd | undefined> {
+  return lastReadable(bus, topics.metrics, partition, metricEndOf);
+}
+
+async function lastReadable<End>(
+  bus: Bus,
+  topic: string,
+  partition: number,
+  read: (message: Uint8Array) => End | undefined,
+): Promise<End | undefined> {
+  const { earliest, next } = await bus.offsets(topic, partition);
+  let end: End | undefined;
   if (next === earliest) return undefined;
-  for await (const fetch of bus.read(topics.events, partition, Math.max(earliest, next - lookBack), { until: next })) {
-    for (const message of fetch.messages) {
-      end = endOf(message.value) ?? end;
-    }
+  for await (const fetch of bus.read(topic, partition, Math.max(earliest, next - lookBack), { until: next })) {
+    for (const message of fetch.messages) end = read(message.value) ?? end;
   }
   return end;
 }
@@ -28,10 +41,10 @@ export async function findOutputEnd(bus: Bus, partition: number): Promise<Output
  * anybody appends.
  */
 export async function passOverLostEnd(bus: Bus, partition: number, log: Log): Promise<void> {
-  const end = await findOutputEnd(bus, partition);
+  const ends = [await findOutputEnd(bus, partition), await findMetricEnd(bus, partition)];
   const { next } = await bus.offsets(topics.raw, partition);
-  if (end === undefined || next > end.rawOffset) return;
-  const lost = end.rawOffset + 1 - next;
+  const lost = Math.max(...ends.map((end) => (end?.rawOffset ?? -1) + 1)) - next;
+  if (lost <= 0) return;
   log.error(
     { partition, next, lost },
     'the raw log has lost its end: the output was made of messages that are gone. Their offsets are passed over',
@@ -53,6 +66,15 @@ function endOf(message: Uint8Array): OutputEnd | undefined {
     return last < 0 ? undefined : { rawOffset: view.rawOffset(last), ordinal: view.ordinal(last), nextEvent: view.firstEvent + view.count };
   } catch {
     // Not readable: the sinks keep it in the DLQ, and what is made again behind the batch before it they drop as repeats.
+    return undefined;
+  }
+}
+
+function metricEndOf(message: Uint8Array): MetricEnd | undefined {
+  try {
+    const { rawOffset, ordinal } = MetricBatch.decode(message);
+    return { rawOffset: rawOffset ?? 0, ordinal: ordinal ?? 0 };
+  } catch {
     return undefined;
   }
 }

@@ -1,5 +1,7 @@
 import { type Dispositions, emptyDispositions } from './dispositions.ts';
 import type { HeldTotal } from './held-records.ts';
+import { PartitionSeries, type SeriesOptions } from './series/partition-series.ts';
+import { restoreSeries, seriesBlocks } from './series/series-snapshot.ts';
 import { type SessionSnapshot, SessionState, sessionFrom, snapshotOf } from './session.ts';
 
 /** A collector's spool holds its own session and what earlier ones left; more live sessions of one node are not plausible. */
@@ -21,10 +23,16 @@ export class PartitionState {
   /** Messages of offsets that could not be read, by reason. */
   readonly unreadable: Record<string, number> = {};
   readonly dispositions: Dispositions = emptyDispositions();
+  /** What samples and counters say. */
+  readonly series: PartitionSeries;
   readonly #held: HeldTotal = { bytes: 0 };
   /** By node, then session; a node's sessions in the order in which they came. */
   readonly #nodes = new Map<string, Map<string, SessionState>>();
   #forgottenItems = 0;
+
+  constructor(series: SeriesOptions = { maxSeries: 200_000, probes: new Map() }) {
+    this.series = new PartitionSeries(series);
+  }
 
   /** The state of a session, made on its first message. A node's oldest session goes when it has too many. */
   session(node: string, session: string): SessionState {
@@ -71,7 +79,13 @@ export class PartitionState {
     };
   }
 
-  restore(snapshot: PartitionSnapshot): void {
+  /** The series for a checkpoint, in blocks. Nothing may change until the last one is taken. */
+  seriesBlocks(): AsyncIterable<Uint8Array> {
+    return seriesBlocks(this.series.store);
+  }
+
+  /** @param blocks what `seriesBlocks` gave */
+  restore(snapshot: PartitionSnapshot, blocks: readonly Uint8Array[] = []): void {
     this.rawOffset = snapshot.rawOffset;
     this.nextEvent = snapshot.nextEvent;
     this.complete = snapshot.complete;
@@ -82,6 +96,7 @@ export class PartitionState {
       const sessions = this.#nodes.get(session.node) ?? new Map<string, SessionState>();
       this.#nodes.set(session.node, sessions.set(session.session, sessionFrom(session, this.#held)));
     }
+    restoreSeries(this.series.store, blocks, (node, session) => this.#nodes.get(node)?.get(session));
   }
 
   /** A session with held records is still at work. */
@@ -109,6 +124,7 @@ export class PartitionState {
   #forget(sessions: Map<string, SessionState>, key: string, state: SessionState): void {
     this.#forgottenItems += state.nextItem - state.firstRead;
     this.dispositions.forgottenSessions++;
+    this.series.store.forgetSession(state.node, key);
     sessions.delete(key);
   }
 }

@@ -6,10 +6,11 @@ import { LogLimiter } from '../../core/log.ts';
 import { topics } from '../../proto/bus.ts';
 import { Enricher } from './enricher.ts';
 import type { AggregatorOptions } from './main.ts';
-import { findOutputEnd } from './output-end.ts';
+import { findMetricEnd, findOutputEnd } from './output-end.ts';
 import { PartitionState } from './partition-state.ts';
 import { aggregate, type PipelinePorts } from './pipeline.ts';
 import type { RefusedInput } from './raw-input.ts';
+import { type MetricEnd, MetricPublisher } from './series/metric-publisher.ts';
 
 /** Bytes of an unusable message that its dead letter keeps. */
 const maxDeadLetterBytes = 1024 * 1024;
@@ -24,9 +25,11 @@ export class PartitionWorker {
   readonly #partition: number;
   readonly #options: AggregatorOptions;
   readonly #enricher: Enricher;
+  readonly #metrics: MetricPublisher;
   readonly #ports: PipelinePorts;
   readonly #commit: (offset: number) => Promise<void>;
   #inFlight: Promise<unknown> = Promise.resolve();
+  #metricsInFlight: Promise<unknown> = Promise.resolve();
   #publishing = 0;
   /** Dead letters that are being written. */
   #letters: Promise<unknown>[] = [];
@@ -42,26 +45,32 @@ export class PartitionWorker {
     options: AggregatorOptions,
     state: PartitionState,
     enricher: Enricher,
+    metricEnd: MetricEnd | undefined,
     commit: (offset: number) => Promise<void>,
   ) {
     this.#partition = partition;
     this.#options = options;
     this.state = state;
     this.#enricher = enricher;
+    this.#metrics = new MetricPublisher(state.series.store, metricEnd);
     this.#commit = commit;
     this.#nextCheckpointMs = performance.now() + options.checkpointMs;
-    this.#ports = { publish: (batches) => this.#publish(batches), refuse: (input) => this.#refuse(input) };
+    this.#ports = {
+      publish: (batches) => this.#publish(batches),
+      publishMetrics: (batch) => this.#publishMetrics(batch),
+      refuse: (input) => this.#refuse(input),
+    };
   }
 
   /** Restores the newest checkpoint; output that the topic holds already is made again silently. */
   static async start(partition: number, options: AggregatorOptions, commit: (offset: number) => Promise<void>): Promise<PartitionWorker> {
     const { bus, checkpoints, log } = options;
-    const { snapshot, damaged } = await checkpoints.load(partition);
+    const { snapshot, blocks, damaged } = await checkpoints.load(partition);
     for (const error of damaged) log.error({ code: error.code, partition }, error.message);
     const { earliest, next } = await bus.offsets(topics.raw, partition);
     const usable = snapshot !== undefined && snapshot.rawOffset >= earliest && snapshot.rawOffset <= next ? snapshot : undefined;
-    const state = new PartitionState();
-    if (usable !== undefined) state.restore(usable);
+    const state = new PartitionState(options.series);
+    if (usable !== undefined) state.restore(usable, blocks);
     else if (snapshot !== undefined || earliest > 0) {
       state.complete = earliest === 0;
       state.rawOffset = earliest;
@@ -70,7 +79,8 @@ export class PartitionWorker {
     }
     const end = await findOutputEnd(bus, partition);
     if (usable !== undefined) await bus.checkpointed(topics.raw, partition, state.rawOffset);
-    return new PartitionWorker(partition, options, state, new Enricher(state, { ...options, silentUntil: end }), commit);
+    const metricEnd = await findMetricEnd(bus, partition);
+    return new PartitionWorker(partition, options, state, new Enricher(state, { ...options, silentUntil: end }), metricEnd, commit);
   }
 
   /** Whether events wait in the open batch or for their durability. */
@@ -81,7 +91,7 @@ export class PartitionWorker {
   /** Resolves when the fetch is processed; events of it may wait in the open EventBatch for at most lingerMs. */
   process(fetch: Fetch): Promise<void> {
     return this.#exclusively(async () => {
-      await lastValueFrom(aggregate(fetch, this.state, this.#enricher, this.#ports));
+      await lastValueFrom(aggregate(fetch, this.state, this.#enricher, this.#metrics, this.#ports));
       await this.#lettersDurable();
       if (performance.now() >= this.#nextCheckpointMs) await this.#checkpoint();
       this.#armCheckpoint();
@@ -137,7 +147,8 @@ export class PartitionWorker {
     const { checkpoints, bus, checkpointMs, log } = this.#options;
     const { rawOffset } = this.state;
     try {
-      await checkpoints.save(this.#partition, this.state.snapshot());
+      await this.#metricsInFlight;
+      await checkpoints.save(this.#partition, this.state.snapshot(), this.state.seriesBlocks());
       await bus.checkpointed(topics.raw, this.#partition, rawOffset);
       await this.#commit(rawOffset);
       this.#nextCheckpointMs = performance.now() + checkpointMs;
@@ -156,6 +167,14 @@ export class PartitionWorker {
     const append = before.then(() => this.#options.append(topics.events, this.#partition, batches));
     append.catch(() => undefined).finally(() => this.#publishing--);
     this.#inFlight = append;
+    await before;
+  }
+
+  async #publishMetrics(batch: Uint8Array): Promise<void> {
+    const before = this.#metricsInFlight;
+    const append = before.then(() => this.#options.append(topics.metrics, this.#partition, [batch]));
+    append.catch(() => undefined);
+    this.#metricsInFlight = append;
     await before;
   }
 

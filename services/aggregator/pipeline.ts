@@ -3,21 +3,30 @@ import type { Fetch } from '../../core/bus/bus.ts';
 import type { Enricher } from './enricher.ts';
 import type { PartitionState } from './partition-state.ts';
 import { decodeRaw, type RawInput, type RefusedInput } from './raw-input.ts';
+import type { MetricPublisher } from './series/metric-publisher.ts';
 
 /** What the pipeline needs from outside, in the order of the partition. */
 export interface PipelinePorts {
   /** Appends finished EventBatches to the partition's output. */
   publish(batches: readonly Uint8Array[]): Promise<void>;
+  /** Appends a MetricBatch to the partition's metrics. */
+  publishMetrics(batch: Uint8Array): Promise<void>;
   /** Keeps a message that cannot be used. */
   refuse(input: RefusedInput): Promise<void>;
 }
 
 /**
  * The path of one fetch of a raw partition, read from top to bottom: decode, repeats and gaps, identity and hold,
- * events, output. Whole messages pass the operators, records never do. Emits once, when all of it is handed to
- * `publish`: that is the back-pressure on the bus.
+ * events, series, output. Whole messages pass the operators, records and samples never do. Emits once, when all of it
+ * is handed to the ports: that is the back-pressure on the bus.
  */
-export function aggregate(fetch: Fetch, state: PartitionState, enricher: Enricher, ports: PipelinePorts): Observable<number> {
+export function aggregate(
+  fetch: Fetch,
+  state: PartitionState,
+  enricher: Enricher,
+  metrics: MetricPublisher,
+  ports: PipelinePorts,
+): Observable<number> {
   return of(fetch).pipe(
     tap(({ holes }) => noteHoles(holes, state)),
     mergeMap(({ messages }) => from(messages)),
@@ -31,6 +40,8 @@ export function aggregate(fetch: Fetch, state: PartitionState, enricher: Enriche
       } else {
         const batches = processInput(input, state, enricher);
         if (batches.length > 0) await ports.publish(batches);
+        if (input.kind === 'tick')
+          for await (const batch of metrics.tick(input.offset, input.appendedMs)) await ports.publishMetrics(batch);
       }
       state.rawOffset = input.offset + 1;
     }),
@@ -44,6 +55,7 @@ function processInput(input: RawInput, state: PartitionState, enricher: Enricher
   enricher.begin(input.offset);
   if (input.kind === 'tick') {
     enricher.tick(input.appendedMs);
+    state.series.clock.tick(input.appendedMs);
     return enricher.finished();
   }
   const { body } = input;
@@ -52,11 +64,17 @@ function processInput(input: RawInput, state: PartitionState, enricher: Enricher
   session.lastAppendedMs = Math.max(session.lastAppendedMs, input.appendedMs);
   const seq = body.seq ?? 0;
   const repeated = seq < session.nextSeq;
+  const series = state.series.input;
+  if (seq > session.nextSeq) series.missed(session);
+  series.heard(session);
   session.nextSeq = Math.max(session.nextSeq, seq + 1);
   if (body.batch) enricher.batch(session, body.batch, repeated);
   else if (repeated) return enricher.finished();
   else if (body.identity) enricher.learn(session, body.identity);
-  else if (body.keyframe) enricher.keyframe(session, body.keyframe);
+  else if (body.keyframe) {
+    enricher.keyframe(session, body.keyframe);
+    series.keyframe(session, body.keyframe);
+  } else if (body.samples) series.samples(session, body.samples);
   else if (body.heartbeat) enricher.heartbeat(session, body.heartbeat);
   return enricher.finished();
 }

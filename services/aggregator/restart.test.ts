@@ -10,7 +10,7 @@ import { eventually } from '../../test/lab/eventually.ts';
 import { fileCheckpoints } from './checkpoint.ts';
 import { type Aggregator, startAggregator } from './main.ts';
 import { rawStream } from './test-raw-stream.ts';
-import { batchOf, events, identityFault, netnsOf, rawOf, TestPartition } from './test-stream.ts';
+import { batchOf, events, identityFault, netnsOf, rawOf, seriesOptions, TestPartition } from './test-stream.ts';
 
 const silent = createLog('silent');
 
@@ -45,6 +45,7 @@ function startOn(
     checkpoints: fileCheckpoints(join(dir, 'state')),
     cluster: 'default',
     events,
+    series: seriesOptions,
     maxHeldBytes: 2 ** 20,
     maxBatchBytes: more.maxBatchBytes ?? 2000,
     lingerMs: more.lingerMs ?? 5,
@@ -60,6 +61,7 @@ function openBus(dir: string): Promise<EmbeddedLog> {
     topics: [
       { name: topics.raw, partitions: 1, maxBytes: 2 ** 26, retain: 'checkpoint' },
       { name: topics.events, partitions: 1, maxBytes: 2 ** 26, retain: 'oldest' },
+      { name: topics.metrics, partitions: 1, maxBytes: 2 ** 26, retain: 'oldest' },
       { name: topics.deadLetters, partitions: 1, maxBytes: 2 ** 26, retain: 'oldest' },
     ],
   });
@@ -92,6 +94,16 @@ async function output(bus: EmbeddedLog): Promise<{ lines: string[]; numbers: num
     }
   }
   return { lines, numbers };
+}
+
+/** All messages of the metrics topic. */
+async function metricsOutput(bus: EmbeddedLog): Promise<string[]> {
+  const { earliest, next } = await bus.offsets(topics.metrics, 0);
+  const found: string[] = [];
+  if (earliest === next) return found;
+  for await (const { messages } of bus.read(topics.metrics, 0, 0, { until: next }))
+    found.push(...messages.map(({ value }) => Buffer.from(value).toString('hex')));
+  return found;
 }
 
 async function reference(values: readonly Uint8Array[]): Promise<TestPartition> {
@@ -147,6 +159,7 @@ test('killed at any moment, every event is in the topic once and the running num
   const { lines, numbers } = await output(last.bus);
   expect(lines).toEqual(whole.lines);
   expect(numbers).toEqual(lines.map((_, index) => index));
+  expect(await metricsOutput(last.bus)).toEqual(whole.metricBatches.map((bytes) => Buffer.from(bytes).toString('hex')));
   const state = last.aggregator.partitions().get(0)!;
   expect(state.dispositions).toEqual(whole.state.dispositions);
   expect(identityFault(state)).toBeUndefined();
@@ -253,8 +266,8 @@ test('when the raw log lost its end, what comes next is not taken for what the o
   const before = (await output(running.bus)).lines.length;
   expect(before).toBeGreaterThan(0);
   const more = [
-    rawOf({ seq: 1, keyframe: { nextItem: 0, identity: { netns: [netnsOf(4101)] } } }, { node: 'c' }),
-    rawOf({ seq: 2, batch: batchOf(0, 5) }, { node: 'c' }),
+    rawOf({ seq: 1, keyframe: { nextItem: 0, identity: { netns: [netnsOf(4101)] } } }, { node: 'd' }),
+    rawOf({ seq: 2, batch: batchOf(0, 5) }, { node: 'd' }),
   ];
   await running.bus.append(topics.raw, 0, more);
   await settled(running);
@@ -272,6 +285,7 @@ test('a raw log at its cap takes more as soon as there is a checkpoint, although
     topics: [
       { name: topics.raw, partitions: 1, maxBytes: 64 * 1024, retain: 'checkpoint' },
       { name: topics.events, partitions: 1, maxBytes: 2 ** 26, retain: 'oldest' },
+      { name: topics.metrics, partitions: 1, maxBytes: 2 ** 26, retain: 'oldest' },
       { name: topics.deadLetters, partitions: 1, maxBytes: 2 ** 26, retain: 'oldest' },
     ],
   });

@@ -1,11 +1,23 @@
+import type { Samples, TargetSamples } from '../../proto/collect.ts';
 import { batchOf, netnsOf, rawOf, reset, tickOf, v4 } from './test-stream.ts';
 
 const second = 1e9;
 
+/** Counters of two namespaces, and of the node. */
+function samplesAt(step: number): Samples {
+  const bootNs = (step * second) / 5;
+  const of = (netns: number): TargetSamples => ({ layout: 1, netns, bootNs, values: [step * 10, step % 7], all: true });
+  return {
+    layouts: [{ id: 1, source: 'snmp', fields: ['Tcp.RetransSegs', 'Tcp.CurrEstab'] }],
+    targets: [of(0), of(4101), of(6001)],
+    end: true,
+  };
+}
+
 /** Raw messages of two nodes: identity that comes late, gaps, repeats, refused messages, ticks. */
 export function rawStream(steps: number): Uint8Array[] {
   const values: Uint8Array[] = [];
-  for (const node of ['a', 'b'])
+  for (const node of ['a', 'b', 'c'])
     values.push(
       rawOf({ seq: 1, keyframe: { nextItem: 0, identity: { netns: [netnsOf(4101, { addresses: [v4(10, 244, 1, 2)] })] } } }, { node }),
     );
@@ -25,6 +37,7 @@ export function rawStream(steps: number): Uint8Array[] {
       );
     if (step % 5 === 0)
       values.push(tickOf(step, appendedMs), rawOf({ seq: 2000 + step, heartbeat: { bootNs: at } }, { node: 'b', appendedMs }));
+    if (step % 3 === 0) values.push(rawOf({ seq: 3000 + step, samples: samplesAt(step) }, { node: 'c', appendedMs }));
     item += count + (step % 17 === 0 ? 3 : 0);
   }
   values.push(tickOf(9999, 1e9));

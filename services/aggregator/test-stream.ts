@@ -9,9 +9,15 @@ import { Enricher, type EnricherOptions } from './enricher.ts';
 import { PartitionState } from './partition-state.ts';
 import { aggregate } from './pipeline.ts';
 import type { RefusedInput } from './raw-input.ts';
+import { MetricPublisher } from './series/metric-publisher.ts';
+import type { SeriesOptions } from './series/partition-series.ts';
+import { probeSeriesOf } from './series/probe-series.ts';
 
 /** How the registered probes' records become events. */
 export const events = new Map(probes.map((probe) => [probe.number, probe.event]));
+
+/** How samples become metrics. */
+export const seriesOptions = { maxSeries: 200_000, probes: probeSeriesOf(probes) };
 
 export const sessionOne = '01'.repeat(16);
 
@@ -68,14 +74,19 @@ export function v4(a: number, b: number, c: number, d: number): Uint8Array {
 
 /** One partition without a bus: raw messages in, lines out. */
 export class TestPartition {
-  readonly state = new PartitionState();
+  readonly state: PartitionState;
   readonly enricher: Enricher;
+  readonly metrics: MetricPublisher;
+  /** MetricBatches that were published. */
+  readonly metricBatches: Uint8Array[] = [];
   readonly lines: string[] = [];
   readonly refused: RefusedInput[] = [];
   /** Running numbers of the events in `lines`. */
   readonly numbers: number[] = [];
 
-  constructor(options: Partial<EnricherOptions> = {}) {
+  constructor(options: Partial<EnricherOptions> = {}, series: SeriesOptions = seriesOptions) {
+    this.state = new PartitionState(series);
+    this.metrics = new MetricPublisher(this.state.series.store, undefined);
     this.enricher = new Enricher(this.state, {
       cluster: 'default',
       events,
@@ -99,9 +110,10 @@ export class TestPartition {
     return new Promise((resolve, reject) => {
       const ports = {
         publish: async (batches: readonly Uint8Array[]) => this.#take(batches),
+        publishMetrics: async (batch: Uint8Array) => void this.metricBatches.push(batch),
         refuse: async (input: RefusedInput) => void this.refused.push(input),
       };
-      aggregate(fetch, this.state, this.enricher, ports).subscribe({ next: resolve, error: reject });
+      aggregate(fetch, this.state, this.enricher, this.metrics, ports).subscribe({ next: resolve, error: reject });
     });
   }
 

@@ -30,7 +30,12 @@ export function openBusOf(dataDir: string, observer?: BusObserver): Promise<Embe
   const spec = (name: string, retain: 'checkpoint' | 'oldest') => ({ name, partitions: 1, maxBytes: plenty, retain });
   return openEmbeddedLog({
     dir: join(dataDir, 'bus'),
-    topics: [spec(topics.raw, 'checkpoint'), spec(topics.events, 'oldest'), spec(topics.deadLetters, 'oldest')],
+    topics: [
+      spec(topics.raw, 'checkpoint'),
+      spec(topics.events, 'oldest'),
+      spec(topics.metrics, 'oldest'),
+      spec(topics.deadLetters, 'oldest'),
+    ],
     ...(observer === undefined ? {} : { observer }),
   });
 }

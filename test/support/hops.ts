@@ -7,6 +7,7 @@ import { decodeEventBatch } from '../../schema/event-batch.ts';
 import { fileCheckpoints } from '../../services/aggregator/checkpoint.ts';
 import { type Aggregator, startAggregator } from '../../services/aggregator/main.ts';
 import type { PartitionState } from '../../services/aggregator/partition-state.ts';
+import { probeSeriesOf } from '../../services/aggregator/series/probe-series.ts';
 import { type Gateway, startGateway } from '../../services/gateway/main.ts';
 import { eventually } from '../lab/eventually.ts';
 import { openBusOf } from './data-folder.ts';
@@ -34,6 +35,7 @@ export class Hops {
       checkpoints: fileCheckpoints(join(dataDir, 'state')),
       cluster: 'default',
       events: new Map(probes.map((probe) => [probe.number, probe.event])),
+      series: { maxSeries: 200_000, probes: probeSeriesOf(probes) },
       maxHeldBytes: 8 * 1024 * 1024,
       maxBatchBytes: 256 * 1024,
       lingerMs: 50,

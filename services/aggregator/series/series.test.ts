@@ -1,0 +1,348 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import type { CollectorBody, NetworkNamespace, TargetSamples } from '../../../proto/collect.ts';
+import { metrics } from '../../../schema/record.gen.ts';
+import type { PartitionSnapshot } from '../partition-state.ts';
+import { netnsOf, rawOf, seriesOptions, TestPartition, tickOf } from '../test-stream.ts';
+import { MetricTotals } from './test-metric-totals.ts';
+
+const layout = { id: 1, source: 'snmp', fields: ['Tcp.RetransSegs', 'Tcp.CurrEstab', 'Tcp.NewInLinux'] };
+const retrans = 'snmp Tcp.RetransSegs';
+const sessionTwo = '02'.repeat(16);
+
+/** A node's collector, as far as samples go: messages of one session in order. */
+class Collector {
+  readonly #partition: TestPartition;
+  readonly session: string;
+  #seq = 0;
+
+  constructor(partition: TestPartition, session = '01'.repeat(16)) {
+    this.#partition = partition;
+    this.session = session;
+  }
+
+  async say(...bodies: Omit<CollectorBody, 'seq'>[]): Promise<this> {
+    await this.#partition.feed(...bodies.map((body) => rawOf({ ...body, seq: ++this.#seq }, { session: this.session })));
+    return this;
+  }
+
+  open(netns: readonly NetworkNamespace[], bootId = 'boot-1', more: object = {}): Promise<this> {
+    const keyframe = { nextItem: 0, bootId, firstOffset: { seconds: 1_790_000_000, nanos: 0 }, identity: { netns: [...netns] }, ...more };
+    return this.say({ keyframe }, { samples: { layouts: [layout], end: true } });
+  }
+
+  read(...targets: TargetSamples[]): Promise<this> {
+    return this.say({ samples: { targets, end: true } });
+  }
+}
+
+class RecordedPartition extends TestPartition {
+  readonly values: Uint8Array[] = [];
+
+  override feed(...values: readonly Uint8Array[]): Promise<this> {
+    this.values.push(...values);
+    return super.feed(...values);
+  }
+}
+
+class Run {
+  readonly partition = new RecordedPartition();
+  readonly totals = new MetricTotals();
+  #second = 0;
+  #taken = 0;
+
+  collector(session?: string): Collector {
+    return new Collector(this.partition, session);
+  }
+
+  async ticks(count: number): Promise<void> {
+    for (let tick = 0; tick < count; tick++) {
+      this.#second++;
+      await this.partition.feed(tickOf(this.#second, 1_790_000_000_000 + this.#second * 1000));
+      for (const bytes of this.partition.metricBatches.slice(this.#taken)) this.totals.take(bytes);
+      this.#taken = this.partition.metricBatches.length;
+    }
+  }
+}
+
+const target = (netns: number, second: number, values: number[], more: Partial<TargetSamples> = {}): TargetSamples => ({
+  layout: 1,
+  netns,
+  bootNs: second * 1e9,
+  values,
+  all: true,
+  ...more,
+});
+
+const a = '{k8s_node="node1",netns="a"}';
+const b = '{k8s_node="node1",netns="b"}';
+
+test('a namespace has its kernel values under its name, a field that nobody knows too', async () => {
+  const run = new Run();
+  const collector = await run.collector().open([netnsOf(7, { names: ['a'] })]);
+  await collector.read(target(7, 1, [5, 3, 9]));
+  await run.ticks(1);
+  expect(run.totals.shown()).toEqual({ [`${retrans}${a}`]: 5, [`snmp Tcp.CurrEstab${a}`]: 3, [`snmp Tcp.NewInLinux${a}`]: 9 });
+  await collector.read({ layout: 1, netns: 7, bootNs: 2e9, indexes: [0], values: [6] });
+  await run.ticks(1);
+  expect(run.totals.shown()).toMatchObject({ [`${retrans}${a}`]: 6, [`snmp Tcp.CurrEstab${a}`]: 3 });
+});
+
+test('a namespace that may still turn out to be a Pod’s is waited for, then has the name of the Pod alone', async () => {
+  const run = new Run();
+  const collector = await run.collector().open([]);
+  const netns = [netnsOf(7, { names: ['cni-1'], fromBootNs: 1e9 })];
+  await collector.say({ identity: { nodeCgroups: [1], netns } });
+  await collector.read(target(7, 2, [5, 3, 9]));
+  await run.ticks(2);
+  expect(run.totals.values.size).toBe(0);
+  const pods = [{ sandboxId: 's1', uid: 'u1', namespace: 'shop', name: 'web-0', netns: 7, fromBootNs: 5e8 }];
+  await collector.say({ identity: { pods } });
+  await run.ticks(1);
+  expect(run.totals.shown()).toMatchObject({ [`${retrans}{k8s_namespace="shop",k8s_node="node1",k8s_pod="web-0"}`]: 5 });
+  expect([...run.totals.values.keys()].filter((key) => key.includes('netns='))).toEqual([]);
+});
+
+test('a container’s cgroup has the labels of container and Pod', async () => {
+  const run = new Run();
+  const containers = [{ id: 'c1', name: 'app', cgroups: [55], sampledCgroup: 77 }];
+  const pods = [{ sandboxId: 's1', uid: 'u1', namespace: 'shop', name: 'web-0', netns: 7, fromBootNs: 1, containers }];
+  const collector = await run.collector().open([netnsOf(7)]);
+  await collector.say({ identity: { pods } });
+  await collector.read(target(0, 2, [5, 3, 9], { cgroup: 77 }), target(0, 2, [6, 0, 0], { cgroup: 55 }));
+  await run.ticks(5);
+  expect(run.totals.shown()).toMatchObject({
+    [`${retrans}{k8s_container="app",k8s_namespace="shop",k8s_node="node1",k8s_pod="web-0"}`]: 5,
+    [`${retrans}{cgroup="55",k8s_node="node1"}`]: 6,
+  });
+});
+
+test('the node is known at once, and a namespace that nobody knows has its cookie after three seconds', async () => {
+  const run = new Run();
+  const collector = await run.collector().open([]);
+  await collector.read(target(0, 1, [1, 2, 3]), target(99, 1, [4, 5, 6], { labels: { device: 'eth0' } }));
+  await run.ticks(1);
+  expect(Object.keys(run.totals.shown())).toHaveLength(3);
+  await run.ticks(4);
+  expect(run.totals.shown()).toMatchObject({
+    [`${retrans}{k8s_node="node1"}`]: 1,
+    [`${retrans}{device="eth0",k8s_node="node1",netns="99"}`]: 4,
+  });
+});
+
+test('a name used again goes on from the total of the one before; a gauge does not', async () => {
+  const run = new Run();
+  const collector = await run.collector().open([netnsOf(7, { names: ['a'] })]);
+  await collector.read(target(7, 1, [100, 8, 0]));
+  await run.ticks(5);
+  await collector.read(target(7, 2, [110, 8, 0], { last: true }));
+  await run.ticks(1);
+  expect(run.totals.values.get(`${retrans}${a}`)).toMatchObject({ value: 110, ended: true });
+  await collector.say({ identity: { netns: [netnsOf(8, { names: ['a'] })] } });
+  await collector.read(target(8, 9, [5, 2, 0]));
+  await run.ticks(5);
+  expect(run.totals.values.get(`${retrans}${a}`)).toMatchObject({ value: 115, ended: false });
+  expect(run.totals.shown()).toMatchObject({ [`snmp Tcp.CurrEstab${a}`]: 2 });
+  expect(run.totals.faults).toEqual([]);
+});
+
+test('another collector continues the kernel values without a reset; what the one before left behind comes late and is dropped', async () => {
+  const run = new Run();
+  const first = await run.collector().open([netnsOf(7, { names: ['a'] })]);
+  await first.read(target(7, 1, [100, 8, 0]));
+  await run.ticks(5);
+  const second = await run.collector(sessionTwo).open([netnsOf(7, { names: ['a'] })]);
+  await second.read(target(7, 9, [120, 1, 0]));
+  await first.read(target(7, 2, [105, 9, 0]));
+  await run.ticks(1);
+  expect(run.totals.shown()).toMatchObject({ [`${retrans}${a}`]: 120, [`snmp Tcp.CurrEstab${a}`]: 1 });
+  expect(run.partition.state.series.store.counters.dropped).toEqual({ late: 1 });
+});
+
+test('what a full cycle does not tell has ended; a cycle with a hole ends nothing; it may come back', async () => {
+  const run = new Run();
+  const collector = await run.collector().open([netnsOf(7, { names: ['a'] }), netnsOf(8, { names: ['b'] })]);
+  await collector.read(target(7, 1, [100, 8, 0]), target(8, 1, [50, 1, 0]));
+  await run.ticks(5);
+  await collector.say({ samples: { layouts: [layout], targets: [target(7, 3, [101, 8, 0])], full: true, end: true } });
+  await run.ticks(1);
+  expect(run.totals.values.get(`${retrans}${b}`)).toMatchObject({ value: 50, ended: true });
+  expect(run.totals.values.get(`${retrans}${a}`)).toMatchObject({ value: 101, ended: false });
+  await collector.read(target(8, 5, [51, 1, 0]));
+  await run.ticks(1);
+  expect(run.totals.values.get(`${retrans}${b}`)).toMatchObject({ value: 51, ended: false });
+  // A message is missing in the next one.
+  await run.partition.feed(rawOf({ seq: 90, samples: { layouts: [layout], targets: [target(7, 9, [102, 8, 0])], full: true, end: true } }));
+  await run.ticks(1);
+  expect(run.totals.values.get(`${retrans}${b}`)).toMatchObject({ value: 51, ended: false });
+});
+
+test('a counter that fell goes on from where it was', async () => {
+  const run = new Run();
+  const collector = await run.collector().open([netnsOf(7, { names: ['a'] })]);
+  await collector.read(target(7, 1, [100, 8, 0]));
+  await run.ticks(5);
+  await collector.read(target(7, 2, [3, 2, 0]));
+  await run.ticks(1);
+  expect(run.totals.shown()).toMatchObject({ [`${retrans}${a}`]: 103, [`snmp Tcp.CurrEstab${a}`]: 2 });
+});
+
+test('a new name starts with the total and the old series go; into series that are there no total jumps', async () => {
+  const run = new Run();
+  const collector = await run.collector().open([netnsOf(7, { names: ['a'] })]);
+  await collector.read(target(7, 1, [100, 8, 0]));
+  await run.ticks(5);
+  await collector.say({ identity: { netns: [netnsOf(7, { names: ['b'] })] } });
+  await run.ticks(1);
+  expect(run.totals.shown()).toMatchObject({ [`${retrans}${b}`]: 100, [`snmp Tcp.CurrEstab${b}`]: 8 });
+  expect(run.totals.values.has(`${retrans}${a}`)).toBe(false);
+  await collector.read(target(7, 3, [110, 8, 0]));
+  await collector.say({ identity: { netns: [netnsOf(7, { names: ['a'] })] } });
+  await run.ticks(1);
+  expect(run.totals.shown()).toMatchObject({ [`${retrans}${a}`]: 100 });
+  await collector.read(target(7, 4, [111, 8, 0]));
+  await run.ticks(1);
+  expect(run.totals.shown()).toMatchObject({ [`${retrans}${a}`]: 101 });
+});
+
+test('probes: totals of sessions add up, with the names of the session for what they count', async () => {
+  const run = new Run();
+  const enums = [{ name: 'sk_rst_reason', values: [{ value: 3, name: 'NO_SOCKET' }] }];
+  const sent = (value: number, bucket = 3) => ({ net: 7, metric: metrics.TCPRESET_SENT, bucket, label: 0, value });
+  const first = await run.collector().open([netnsOf(7, { names: ['a'] })], 'boot-1', { enums, counters: [sent(0)] });
+  await first.say({ samples: { counters: [sent(10)], end: true } });
+  await run.ticks(5);
+  const key = `tcpreset ${metrics.TCPRESET_SENT}{k8s_node="node1",netns="a",reason="NO_SOCKET"}`;
+  expect(run.totals.shown()).toEqual({ [key]: 10 });
+  const second = await run.collector(sessionTwo).open([netnsOf(7, { names: ['a'] })], 'boot-1', { enums, counters: [sent(4)] });
+  await first.say({ samples: { counters: [sent(12)], end: true } });
+  await second.say({ samples: { counters: [sent(5), sent(1, 77)], end: true } });
+  await run.ticks(1);
+  expect(run.totals.shown()).toMatchObject({ [key]: 17, [key.replace('NO_SOCKET', '77')]: 1 });
+});
+
+test('after a boot the totals go on, and what the boot before left behind still counts', async () => {
+  const run = new Run();
+  const first = await run.collector().open([netnsOf(7, { names: ['a'] })]);
+  await first.read(target(7, 1, [100, 8, 0]));
+  await run.ticks(5);
+  const firstOffset = { seconds: 1_790_009_000, nanos: 0 };
+  const second = await run.collector(sessionTwo).open([netnsOf(7, { names: ['a'] })], 'boot-2', { firstOffset });
+  await second.say({ samples: { layouts: [layout], targets: [target(7, 1, [1, 2, 0])], full: true, end: true } });
+  await first.read(target(7, 90, [103, 8, 0]));
+  await run.ticks(5);
+  expect(run.totals.shown()).toMatchObject({ [`${retrans}${a}`]: 104, [`snmp Tcp.CurrEstab${a}`]: 2 });
+  expect(run.totals.faults).toEqual([]);
+});
+
+test('with too many series the next ones are folded into other, and their totals rise', async () => {
+  const run = new Run();
+  const partition = new RecordedPartition({}, { ...seriesOptions, maxSeries: 1000 });
+  Object.assign(run, { partition });
+  const names = Array.from({ length: 500 }, (_, n) => netnsOf(1000 + n, { names: [`n${n}`] }));
+  const collector = await run.collector().open(names);
+  for (let round = 1; round <= 3; round++) {
+    await collector.read(...names.map(({ cookie }) => target(cookie ?? 0, round, [round, 1, 0])));
+    await run.ticks(5);
+    expect(run.totals.shown()).toMatchObject({
+      [`${retrans}{k8s_namespace="other",k8s_node="node1",k8s_pod="other"}`]: round * (500 - 333),
+      [`${retrans}{k8s_node="node1",netns="n0"}`]: round,
+    });
+  }
+  expect(partition.state.series.store.counters.folded).toBe(500 - 333);
+});
+
+test.each([
+  ['a layout that nobody told', { layout: 9 }, { unknown_layout: 1 }],
+  ['a label that identity says', { labels: { k8s_pod: 'x' } }, { invalid_labels: 1 }],
+  ['a label that is none', { labels: { 'a-b': 'x' } }, { invalid_labels: 1 }],
+  ['no numbers', { values: [Number.NaN, Number.POSITIVE_INFINITY, 1] }, { invalid_value: 2 }],
+  ['an index beyond the layout', { all: false, indexes: [0, 99], values: [1, 2] }, { invalid_value: 1 }],
+])('a target with %s is counted and hurts no other', async (_, more, dropped) => {
+  const run = new Run();
+  const collector = await run.collector().open([]);
+  await collector.read(target(0, 1, [1, 2, 3], more), target(0, 2, [7, 2, 3]));
+  await run.ticks(1);
+  expect(run.totals.shown()).toMatchObject({ [`${retrans}{k8s_node="node1"}`]: 7 });
+  expect(run.partition.state.series.store.counters.dropped).toEqual(dropped);
+});
+
+const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
+
+/** What is published of these messages when the state goes through a checkpoint in between, and the output is made again from it. */
+async function restartedAt(values: readonly Uint8Array[], cut: number): Promise<Uint8Array[]> {
+  const before = await new TestPartition().feed(...values.slice(0, cut));
+  const blocks: Uint8Array[] = [];
+  for await (const block of before.state.seriesBlocks()) blocks.push(block);
+  const after = new TestPartition();
+  after.state.restore(JSON.parse(JSON.stringify(before.state.snapshot())) as PartitionSnapshot, blocks);
+  await after.feed(...values.slice(cut));
+  return [...before.metricBatches, ...after.metricBatches];
+}
+
+/** What happens to a node, step by step. */
+const steps = fc.array(
+  fc.oneof(
+    { weight: 8, arbitrary: fc.record({ kind: fc.constant('count' as const), netns: fc.nat({ max: 3 }), by: fc.nat({ max: 50 }) }) },
+    { weight: 1, arbitrary: fc.record({ kind: fc.constant('restart' as const) }) },
+    { weight: 1, arbitrary: fc.record({ kind: fc.constant('boot' as const) }) },
+    { weight: 2, arbitrary: fc.record({ kind: fc.constant('replace' as const), netns: fc.nat({ max: 3 }), told: fc.boolean() }) },
+    { weight: 2, arbitrary: fc.record({ kind: fc.constant('rename' as const), netns: fc.nat({ max: 3 }), to: fc.nat({ max: 4 }) }) },
+    { weight: 2, arbitrary: fc.record({ kind: fc.constant('full' as const) }) },
+    { weight: 2, arbitrary: fc.record({ kind: fc.constant('wait' as const), seconds: fc.integer({ min: 1, max: 6 }) }) },
+  ),
+  { minLength: 1, maxLength: 40 },
+);
+
+test('whatever restarts, ends, returns and is renamed, no total goes back, and none rises by more than was counted', async () => {
+  await fc.assert(
+    fc.asyncProperty(steps, fc.nat(), async (drawn, cutAt) => {
+      const run = new Run();
+      let [cookie, second, sessions, boot] = [100, 1, 1, 1];
+      const live = Array.from({ length: 4 }, (_, n) => ({ cookie: cookie++, name: `n${n}`, value: 0, isNew: true }));
+      const identity = () => live.map((netns) => netnsOf(netns.cookie, { names: [netns.name] }));
+      const all = () => live.map((netns) => target(netns.cookie, second, [netns.value, 1, 0]));
+      const open = async () => {
+        const firstOffset = { seconds: 1_790_000_000 + boot * 1000, nanos: 0 };
+        const opened = await run.collector(String(sessions++).padStart(32, '0')).open(identity(), `boot-${boot}`, { firstOffset });
+        return opened.say({ samples: { layouts: [layout], targets: all(), full: true, end: true } });
+      };
+      let collector = await open();
+      let counted = 0;
+      for (const step of drawn) {
+        second++;
+        if (step.kind === 'count') {
+          live[step.netns].value += step.by;
+          counted += step.by;
+          await collector.read(target(live[step.netns].cookie, second, [live[step.netns].value, 1, 0]));
+        } else if (step.kind === 'restart') collector = await open();
+        else if (step.kind === 'boot') {
+          boot++;
+          for (const netns of live) netns.value = 0;
+          collector = await open();
+        } else if (step.kind === 'replace') {
+          const gone = live[step.netns];
+          if (step.told) await collector.read(target(gone.cookie, second, [gone.value, 1, 0], { last: true }));
+          Object.assign(gone, { cookie: cookie++, value: 0 });
+          await collector.say({ identity: { netns: identity() } });
+          await collector.read(target(gone.cookie, second, [0, 1, 0]));
+        } else if (step.kind === 'rename') {
+          const name = `n${step.to}`;
+          if (live.some((netns) => netns.name === name)) continue;
+          live[step.netns].name = name;
+          await collector.say({ identity: { netns: identity() } });
+        } else if (step.kind === 'full') {
+          await collector.say({ samples: { layouts: [layout], targets: all(), full: true, end: true } });
+        } else await run.ticks(step.seconds);
+      }
+      await run.ticks(65);
+      expect(run.totals.faults).toEqual([]);
+      expect(run.totals.increase(retrans), 'an increment that nobody counted').toBeLessThanOrEqual(counted);
+      expect(run.totals.untold(), 'a keyframe that forgets a series').toEqual([]);
+      const { values, metricBatches } = run.partition;
+      const restarted = await restartedAt(values, cutAt % values.length);
+      expect(restarted.map(hex), 'what a restored state publishes').toEqual(metricBatches.map(hex));
+    }),
+    { numRuns: 200 },
+  );
+});
