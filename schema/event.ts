@@ -16,6 +16,20 @@ export const eventSchemaVersion = 1;
 /** Version of the Elastic Common Schema whose names are used, in `ecs.version`. */
 export const ecsVersion = '8.17.0';
 
+/** Who somebody is in Kubernetes: the same fields for the event and for its two ends. */
+function kubernetesFields(at: string, whose: string): EventField[] {
+  return [
+    { path: `${at}kubernetes.namespace`, type: 'keyword', description: `Kubernetes namespace of ${whose}.` },
+    { path: `${at}kubernetes.pod.name`, type: 'keyword', description: `Name of the Pod that is ${whose}, at the time of the event.` },
+    {
+      path: `${at}kubernetes.pod.uid`,
+      type: 'keyword',
+      description: 'metadata.uid of that Pod: tells it from another one of the same name.',
+    },
+    { path: `${at}kubernetes.node.name`, type: 'keyword', description: `Node of ${whose}; without a Pod: it is the node itself.` },
+  ];
+}
+
 /**
  * All fields, in the order in which they stand in the document. A document has no nulls and no empty objects:
  * what is not known is not there.
@@ -38,15 +52,23 @@ export const eventFields: readonly EventField[] = [
   { path: 'event.severity', type: 'long', description: '1 info, 2 warning, 3 critical.' },
   { path: 'source.ip', type: 'ip', description: 'Address of the local end: the entity the event is about.' },
   { path: 'source.port', type: 'long', description: 'Port of the local end.' },
-  { path: 'destination.ip', type: 'ip', description: 'Address of the far end.' },
-  { path: 'destination.port', type: 'long', description: 'Port of the far end.' },
+  ...kubernetesFields('source.', 'the local end'),
+  { path: 'destination.ip', type: 'ip', description: 'Address of the far end, as the socket used it: maybe that of a Service.' },
+  { path: 'destination.port', type: 'long', description: 'Port of the far end, as the socket used it.' },
+  { path: 'destination.nat.ip', type: 'ip', description: 'Address of the far end behind a translation (ClusterIP, NodePort, DNAT, SNAT).' },
+  { path: 'destination.nat.port', type: 'long', description: 'Port of the far end behind a translation.' },
+  ...kubernetesFields('destination.', 'the far end'),
   { path: 'network.type', type: 'keyword', description: 'ipv4 or ipv6, of the packet.' },
   { path: 'network.transport', type: 'keyword', description: 'tcp, udp, icmp, sctp.' },
   { path: 'network.direction', type: 'keyword', description: 'Way of the packet, seen from the local end: egress or ingress.' },
   { path: 'process.pid', type: 'long', description: "Owner of the local end's socket." },
   { path: 'process.name', type: 'keyword', description: "Task name of the socket's owner, as the kernel has it (15 bytes)." },
   { path: 'host.name', type: 'keyword', description: 'Node.' },
+  { path: 'orchestrator.type', type: 'keyword', description: 'kubernetes, on a node whose container runtime has told Pods.' },
   { path: 'orchestrator.cluster.name', type: 'keyword', description: 'Cluster, from the configuration.' },
+  ...kubernetesFields('', 'the entity that the event is about: the local end'),
+  { path: 'container.id', type: 'keyword', description: 'Container whose process made the socket, where its cgroup tells it.' },
+  { path: 'container.name', type: 'keyword', description: "Name of that container; absent for a Pod's sandbox." },
   { path: 'jitterscope.schema', type: 'long', description: 'Version of this document.' },
   { path: 'jitterscope.type', type: 'keyword', description: 'Kind of event: the probe or the rule.' },
   { path: 'jitterscope.probe', type: 'keyword', description: 'Probe that saw it.' },
@@ -91,11 +113,17 @@ export const eventFields: readonly EventField[] = [
   },
   { path: 'jitterscope.peer.netns.cookie', type: 'long', description: 'Kernel cookie of that namespace.' },
   { path: 'jitterscope.peer.netns.inode', type: 'long', description: 'Inode of that namespace.' },
-  { path: 'jitterscope.identity.source', type: 'keyword', description: 'How the local end was found: netns, node, unknown.' },
+  {
+    path: 'jitterscope.identity.source',
+    type: 'keyword',
+    description:
+      'How the local end was found: cgroup (the container that made the socket), netns (its network namespace), node (the namespace of the node), ambiguous (several may have had it), unknown.',
+  },
   {
     path: 'jitterscope.identity.destination',
     type: 'keyword',
-    description: 'How the far end was found: same, ip, node, external, ambiguous.',
+    description:
+      'How the far end was found: same (the same network namespace), ip (who held the address then), nat (who held the translated one), node (an address of the node), external (nobody of this node), ambiguous (several may have held it), unknown (link-local).',
   },
   { path: 'jitterscope.suppressed', type: 'long', description: 'Events like it that the token bucket withheld since the one before.' },
 ];

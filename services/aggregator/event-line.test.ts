@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { probes } from '../../bpf/registry.ts';
+import type { Pod } from '../../proto/collect.ts';
 import { eventFields } from '../../schema/event.ts';
 import { recordFlags } from '../../schema/record.gen.ts';
 import type { RecordFields } from '../../schema/record-writer.ts';
@@ -14,11 +15,14 @@ const record = fc.record<RecordFields>({
   variant: fc.constantFrom(1, 2),
   flags: fc.oneof(fc.constantFrom(0, allFlags), fc.nat({ max: 0xffff })),
   tgid: fc.constantFrom(0, 1, 2 ** 32 - 1),
-  cgroup: fc.constantFrom(0, 7, 2n ** 64n - 1n),
-  net: fc.constantFrom(4101, 4102, 9999),
+  cgroup: fc.constantFrom(0, 7, 99, 2n ** 64n - 1n),
+  net: fc.constantFrom(1, 4101, 4102, 9999),
   comm: fc.string({ unit: 'binary', maxLength: 16 }),
   saddr: fc.uint8Array({ minLength: 16, maxLength: 16 }),
-  daddr: fc.oneof(fc.uint8Array({ minLength: 16, maxLength: 16 }), fc.constant(v4(10, 244, 1, 3)), fc.constant(v4(127, 0, 0, 1))),
+  daddr: fc.oneof(
+    fc.uint8Array({ minLength: 16, maxLength: 16 }),
+    fc.constantFrom(v4(10, 244, 1, 3), v4(127, 0, 0, 1), v4(192, 168, 0, 1)),
+  ),
   sport: fc.nat({ max: 65_535 }),
   dport: fc.nat({ max: 65_535 }),
   family: fc.constantFrom(2, 10, 0),
@@ -29,6 +33,29 @@ const record = fc.record<RecordFields>({
   code: fc.constantFrom(0, 3, 77),
   v: fc.tuple(fc.nat()),
 });
+
+const webPod = {
+  sandboxId: 'a1',
+  uid: '0b7f',
+  namespace: 'shop',
+  name: 'web-0',
+  netns: 4101,
+  containers: [
+    { id: 'c0ffee', name: 'nginx', cgroups: [99] },
+    { id: 'a1', cgroups: [7] },
+  ],
+} satisfies Pod;
+const clientPod = { sandboxId: 'b2', uid: '7a1f', namespace: 'shop', name: 'client-0', netns: 4102 } satisfies Pod;
+
+const address = fc.constantFrom(
+  v4(10, 244, 1, 3),
+  v4(10, 244, 1, 2),
+  v4(192, 168, 0, 1),
+  v4(203, 0, 113, 9),
+  v4(127, 0, 0, 1),
+  new Uint8Array(4),
+);
+const podsAround = fc.subarray([webPod, clientPod]);
 
 /** A record of tcpretrans: its tail is what jitterscope.values is read from. */
 const retransmit = record.chain((fields) =>
@@ -57,12 +84,26 @@ function pathsOf(value: unknown, at = ''): string[] {
 
 const declared = eventFields.map(({ path }) => path);
 
-/** One event of a record, among two known namespaces. */
-async function lineOf(fields: RecordFields, names: { netns?: string; peer?: string; comm?: string; reason?: string; node?: string } = {}) {
+interface Around {
+  netns?: string;
+  peer?: string;
+  comm?: string;
+  reason?: string;
+  node?: string;
+  /** Pods of the node, as named. */
+  pods?: readonly Pod[];
+  translated?: Uint8Array | undefined;
+}
+
+/** One event of a record, among two known namespaces and the node's own. */
+async function lineOf(fields: RecordFields, around: Around = {}) {
   const partition = new TestPartition();
-  const { netns = 'web', peer = 'client', comm = 'nginx', reason = 'NO_SOCKET', node = 'node1' } = names;
+  const { netns = 'web', peer = 'client', comm = 'nginx', reason = 'NO_SOCKET', node = 'node1', pods = [], translated } = around;
+  const translations = translated === undefined ? [] : [{ index: 0, address: translated, port: 8080 }];
   const identity = {
+    pods: [...pods],
     netns: [
+      netnsOf(1, { names: [], host: true, addresses: [v4(192, 168, 0, 1)] }),
       netnsOf(4101, { names: [netns], addresses: [v4(10, 244, 1, 2)] }),
       netnsOf(4102, { names: peer === '' ? [] : [peer], processes: [{ pid: 77, comm }], addresses: [v4(10, 244, 1, 3)] }),
     ],
@@ -70,7 +111,7 @@ async function lineOf(fields: RecordFields, names: { netns?: string; peer?: stri
   const enums = [{ name: 'sk_rst_reason', values: [{ value: 3, name: reason }] }];
   await partition.feed(
     rawOf({ seq: 1, keyframe: { nextItem: 0, identity, enums } }, { node }),
-    rawOf({ seq: 2, batch: batchOf(0, 1, () => reset(fields)) }, { node }),
+    rawOf({ seq: 2, batch: { ...batchOf(0, 1, () => reset(fields)), translations } }, { node }),
     tickOf(1, 3_600_000),
   );
   expect(partition.lines).toHaveLength(1);
@@ -123,11 +164,35 @@ test('a reset is written as design and schema say, byte for byte', async () => {
   });
 });
 
+test('Pods are at both ends, with the container, behind a translated address, byte for byte', async () => {
+  const fields = { flags: recordFlags.SKB | recordFlags.SERVER | recordFlags.CGROUP, cgroup: 99, daddr: [10, 96, 0, 10] };
+  const line = await lineOf(fields, { pods: [webPod, clientPod], translated: v4(10, 244, 1, 3) });
+  const web = '"kubernetes":{"namespace":"shop","pod":{"name":"web-0","uid":"0b7f"},"node":{"name":"node1"}}';
+  const client = '"kubernetes":{"namespace":"shop","pod":{"name":"client-0","uid":"7a1f"},"node":{"name":"node1"}}';
+  expect(line).toContain('"message":"shop/web-0 reset a connection from shop/client-0: no socket listens on port 81"');
+  expect(line).toContain(
+    `"source":{"ip":"10.244.1.2","port":81,${web}},"destination":{"ip":"10.96.0.10","port":40512,"nat":{"ip":"10.244.1.3","port":8080},${client}},"network":`,
+  );
+  expect(line).toContain(
+    `"host":{"name":"node1"},"orchestrator":{"type":"kubernetes","cluster":{"name":"default"}},${web},"container":{"id":"c0ffee","name":"nginx"},"jitterscope":`,
+  );
+  expect(line).toContain('"netns":{"name":"web","cookie":4101,"inode":4026536101},"peer":{"netns":{"name":"client"');
+  expect(line).toContain('"identity":{"source":"cgroup","destination":"nat"}');
+});
+
+test('the node itself is an end by its name alone', async () => {
+  const line = await lineOf({ net: 1, saddr: [192, 168, 0, 1] }, { pods: [webPod, clientPod] });
+  const { source, kubernetes, jitterscope } = JSON.parse(line) as { source: object; kubernetes: object; jitterscope: object };
+  expect(source).toEqual({ ip: '192.168.0.1', port: 81, kubernetes: { node: { name: 'node1' } } });
+  expect(kubernetes).toEqual({ node: { name: 'node1' } });
+  expect(jitterscope).toMatchObject({ identity: { source: 'node', destination: 'ip' } });
+});
+
 test('every line is JSON whose fields are declared in schema/event.ts, in that order', async () => {
   const seen = new Set<string>();
   await fc.assert(
-    fc.asyncProperty(fc.oneof(record, retransmit), async (fields) => {
-      const line = await lineOf(fields);
+    fc.asyncProperty(fc.oneof(record, retransmit), podsAround, fc.option(address, { nil: undefined }), async (fields, pods, translated) => {
+      const line = await lineOf(fields, { pods, translated });
       expect(line.endsWith('}\n')).toBe(true);
       expect(line.indexOf('\n')).toBe(line.length - 1);
       const paths = pathsOf(JSON.parse(line));
@@ -195,11 +260,25 @@ test.each([
 test('the longest line there can be fits', async () => {
   const worst = '\u0001'.repeat(300);
   const line = await lineOf(
-    { flags: allFlags, tgid: 2 ** 32 - 1, comm: '\u0001'.repeat(16), cgroup: 2n ** 64n - 1n, sock: 2n ** 64n - 1n, code: 3, state: 12 },
-    { netns: worst, peer: worst, reason: worst, node: '\u0001'.repeat(253) },
+    { flags: allFlags, tgid: 2 ** 32 - 1, comm: '\u0001'.repeat(16), cgroup: 99, sock: 2n ** 64n - 1n, code: 3, state: 12 },
+    {
+      netns: worst,
+      peer: worst,
+      reason: worst,
+      node: '\u0001'.repeat(253),
+      pods: [webPod, clientPod].map(({ sandboxId, netns }) => ({
+        sandboxId: `${sandboxId}${worst}`,
+        netns,
+        uid: worst,
+        namespace: worst,
+        name: worst,
+        containers: [{ id: worst, name: worst, cgroups: [99] }],
+      })),
+      translated: v4(10, 244, 1, 3),
+    },
   );
   expect(Buffer.byteLength(line)).toBeLessThanOrEqual(maxLineBytes);
-  expect(Buffer.byteLength(line)).toBeGreaterThan(8_000);
+  expect(Buffer.byteLength(line)).toBeGreaterThan(20_000);
   JSON.parse(line);
 });
 
