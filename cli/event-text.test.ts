@@ -13,7 +13,7 @@ const event = {
   log: { level: hostile },
   event: { action: hostile, reason: hostile },
   source: { ip: hostile, port: 1 },
-  destination: { ip: hostile, port: 81 },
+  destination: { ip: hostile, port: 81, nat: { ip: hostile, port: 82 } },
   network: { direction: hostile },
   process: { pid: 7, name: hostile },
 };
@@ -21,7 +21,7 @@ const event = {
 test('no text of an event steers the terminal', () => {
   const text = withoutColours(eventText(JSON.stringify(event)));
   expect(text).not.toMatch(/[\p{Cc}\p{Cf}]/u);
-  expect(text.match(/x\ufffd\[2J\ufffd\ufffd/gu)).toHaveLength(6);
+  expect(text.match(/x\ufffd\[2J\ufffd\ufffd/gu)).toHaveLength(7);
 });
 
 test('an event is one line: time, action, sentence, tuple', () => {
@@ -36,5 +36,18 @@ test('an event is one line: time, action, sentence, tuple', () => {
   });
   expect(withoutColours(eventText(line))).toBe(
     '04:31:07.123 reset-sent     web reset a connection ([2001:db8::2]:81 <- 198.51.100.1:4242 no-socket curl[7])',
+  );
+});
+
+test('behind a translated address stands who it really is', () => {
+  const line = JSON.stringify({
+    '@timestamp': '2026-11-22T04:31:07.123456789Z',
+    message: 'shop/client-0 retransmitted to shop/web-0',
+    event: { action: 'retransmit' },
+    source: { ip: '10.244.1.3', port: 4242 },
+    destination: { ip: '10.96.0.10', port: 80, nat: { ip: '10.244.1.2', port: 8080 } },
+  });
+  expect(withoutColours(eventText(line))).toBe(
+    '04:31:07.123 retransmit     shop/client-0 retransmitted to shop/web-0 (10.244.1.3:4242 -> 10.96.0.10:80 = 10.244.1.2:8080)',
   );
 });

@@ -1,9 +1,13 @@
 import pc from 'picocolors';
 import { printable } from './printable.ts';
 
-interface End {
+interface Address {
   readonly ip?: string;
   readonly port?: number;
+}
+
+interface End extends Address {
+  readonly nat?: Address;
 }
 
 /** The fields of an event that one line of a terminal shows. */
@@ -33,7 +37,13 @@ export function eventText(line: string): string {
   return `${pc.dim(time)} ${colour((event.event?.action ?? '').padEnd(14))} ${event.message} ${pc.dim(`(${tuple}${reason}${owner})`)}`;
 }
 
+/** An end as its socket knew it, and who is behind that address. */
 function endText(end: End | undefined): string {
-  const ip = end?.ip ?? '?';
-  return ip.includes(':') ? `[${ip}]:${end?.port ?? 0}` : `${ip}:${end?.port ?? 0}`;
+  const behind = end?.nat === undefined ? '' : ` = ${addressText(end.nat)}`;
+  return `${addressText(end)}${behind}`;
+}
+
+function addressText(address: Address | undefined): string {
+  const ip = address?.ip ?? '?';
+  return ip.includes(':') ? `[${ip}]:${address?.port ?? 0}` : `${ip}:${address?.port ?? 0}`;
 }

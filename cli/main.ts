@@ -8,6 +8,7 @@ import { demo } from './demo.ts';
 import { doctor } from './doctor.ts';
 import { interrupted } from './interruption.ts';
 import { flushed } from './output.ts';
+import { type PodFilter, parsePod } from './pod-filter.ts';
 import { printable } from './printable.ts';
 import { replay } from './replay.ts';
 import { run } from './run.ts';
@@ -42,6 +43,12 @@ function batchBytes(text: string): number {
   return size;
 }
 
+function podFilter(text: string): PodFilter {
+  const filter = parsePod(text);
+  if (filter === undefined) throw new InvalidArgumentError('expected a Pod such as shop/web-0, or its name alone');
+  return filter;
+}
+
 function role(text: string): string {
   if (text !== 'all') throw new InvalidArgumentError('this version has only the role all: separate roles need Kafka');
   return text;
@@ -69,11 +76,13 @@ program
   .option('-d, --data-dir <dir>', "the running one's data folder", defaultDataDir)
   .option('--type <type>', 'only this jitterscope.type')
   .option('--namespace <name>', 'only this Kubernetes namespace, or network namespace by name')
-  .option('--pod <name>', 'only this Pod')
+  .option('--pod <namespace/name>', 'only this Pod; its name alone: in any namespace', podFilter)
   .option('--json', 'print events as JSON lines')
-  .action(async (o: { dataDir: string; type?: string; namespace?: string; pod?: string; json?: boolean }) => {
-    const { dataDir, json, ...filter } = o;
-    process.exitCode = await tap({ dataDir: resolve(dataDir), json: json === true, filter });
+  .action(async (o: { dataDir: string; type?: string; namespace?: string; pod?: PodFilter; json?: boolean }) => {
+    const { dataDir, json, pod, ...filter } = o;
+    if (filter.namespace !== undefined && pod?.namespace !== undefined && pod.namespace !== filter.namespace)
+      program.error(`error: --pod ${pod.namespace}/${pod.pod} is not in --namespace ${filter.namespace}: leave one of them out`);
+    process.exitCode = await tap({ dataDir: resolve(dataDir), json: json === true, filter: { ...filter, ...pod } });
   });
 
 program

@@ -172,6 +172,9 @@ test('a data folder that another process holds is named with its holder', async 
     expectMistake(await jitterscope([...args, '--data-dir', data]), 75, data, `process ${holder.pid}`, /--data-dir/);
   }
   expectMistake(await jitterscope(['tap', '--data-dir', data, '--nothing']), 2, /unknown option/);
+  expectMistake(await jitterscope(['tap', '--data-dir', data, '--pod', 'a/b/c']), 2, /expected a Pod such as shop\/web-0/);
+  const elsewhere = ['tap', '--data-dir', data, '--pod', 'a/b', '--namespace', 'c'];
+  expectMistake(await jitterscope(elsewhere), 2, /--pod a\/b is not in --namespace c: leave one of them out/);
   const exited = new Promise((resolve) => holder.once('exit', resolve));
   holder.kill('SIGTERM');
   expect(await exited).toBe(143);
