@@ -8,6 +8,7 @@ import { endNetns, endOf, isByInode, keyOfNetns, labelOfNetns, lookSlackNs, type
 import { NodeCgroups } from './node-cgroups.ts';
 import type { Pod } from './pod.ts';
 import { type PodContainer, PodIndex } from './pod-index.ts';
+import { podsOfInodes } from './pods-of-inodes.ts';
 
 /** Index of a namespace in a NodeIdentity; negative: none. Good until the next change. */
 export type NetnsId = number;
@@ -39,6 +40,8 @@ export class NodeIdentity {
   #byInode = new IntervalIndex();
   #byAddress = new AddressIndex();
   readonly #pods = new PodIndex();
+  /** Pods of namespaces that are known by their inode; undefined: several may be meant. */
+  #podOfInode: ReadonlyMap<NetnsId, Pod | undefined> = new Map();
   readonly #nodeCgroups = new NodeCgroups();
   readonly #listing = new KeyframeListing();
   /** Whether Pods were ever told: the node is one of Kubernetes. */
@@ -80,16 +83,17 @@ export class NodeIdentity {
     return keyIsInode ? this.#byInode.at(keyLo, keyHi, bootNs) : this.#byCookie.get(keyLo, keyHi);
   }
 
-  /** The Pod whose network namespace has a cookie, or had an inode at a time. */
-  podOfKey(keyLo: number, keyHi: number, bootNs: number, keyIsInode: boolean): Pod | undefined {
-    return this.#pods.ofNetns(keyLo, keyHi, bootNs, keyIsInode);
+  /** The Pod whose network namespace has a cookie. */
+  podOfCookie(lo: number, hi: number, bootNs: number): Pod | undefined {
+    return this.#pods.ofNetns(lo, hi, bootNs);
   }
 
   /** The Pod that a namespace was of at a time; never one of the node's own. */
   podOf(id: NetnsId, bootNs: number): Pod | undefined {
     const netns = this.#netns[id];
     if (netns === undefined || netns.host) return undefined;
-    return this.#pods.ofNetns(netns.cookie >>> 0, Math.floor(netns.cookie / two32), bootNs, isByInode(netns));
+    if (isByInode(netns)) return this.#podOfInode.get(id);
+    return this.#pods.ofNetns(netns.cookie >>> 0, Math.floor(netns.cookie / two32), bootNs);
   }
 
   /** The container whose processes are in a cgroup, as records carry it. */
@@ -209,6 +213,7 @@ export class NodeIdentity {
         this.#byAddress.add(Buffer.from(address, 'hex'), id, fromBootNs, toBootNs);
       }
     }
+    this.#podOfInode = podsOfInodes(this.#netns, this.#pods.all);
     for (const [id, pod] of this.#pods.all.entries()) {
       for (const address of pod.addresses)
         this.#byAddress.add(Buffer.from(address, 'hex'), this.#netns.length + id, pod.fromBootNs, pod.toBootNs);

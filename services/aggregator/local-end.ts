@@ -50,7 +50,7 @@ export class LocalEnd {
 
   /** A Pod may be told before its namespace; the inode of one that is not known says nothing. */
   #podOfKey(identity: NodeIdentity, { netLo, netHi, tsNs }: RecordReader, isInode: boolean): Pod | undefined {
-    return isInode ? undefined : identity.podOfKey(netLo, netHi, tsNs, false);
+    return isInode ? undefined : identity.podOfCookie(netLo, netHi, tsNs);
   }
 
   #inHost(identity: NodeIdentity, record: RecordReader, made: PodContainer | undefined, hasCgroup: boolean): void {
@@ -83,7 +83,7 @@ export class LocalEnd {
 
   /** Of an inode that nobody or several may have had, a cgroup may still tell whose it was. */
   #nowhere({ net, tsNs }: RecordReader, made: PodContainer | undefined): void {
-    if (made !== undefined && made.pod.netns === net) {
+    if (made !== undefined && made.pod.netns === net && tsNs < made.pod.toBootNs) {
       this.#take(made);
       return;
     }

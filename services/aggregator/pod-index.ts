@@ -60,12 +60,9 @@ export class PodIndex {
     }
   }
 
-  /**
-   * The Pod that had a network namespace.
-   * @param isInode the key is an inode: the next namespace may have got it, so only the time tells
-   */
-  ofNetns(lo: number, hi: number, bootNs: number, isInode: boolean): Pod | undefined {
-    const id = isInode ? this.#byNetns.at(lo, hi, bootNs) : this.#byNetns.get(lo, hi, bootNs);
+  /** The Pod whose network namespace has a cookie. */
+  ofNetns(lo: number, hi: number, bootNs: number): Pod | undefined {
+    const id = this.#byNetns.get(lo, hi, bootNs);
     return id < 0 ? undefined : this.#pods[id];
   }
 
