@@ -20,6 +20,16 @@ const records = Number(process.env.JITTERSCOPE_BENCH_RECORDS ?? 600_000);
 
 /** Raw log to events log, every record an event. The reference builds the same lines with JSON.stringify and does nothing else. */
 export async function run(): Promise<BenchRow[]> {
+  const values = { netns: await measure(false), pods: await measure(true) };
+  const reference = await perCpuSecond(records / 4, () => stringify(records / 4));
+  const common = { unit: 'events/core-s', reference, referenceName: 'JSON.stringify and Buffer.from of a line without Pods alone' };
+  return [
+    { name: 'aggregator, embedded log to the same', value: values.netns, ...common },
+    { name: 'aggregator, Pods at both ends', value: values.pods, ...common },
+  ];
+}
+
+async function measure(withPods: boolean): Promise<number> {
   const dir = await mkdtemp(join(tmpdir(), 'jitterscope-bench-'));
   const bus = await openEmbeddedLog({
     dir,
@@ -32,9 +42,9 @@ export async function run(): Promise<BenchRow[]> {
   });
   try {
     const session = Buffer.alloc(16, 1);
-    for (const message of syntheticStream(records, batchRecords))
+    for (const message of syntheticStream(records, batchRecords, withPods))
       await bus.append(topics.raw, 0, [encodeStreamMessage('node1', session, message)]);
-    const value = await perCpuSecond(records, async () => {
+    return await perCpuSecond(records, async () => {
       const aggregator = await startAggregator({
         bus,
         checkpoints: fileCheckpoints(join(dir, 'state')),
@@ -50,16 +60,6 @@ export async function run(): Promise<BenchRow[]> {
       while ((aggregator.partitions().get(0)?.dispositions.events ?? 0) < records || aggregator.pending()) await sleep(50);
       await aggregator.close();
     });
-    const reference = await perCpuSecond(records / 4, () => stringify(records / 4));
-    return [
-      {
-        name: 'aggregator, embedded log to the same',
-        value,
-        unit: 'events/core-s',
-        reference,
-        referenceName: 'JSON.stringify and Buffer.from alone',
-      },
-    ];
   } finally {
     await bus.close();
     await rm(dir, { recursive: true });
