@@ -113,22 +113,49 @@ const netns = fc.record({
   host: fc.boolean(),
 });
 
+const pod = fc.record({
+  sandboxId: fc.constantFrom('a', 'b', 'c', 'd'),
+  name: fc.constantFrom('web', 'db'),
+  netns: fc.nat({ max: 12 }),
+  hostNetwork: fc.boolean(),
+  addresses: fc.array(fc.nat({ max: 4 }).map((d) => v4(10, 0, 0, d))),
+  containers: fc.array(fc.record({ id: fc.string(), cgroups: fc.array(fc.nat({ max: 9 })), sampledCgroup: fc.nat({ max: 9 }) })),
+  fromBootNs: fc.nat({ max: 300 }).map((s) => s * second),
+  toBootNs: fc.oneof(
+    fc.constant(0),
+    fc.nat({ max: 600 }).map((s) => s * second),
+  ),
+});
+
 test('restored from a snapshot it answers as before, and goes on as before', () => {
-  const news = fc.array(fc.tuple(fc.array(netns, { maxLength: 5 }), fc.nat({ max: 700 })), { maxLength: 8 });
+  const identityMessage = fc.record({
+    netns: fc.array(netns, { maxLength: 5 }),
+    pods: fc.array(pod, { maxLength: 4 }),
+    nodeCgroups: fc.array(fc.nat({ max: 9 })),
+  });
+  const news = fc.array(fc.tuple(identityMessage, fc.nat({ max: 700 })), { maxLength: 8 });
   fc.assert(
     fc.property(news, news, (before, after) => {
       const one = new NodeIdentity();
-      for (const [messages, at] of before) one.learn({ netns: messages }, at * second);
+      for (const [message, at] of before) one.learn(message, at * second);
       const two = new NodeIdentity();
       two.restore(JSON.parse(JSON.stringify(one.snapshot())) as ReturnType<typeof one.snapshot>);
-      for (const [messages, at] of after)
-        expect(two.learn({ netns: messages }, at * second)).toBe(one.learn({ netns: messages }, at * second));
+      for (const [message, at] of after) expect(two.learn(message, at * second)).toBe(one.learn(message, at * second));
       expect(two.snapshot()).toEqual(one.snapshot());
       for (let at = 0; at < 700; at += 50) {
-        for (let d = 0; d < 5; d++) expect(holder(two, v4(10, 0, 0, d), at * second)).toBe(holder(one, v4(10, 0, 0, d), at * second));
+        const bootNs = at * second;
+        for (let d = 0; d < 5; d++) {
+          const [two0, one0] = [two, one].map((identity) => ({ ...identity.holder(...wordsOf(v4(10, 0, 0, d)), bootNs) }));
+          expect(two0).toEqual(one0);
+        }
         for (let key = 0; key < 13; key++) {
-          for (const isInode of [false, true])
-            expect(two.local(key, 0, at * second, isInode)).toBe(one.local(key, 0, at * second, isInode));
+          for (const isInode of [false, true]) {
+            const [two0, one0] = [two, one].map((identity) => {
+              const id = identity.local(key, 0, bootNs, isInode);
+              return [id, identity.podOf(id, bootNs), identity.ofCgroup(key, 0, bootNs), identity.entityOf(key, key % 3, bootNs)];
+            });
+            expect(two0).toEqual(one0);
+          }
         }
       }
     }),

@@ -1,7 +1,7 @@
 import { probes } from '../../bpf/registry.ts';
 import type { Fetch, Message } from '../../core/bus/bus.ts';
 import { RawMessage } from '../../proto/bus.ts';
-import { type CollectorBody, CollectorMessage, type NetworkNamespace } from '../../proto/collect.ts';
+import { type CollectorBody, CollectorMessage, type NetworkNamespace, type Pod } from '../../proto/collect.ts';
 import { decodeEventBatch } from '../../schema/event-batch.ts';
 import { recordFlags } from '../../schema/record.gen.ts';
 import { type RecordFields, writeRecords } from '../../schema/record-writer.ts';
@@ -67,6 +67,12 @@ export function netnsOf(cookie: number, more: Partial<NetworkNamespace> = {}): N
   return { cookie, inode: 4_026_532_000 + cookie, names: [`ns-${cookie}`], addresses: [], fromBootNs: 0, toBootNs: 0, ...more };
 }
 
+/** A Pod that has a namespace, with one container of the cgroup 1000 + cookie. */
+export function podOf(name: string, netns: number, more: Partial<Pod> = {}): Pod {
+  const containers = [{ id: `c-${name}`, name: 'app', cgroups: [1000 + netns], sampledCgroup: 2000 + netns }];
+  return { sandboxId: `s-${name}`, uid: `u-${name}`, namespace: 'shop', name, netns, containers, fromBootNs: 0, toBootNs: 0, ...more };
+}
+
 /** 16 bytes of an IPv4 address. */
 export function v4(a: number, b: number, c: number, d: number): Uint8Array {
   return Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d);
@@ -81,6 +87,8 @@ export class TestPartition {
   readonly metricBatches: Uint8Array[] = [];
   readonly lines: string[] = [];
   readonly refused: RefusedInput[] = [];
+  /** Namespace and Pod columns of `lines`. */
+  readonly columns: string[] = [];
   /** Running numbers of the events in `lines`. */
   readonly numbers: number[] = [];
 
@@ -135,6 +143,7 @@ export class TestPartition {
       const view = decodeEventBatch(bytes);
       for (let row = 0; row < view.count; row++) {
         this.lines.push(Buffer.from(view.line(row)).toString());
+        this.columns.push(`${view.namespace(row)}/${view.pod(row)}`);
         this.numbers.push(view.eventNumber(row));
       }
     }
@@ -147,8 +156,10 @@ export interface EventDocument {
   message: string;
   event: { id: string; action: string; reason?: string };
   source: { ip: string; port: number };
-  destination: { ip: string; port: number };
+  destination: { ip: string; port: number; nat?: { ip: string; port: number }; kubernetes?: { pod?: { name: string } } };
   process?: { pid: number; name?: string };
+  kubernetes?: { namespace: string; pod: { name: string; uid: string } };
+  container?: { id: string; name?: string };
   jitterscope: {
     netns: { name?: string; cookie?: number; inode?: number };
     peer?: { netns: { name?: string } };
