@@ -1,7 +1,10 @@
 /** Names of the maps that all probes share (bpf/include/maps.h). */
 export const probeMaps = {
-  /** Ring of records. */
+  /** Ring of records; with the other transport there is none (transport.ts). */
   ring: 'events',
+  /** Array of the CPUs' perf buffers, and the places where records for them are made. */
+  perf: 'perf_events',
+  perfSlots: 'perf_slots',
   counters: 'counters',
   /** Per-CPU array of one u64: increments that found no room in `counters`. */
   counterLost: 'counter_lost',

@@ -34,6 +34,10 @@ export interface BpfObject {
    * The map lives until both are closed.
    */
   shareMap(map: string, from: BpfObject): void;
+  /** Before load: whether a map is made at all. All are by default; programs must not get to where they use one that is not. */
+  setAutocreate(map: string, on: boolean): void;
+  /** Before load: bytes of a read-only section of global data (.rodata.transport), which the verifier takes for constants. */
+  setRodata(section: string, offset: number, bytes: Uint8Array): void;
   /** Before load: size of a map. */
   setMapEntries(map: string, entries: number): void;
   /** Verifies and loads the selected programs and creates the maps. */
@@ -61,6 +65,11 @@ export interface BpfObject {
   readMap(map: string): Buffer;
   /** Starts the reader thread on a ring buffer map. */
   startReader(ring: string, options: ReaderOptions, onChunk: (chunk: Buffer) => void): Reader;
+  /**
+   * Starts the reader thread on an array of perf events: a buffer for each CPU that is online, the same chunks. Records
+   * of one CPU come in their order; those of several do not.
+   */
+  startPerfReader(array: string, options: PerfReaderOptions, onChunk: (chunk: Buffer) => void): Reader;
   /** Detaches everything and asks the readers to stop; they still deliver what the ring holds. Again: nothing. */
   close(): void;
 }
@@ -74,7 +83,12 @@ export interface ReaderOptions {
   readonly maxChunks: number;
 }
 
-/** A running reader thread, of a ring or of a file. It keeps the process alive until it has ended. */
+export interface PerfReaderOptions extends ReaderOptions {
+  /** Size of each CPU's buffer, a power of two of at least a page. It is locked memory. */
+  readonly cpuBytes: number;
+}
+
+/** A running reader thread, of a ring, of perf buffers or of a file. It keeps the process alive until it has ended. */
 export interface Reader {
   stats(): ReaderStats;
   /** Drains what is in the ring (a file is not read further), delivers it, ends the thread. Resolves after the last chunk was delivered. */
@@ -97,7 +111,12 @@ export interface ReaderStats {
    * Of a file: each step of 64 bytes where no record can begin, and a truncated end.
    */
   readonly malformed: number;
-  /** Bytes in the ring now (0 for files). */
+  /**
+   * Records that the kernel says it had no room for in the perf buffers; exact since 6.0, before only once there was room
+   * again. 0 for rings and files: there, and for what a CPU without a buffer lost, the program's own count is what holds.
+   */
+  readonly lost: number;
+  /** Bytes in the ring or the perf buffers now (0 for files). */
   readonly ringBytes: number;
 }
 

@@ -95,6 +95,8 @@ const char *hint_for(const char *code, int err, char *buffer, size_t size)
 		return netns_hint(err);
 	if (is(code, "NATIVE_LOCK") || is(code, "NATIVE_REPLAY"))
 		return file_hint(err);
+	if (is(code, "NATIVE_READER") && err == EPERM)
+		return "Locked memory is short: give CAP_IPC_LOCK, raise kernel.perf_event_mlock_kb, or make the buffers smaller";
 	if (err == EPERM || err == EACCES) {
 		if (strstr(log_text(), "BEGIN PROG LOAD LOG"))
 			return "The verifier rejected the program: its last lines are in the log";

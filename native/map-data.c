@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Global data of a loaded object, read and written in the kernel's own pages: libbpf makes the maps
- * of .data and .bss with BPF_F_MMAPABLE. Where that does not work, element 0 of the array map.
+ * of .data and .bss with BPF_F_MMAPABLE. Where that does not work, element 0 of the array map. What is read-only is
+ * written before load, into what libbpf will fill its map with.
  */
 #include "object.h"
 
@@ -20,7 +21,7 @@ static bool ends_with(const char *text, const char *end)
 }
 
 /* libbpf names .data and .bss <object>.data; others, as .data.settings, by their section. */
-static struct bpf_map *find_section(struct object *object, const struct arguments *arguments)
+static struct bpf_map *find_section(struct object *object, const struct arguments *arguments, bool loaded)
 {
 	struct bpf_map *map, *found = NULL;
 	char section[NAME_SIZE];
@@ -38,10 +39,10 @@ static struct bpf_map *find_section(struct object *object, const struct argument
 	if (!found)
 		fail(arguments->env, "NATIVE_ARGUMENT", ENOENT, "%s: %s has no section %s",
 		     arguments->function, object->owner, section);
-	else if (!object->loaded)
-		fail(arguments->env, "NATIVE_MAP", 0, "%s: %s is not loaded", arguments->function,
-		     object->owner);
-	return object->loaded ? found : NULL;
+	else if (object->loaded != loaded)
+		fail(arguments->env, "NATIVE_MAP", 0, "%s: %s is %s", arguments->function, object->owner,
+		     loaded ? "not loaded" : "loaded already");
+	return object->loaded == loaded ? found : NULL;
 }
 
 static size_t mapped_size(const struct bpf_map *map)
@@ -106,7 +107,7 @@ napi_value object_read_data(napi_env env, napi_callback_info info)
 
 	if (!object)
 		return NULL;
-	map = find_section(object, &arguments);
+	map = find_section(object, &arguments, true);
 	if (!map)
 		return NULL;
 	TRY(napi_create_buffer(env, bpf_map__value_size(map), &data, &buffer));
@@ -115,6 +116,21 @@ napi_value object_read_data(napi_env env, napi_callback_info info)
 		return fail(env, "NATIVE_MAP", err, "Cannot read %s of %s", bpf_map__name(map),
 			    object->owner);
 	return buffer;
+}
+
+/* Reads offset and bytes to write into a section. False with an exception pending. */
+static bool read_write(const struct arguments *arguments, const struct bpf_map *map, uint32_t *offset,
+		       struct bytes *bytes)
+{
+	uint32_t size = bpf_map__value_size(map);
+
+	if (!argument_u32(arguments, 1, "offset", 0, size, offset) || !argument_bytes(arguments, 2, "bytes", bytes))
+		return false;
+	if (bytes->size <= size - *offset)
+		return true;
+	fail(arguments->env, "NATIVE_ARGUMENT", 0, "%s: %zu bytes at %u do not fit into the %u bytes of %s",
+	     arguments->function, bytes->size, *offset, size, bpf_map__name(map));
+	return false;
 }
 
 napi_value object_write_data(napi_env env, napi_callback_info info)
@@ -128,19 +144,51 @@ napi_value object_write_data(napi_env env, napi_callback_info info)
 
 	if (!object)
 		return NULL;
-	map = find_section(object, &arguments);
-	if (!map || !argument_u32(&arguments, 1, "offset", 0, bpf_map__value_size(map), &offset) ||
-	    !argument_bytes(&arguments, 2, "bytes", &bytes))
+	map = find_section(object, &arguments, true);
+	if (!map || !read_write(&arguments, map, &offset, &bytes))
 		return NULL;
-	if (bytes.size > bpf_map__value_size(map) - offset)
-		return fail(env, "NATIVE_ARGUMENT", 0,
-			    "writeData: %zu bytes at %u do not fit into the %u bytes of %s", bytes.size,
-			    offset, bpf_map__value_size(map), bpf_map__name(map));
 	if (bytes.size == 0)
 		return undefined(env);
 	err = write_value(map, offset, &bytes);
 	if (err)
 		return fail(env, "NATIVE_MAP", err, "Cannot write %s of %s", bpf_map__name(map),
 			    object->owner);
+	return undefined(env);
+}
+
+/* Changes what libbpf will fill the map with. Returns 0 or a negative errno. */
+static int change_initial_value(struct bpf_map *map, size_t offset, const struct bytes *bytes)
+{
+	size_t size = 0;
+	const void *value = bpf_map__initial_value(map, &size);
+	char *changed = value ? malloc(size) : NULL;
+	int err = value ? -ENOMEM : -EINVAL;
+
+	if (changed) {
+		memcpy(changed, value, size);
+		memcpy(changed + offset, bytes->data, bytes->size);
+		err = bpf_map__set_initial_value(map, changed, size);
+	}
+	free(changed);
+	return err;
+}
+
+napi_value object_set_rodata(napi_env env, napi_callback_info info)
+{
+	struct arguments arguments;
+	struct object *object = object_read(&arguments, env, info, "setRodata");
+	struct bpf_map *map;
+	struct bytes bytes;
+	uint32_t offset;
+	int err;
+
+	if (!object)
+		return NULL;
+	map = find_section(object, &arguments, false);
+	if (!map || !read_write(&arguments, map, &offset, &bytes))
+		return NULL;
+	err = change_initial_value(map, offset, &bytes);
+	if (err)
+		return fail(env, "NATIVE_MAP", err, "Cannot set %s of %s", bpf_map__name(map), object->owner);
 	return undefined(env);
 }

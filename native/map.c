@@ -49,6 +49,26 @@ napi_value object_maps(napi_env env, napi_callback_info info)
 	return list;
 }
 
+napi_value object_set_autocreate(napi_env env, napi_callback_info info)
+{
+	struct arguments arguments;
+	struct object *object = object_read(&arguments, env, info, "setAutocreate");
+	struct bpf_map *map;
+	bool on;
+	int err;
+
+	if (!object)
+		return NULL;
+	map = object_map(object, &arguments);
+	if (!map || !argument_bool(&arguments, 1, "on", &on))
+		return NULL;
+	err = bpf_map__set_autocreate(map, on);
+	if (err)
+		return fail(env, "NATIVE_MAP", err, "setAutocreate: %s of %s must be chosen before load",
+			    bpf_map__name(map), object->owner);
+	return undefined(env);
+}
+
 static bool same_shape(const struct bpf_map *one, const struct bpf_map *other)
 {
 	return bpf_map__type(one) == bpf_map__type(other) && bpf_map__key_size(one) == bpf_map__key_size(other) &&

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "object.h"
-#include "ring.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -87,34 +86,6 @@ static napi_value object_load(napi_env env, napi_callback_info info)
 	return undefined(env);
 }
 
-static napi_value object_start_reader(napi_env env, napi_callback_info info)
-{
-	struct reader_options options;
-	struct arguments arguments;
-	struct object *object = object_read(&arguments, env, info, "startReader");
-	struct source *source;
-	struct bpf_map *map;
-
-	if (!object)
-		return NULL;
-	map = object_loaded_map(object, &arguments);
-	if (!map || !reader_options_read(&arguments, 1, &options) ||
-	    !argument_function(&arguments, 2, "onChunk"))
-		return NULL;
-	if (bpf_map__type(map) != BPF_MAP_TYPE_RINGBUF)
-		return fail(env, "NATIVE_READER", 0, "Map %s of %s is no ring buffer", bpf_map__name(map),
-			    object->owner);
-	if (reader_list_has(&object->readers, bpf_map__name(map)))
-		return fail(env, "NATIVE_READER", EBUSY, "Ring %s of %s has a reader already",
-			    bpf_map__name(map), object->owner);
-	source = ring_open(bpf_map__fd(map), bpf_map__max_entries(map));
-	if (!source)
-		return fail(env, "NATIVE_READER", errno, "Cannot map ring %s of %s", bpf_map__name(map),
-			    object->owner);
-	return reader_start(env, bpf_map__name(map), &options, source, arguments.values[2],
-			    &object->readers);
-}
-
 static void close_object(struct object *object)
 {
 	for (size_t i = 0; i < object->program_count; i++)
@@ -193,6 +164,7 @@ static const napi_property_descriptor methods[] = {
 	METHOD("programs", object_programs),
 	METHOD("setAutoload", object_set_autoload),
 	METHOD("maps", object_maps),
+	METHOD("setAutocreate", object_set_autocreate),
 	METHOD("shareMap", object_share_map),
 	METHOD("setMapEntries", object_set_map_entries),
 	METHOD("load", object_load),
@@ -207,7 +179,9 @@ static const napi_property_descriptor methods[] = {
 	METHOD("mapDelete", object_map_delete),
 	METHOD("mapLookup", object_map_lookup),
 	METHOD("readMap", object_read_map),
+	METHOD("setRodata", object_set_rodata),
 	METHOD("startReader", object_start_reader),
+	METHOD("startPerfReader", object_start_perf_reader),
 	METHOD("close", object_close),
 };
 

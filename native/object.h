@@ -45,6 +45,7 @@ napi_value object_iterate(napi_env env, napi_callback_info info);
 napi_value object_test_run(napi_env env, napi_callback_info info);
 /* map.c */
 napi_value object_maps(napi_env env, napi_callback_info info);
+napi_value object_set_autocreate(napi_env env, napi_callback_info info);
 napi_value object_share_map(napi_env env, napi_callback_info info);
 napi_value object_set_map_entries(napi_env env, napi_callback_info info);
 napi_value object_map_update(napi_env env, napi_callback_info info);
@@ -53,7 +54,11 @@ napi_value object_map_lookup(napi_env env, napi_callback_info info);
 /* map-data.c */
 napi_value object_read_data(napi_env env, napi_callback_info info);
 napi_value object_write_data(napi_env env, napi_callback_info info);
+napi_value object_set_rodata(napi_env env, napi_callback_info info);
 /* map-read.c */
 napi_value object_read_map(napi_env env, napi_callback_info info);
+/* object-reader.c */
+napi_value object_start_reader(napi_env env, napi_callback_info info);
+napi_value object_start_perf_reader(napi_env env, napi_callback_info info);
 
 #endif

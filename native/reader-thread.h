@@ -15,6 +15,7 @@ struct reader {
 	struct reader *next;
 	bool environment_ended;
 	bool thread_running;
+	uint64_t lost; /* what the source told at its end */
 	pthread_t thread;
 
 	/* Reader thread only. */

@@ -105,6 +105,13 @@ static void on_chunk(napi_env env, napi_value callback, void *context, void *dat
 		napi_fatal_exception(env, thrown);
 }
 
+static uint64_t lost_by(const struct reader *reader)
+{
+	struct source *source = reader->source;
+
+	return source && source->lost ? source->lost(source) : reader->lost;
+}
+
 /* Runs on the JavaScript thread after the last chunk: the thread has released its hold. */
 static void on_ended(napi_env env, void *data, void *hint)
 {
@@ -115,6 +122,7 @@ static void on_ended(napi_env env, void *data, void *hint)
 	(void)hint;
 	reader_thread_join(reader);
 	list_remove(reader);
+	reader->lost = lost_by(reader);
 	reader->source->free(reader->source);
 	reader->source = NULL;
 	if (!reader->environment_ended) {
@@ -146,6 +154,7 @@ static napi_value reader_stats(napi_env env, napi_callback_info info)
 	set_number(env, stats, "chunks", (double)atomic_load(&reader->chunks));
 	set_number(env, stats, "stalls", (double)atomic_load(&reader->stalls));
 	set_number(env, stats, "malformed", (double)atomic_load(&reader->malformed));
+	set_number(env, stats, "lost", (double)lost_by(reader));
 	set_number(env, stats, "ringBytes",
 		   reader->source ? (double)reader->source->waiting(reader->source) : 0);
 	return stats;

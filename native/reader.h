@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A reader: one thread that moves records from a source (ring buffer or file) into chunks and hands
+ * A reader: one thread that moves records from a source (ring buffer, perf buffers or file) into chunks and hands
  * them to JavaScript. It waits for JavaScript, never JavaScript for it, and the kernel for neither.
  */
 #ifndef JITTERSCOPE_READER_H
@@ -29,6 +29,8 @@ struct source {
 	enum drained (*drain)(struct source *source, struct reader *reader, bool last);
 	/* Bytes waiting in the source now. */
 	uint64_t (*waiting)(struct source *source);
+	/* Records that the kernel found no room for, as far as it tells; NULL: it does not. */
+	uint64_t (*lost)(struct source *source);
 	void (*free)(struct source *source);
 	/* Set when the source ended by a failure. */
 	int err;

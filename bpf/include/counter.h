@@ -17,8 +17,8 @@ enum metric {
 	METRIC_TCPRESET_SENT = 1,     /* bucket: sk_rst_reason, 0 where the kernel has none */
 	METRIC_TCPRESET_RECEIVED = 2, /* bucket: TCP state of the socket that received it */
 	METRIC_SUPPRESSED = 3,	      /* bucket: probe; events withheld by the token bucket */
-	METRIC_RING_FULL = 4,	      /* bucket: probe; records that found no room in the ring */
-	METRIC_EMITTED = 5,	      /* bucket: probe; records put into the ring */
+	METRIC_RING_FULL = 4,	      /* bucket: probe; records that found no room in the ring or the perf buffer */
+	METRIC_EMITTED = 5,	      /* bucket: probe; records put into the ring or the perf buffer */
 	METRIC_TCPRETRANS_SEGMENTS = 6,	  /* bucket: enum retransmit_kind; segments, as RetransSegs counts them */
 	METRIC_TCPRETRANS_RETRANSMITS = 7, /* bucket: enum retransmit_kind; packets, of one segment or many */
 };

@@ -31,6 +31,12 @@ volatile struct settings settings SEC(".data.settings") = {
 	.filter_mode = FILTER_ALL,
 };
 
+/*
+ * Set before load: records go into the perf buffers instead of the ring. The verifier knows the value and drops what is
+ * not used, so that a kernel without ring buffers never sees them.
+ */
+const volatile bool use_perf SEC(".rodata.transport") = false;
+
 static __always_inline __u64 *counter_at(const struct counter_key *key)
 {
 	__u64 *value = bpf_map_lookup_elem(&counters, key);
@@ -118,6 +124,41 @@ static __always_inline bool bucket_take(struct bucket *bucket, __u64 now)
 	return false;
 }
 
+/* A record's place until it goes into the perf buffer; NULL when all are taken. */
+static __always_inline struct record *perf_reserve(void)
+{
+	for (__u32 i = 0; i < PERF_SLOTS; i++) {
+		__u32 key = i;
+		struct perf_slot *slot = bpf_map_lookup_elem(&perf_slots, &key);
+
+		if (slot && !__sync_lock_test_and_set(&slot->taken, 1))
+			return (struct record *)slot->record;
+	}
+	return 0;
+}
+
+/* Puts the record into the perf buffer of this CPU, counts it, and lets its place go. */
+static __always_inline void perf_submit(void *ctx, struct record *record)
+{
+	struct perf_slot *slot = (void *)record - __builtin_offsetof(struct perf_slot, record);
+	__u64 bytes = record->len * 64, net = record->net;
+	__u16 probe = record->probe;
+	struct bucket *bucket;
+
+	if (bytes > sizeof(slot->record))
+		bytes = sizeof(slot->record);
+	if (bpf_perf_event_output(ctx, &perf_events, BPF_F_CURRENT_CPU, record, bytes) == 0) {
+		count(net, METRIC_EMITTED, probe, 0);
+	} else {
+		/* The next record tells what this one would have told. */
+		bucket = bucket_of(net, probe);
+		if (bucket)
+			__sync_fetch_and_add(&bucket->suppressed, record->v[0]);
+		count(net, METRIC_RING_FULL, probe, 0);
+	}
+	*(volatile __u64 *)&slot->taken = 0;
+}
+
 /*
  * Begins a record: zeroed but for ts, probe, variant, len, cpu, net and v[0], which is the number of events withheld in
  * this namespace since the last record. NULL when the bucket or the ring says no; that is counted. tails: 0, 1 or 2, a
@@ -137,7 +178,10 @@ static __always_inline struct record *emit_begin_tails(__u16 probe, __u8 variant
 		count(net, METRIC_SUPPRESSED, probe, 0);
 		return 0;
 	}
-	record = bpf_ringbuf_reserve(&events, bytes, 0);
+	if (use_perf)
+		record = perf_reserve();
+	else
+		record = bpf_ringbuf_reserve(&events, bytes, 0);
 	if (!record) {
 		count(net, METRIC_RING_FULL, probe, 0);
 		return 0;
@@ -163,7 +207,10 @@ static __always_inline struct record *emit_begin(__u16 probe, __u8 variant, __u6
 /* Ends a record. Nobody is woken: the reader drains on a timer. ctx: the program's own, which a perf buffer needs. */
 static __always_inline void emit_end(void *ctx, struct record *record)
 {
-	(void)ctx;
+	if (use_perf) {
+		perf_submit(ctx, record);
+		return;
+	}
 	count(record->net, METRIC_EMITTED, record->probe, 0);
 	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
 }

@@ -25,6 +25,31 @@ struct {
 	__uint(max_entries, 4 * 1024 * 1024);
 } events SEC(".maps");
 
+/* One buffer for each CPU; as many entries as the kernel has CPUs. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(__u32));
+} perf_events SEC(".maps");
+
+/*
+ * Where a record is made before it goes into a perf buffer. A program may interrupt another one on its CPU: task, softirq,
+ * hard interrupt, NMI, so there are several, and each is taken by who finds it free.
+ */
+#define PERF_SLOTS 4
+
+struct perf_slot {
+	__u64 taken;
+	__u8 record[256];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, PERF_SLOTS);
+	__type(key, __u32);
+	__type(value, struct perf_slot);
+} perf_slots SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 65536);
