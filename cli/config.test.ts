@@ -11,6 +11,7 @@ test('the defaults are those of the design', () => {
   expect(config.bus).toEqual({ rawSize: 2 ** 30, eventsSize: 2 ** 29, metricsSize: 2 ** 27, deadLettersSize: 2 ** 27, commitInterval: 20 });
   expect(config.collector).toMatchObject({
     drainInterval: 10,
+    transport: 'auto',
     batchSize: 262_144,
     batchLinger: 200,
     heartbeatInterval: 1000,

@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import pc from 'picocolors';
 import { probes } from '../bpf/registry.ts';
 import { defaultSettings } from '../bpf/settings.ts';
+import type { Transport } from '../bpf/transport.ts';
 import { messageOf } from '../core/app-error.ts';
 import { askControl } from '../core/control.ts';
 import { createLog } from '../core/log.ts';
@@ -29,11 +30,11 @@ const capabilities: readonly { readonly bit: number; readonly name: string; read
 ];
 
 /** `jitterscope doctor`: looks at kernel, privileges, probes and folder, and changes nothing. Exit code 1 when something fails. */
-export async function doctor(dataDir: string, json: boolean): Promise<number> {
+export async function doctor(dataDir: string, json: boolean, transport: Transport | 'auto'): Promise<number> {
   const findings = [...systemFindings()];
   const native = tryNative(findings);
   if (native !== undefined) {
-    findings.push(...(await probeFindings(native)));
+    findings.push(...(await probeFindings(native, transport)));
     findings.push(...identityFindings(native));
   }
   findings.push(...dataFindings(dataDir), await runningFinding(dataDir));
@@ -78,11 +79,14 @@ function tryNative(findings: Finding[]): Native | undefined {
 }
 
 /** Loads and attaches all probes for a moment, as `run` does; they count, and emit nothing. */
-async function probeFindings(native: Native): Promise<Finding[]> {
-  const host = new ProbeHost(native, { drainMs: 1000, chunkBytes: 4096, maxChunks: 1 }, createLog('silent'));
+async function probeFindings(native: Native, wanted: Transport | 'auto'): Promise<Finding[]> {
+  const host = new ProbeHost(native, { drainMs: 1000, chunkBytes: 4096, maxChunks: 1, transport: wanted }, createLog('silent'));
   const told = new Set<string>();
   const findings: Finding[] = [];
   host.open(() => undefined);
+  const transport = host.transport();
+  if (transport !== undefined)
+    findings.push({ area: 'system', what: 'transport of records', state: 'ok', found: transportText(transport, wanted) });
   for (const probe of probes) {
     const { name, state, attached, problems } = host.start(probe, { ...defaultSettings, burst: 0 });
     for (const program of attached) findings.push({ area: 'probe', what: `${name}: ${program}`, state: 'ok', found: 'loads and attaches' });
@@ -97,6 +101,12 @@ async function probeFindings(native: Native): Promise<Finding[]> {
   await host.stop();
   host.close();
   return findings;
+}
+
+function transportText(transport: Transport, wanted: Transport | 'auto'): string {
+  const text = transport === 'ring' ? 'one ring buffer' : 'a perf buffer for each CPU';
+  if (wanted !== 'auto') return `${text}, as collector.transport says`;
+  return transport === 'ring' ? text : `${text}: this kernel has no ring buffers`;
 }
 
 function* identityFindings(native: Native): Generator<Finding> {

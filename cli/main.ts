@@ -4,6 +4,7 @@ import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import pc from 'picocolors';
 import { AppError } from '../core/app-error.ts';
 import { parseDurationMs, parseSize } from '../core/quantity.ts';
+import { readConfig } from './config.ts';
 import { demo } from './demo.ts';
 import { doctor } from './doctor.ts';
 import { interrupted } from './interruption.ts';
@@ -112,10 +113,13 @@ program
 program
   .command('doctor')
   .description('what this kernel, these privileges and this folder allow, and what to do about the rest')
+  .option('-c, --config <file>', 'YAML configuration')
   .option('-d, --data-dir <dir>', 'the data folder', defaultDataDir)
+  .option('--set <path=value>', 'set one field of the configuration; may be repeated', collect, [])
   .option('--json', 'print JSON')
-  .action(async (o: { dataDir: string; json?: boolean }) => {
-    process.exitCode = await doctor(resolve(o.dataDir), o.json === true);
+  .action(async (o: { config?: string; dataDir: string; set: string[]; json?: boolean }) => {
+    const { transport } = readConfig(o).collector;
+    process.exitCode = await doctor(resolve(o.dataDir), o.json === true, transport);
   });
 
 program

@@ -1,4 +1,5 @@
 import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, expect } from 'vitest';
 import type { Native } from '../../native/addon.ts';
@@ -336,7 +337,11 @@ kernelTest('a ring that is full loses records, and each is counted', async () =>
     number,
     number,
   ];
-  expect([emitted + ringFull, suppressed, emitted]).toEqual([200, 0, Math.floor(4096 / (128 + 8))]);
+  expect([emitted + ringFull, suppressed]).toEqual([200, 0]);
+  // A record in the ring has a header of 8 bytes. In a perf buffer it has 16 around it; each CPU has one, never quite full.
+  const atLeast = run.transport === 'ring' ? Math.floor(4096 / (128 + 8)) : Math.floor(4095 / (128 + 16));
+  expect(emitted).toBeGreaterThanOrEqual(atLeast);
+  expect(emitted).toBeLessThanOrEqual(run.transport === 'ring' ? atLeast : atLeast * cpus().length);
 });
 
 kernelTest('a full counter map counts under `other`, and a fuller one counts what it lost', async () => {

@@ -32,7 +32,13 @@ const conntrackConfig = z
 /** The `collector` section. */
 export const collectorConfig = z
   .strictObject({
-    drainInterval: duration('10ms').describe('How often the reader thread empties the ring buffers.'),
+    drainInterval: duration('10ms').describe('How often the reader thread empties the ring buffer.'),
+    transport: z
+      .enum(['auto', 'ring', 'perf'])
+      .default('auto')
+      .describe(
+        'How records leave the kernel: one ring buffer, or a perf buffer for each CPU; auto: a ring where the kernel has them (5.8).',
+      ),
     batchSize: size('256KiB', { atLeast: '4KiB' }).describe('A batch of records is sent when it has this size ...'),
     batchLinger: duration('200ms').describe('... or when its first record has waited this long.'),
     heartbeatInterval: duration('1s').describe('How often a heartbeat is sent and the namespaces are looked at.'),

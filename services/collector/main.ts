@@ -77,7 +77,7 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
   const pods = new PodTracker({ clock, cgroups, cookieOf: (path) => netnsCookieOf(path, native, tracker), changed });
   const watcher = new PodWatcher({ config: config.cri, tracker: pods, clock, cgroupMount: cgroups.mounts.unified, log, limiter, changed });
   const identity = new NodeIdentity(tracker, pods, watcher);
-  const host = new ProbeHost(native, { drainMs: config.drainInterval, chunkBytes, maxChunks }, log);
+  const host = new ProbeHost(native, { drainMs: config.drainInterval, chunkBytes, maxChunks, transport: config.transport }, log);
   const pipeline = new CollectorPipeline({
     clock,
     identity,

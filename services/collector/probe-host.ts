@@ -1,9 +1,10 @@
 import type { Degradation, Probe } from '../../bpf/probe.ts';
-import { encodeSettings, type ProbeSettings, probeMaps, settingsSection } from '../../bpf/settings.ts';
+import { encodeSettings, type ProbeSettings, settingsSection } from '../../bpf/settings.ts';
+import type { Transport } from '../../bpf/transport.ts';
 import type { Log } from '../../core/log.ts';
 import type { BpfObject, Native, Reader, ReaderOptions } from '../../native/addon.ts';
 import { readBpfObject } from '../../native/index.ts';
-import { attachSelected, type BaseSizes, loadBase, loadProbe, problemOf } from './probe-object.ts';
+import { attachSelected, type BaseOptions, type LoadedBase, loadBase, loadProbe, problemOf, startBaseReader } from './probe-object.ts';
 
 /** A probe as it runs. */
 export interface ProbeStatus {
@@ -19,9 +20,11 @@ interface Running {
   readonly object: BpfObject;
 }
 
+/** How records are read, and by which transport. */
+export interface HostOptions extends ReaderOptions, BaseOptions {}
+
 /** What all probes share. */
-interface Base {
-  readonly object: BpfObject;
+interface Base extends LoadedBase {
   readonly reader: Reader;
   readonly problems: readonly Degradation[];
 }
@@ -32,7 +35,7 @@ interface Base {
  */
 export class ProbeHost {
   readonly #native: Native;
-  readonly #reader: ReaderOptions;
+  readonly #options: HostOptions;
   readonly #log: Log;
   readonly #running: Running[] = [];
   readonly #status = new Map<string, ProbeStatus>();
@@ -40,9 +43,9 @@ export class ProbeHost {
   /** Why there is no base. */
   #failure: Degradation | undefined;
 
-  constructor(native: Native, reader: ReaderOptions, log: Log) {
+  constructor(native: Native, options: HostOptions, log: Log) {
     this.#native = native;
-    this.#reader = reader;
+    this.#options = options;
     this.#log = log;
   }
 
@@ -60,14 +63,19 @@ export class ProbeHost {
     return this.#base?.object;
   }
 
-  /** Loads the base and reads the ring of all probes from here on. Its failure is told by every probe started afterwards. */
-  open(onChunk: (chunk: Buffer) => void, sizes?: BaseSizes): void {
+  /** How records leave the kernel; undefined without the base. */
+  transport(): Transport | undefined {
+    return this.#base?.transport;
+  }
+
+  /** Loads the base and reads the records of all probes from here on. Its failure is told by every probe started afterwards. */
+  open(onChunk: (chunk: Buffer) => void): void {
     let object: BpfObject | undefined;
     try {
-      const base = loadBase(this.#native, sizes);
+      const base = loadBase(this.#native, this.#options);
       object = base.object;
-      const reader = object.startReader(probeMaps.ring, this.#reader, onChunk);
-      this.#base = { object, reader, problems: attachSelected(object, base.selection).problems };
+      const reader = startBaseReader(base, this.#options, onChunk);
+      this.#base = { ...base, reader, problems: attachSelected(object, base.selection).problems };
     } catch (thrown) {
       this.#failure = problemOf('all probes', thrown);
       object?.close();
@@ -87,7 +95,7 @@ export class ProbeHost {
     let object: BpfObject | undefined;
     try {
       const selection = probe.select(this.#native);
-      object = loadProbe(this.#native, name, readBpfObject(name), selection, base.object);
+      object = loadProbe(this.#native, name, readBpfObject(name), selection, base);
       object.writeData(settingsSection, 0, encodeSettings(settings));
       const { programs, problems } = attachSelected(object, selection);
       const all = [...base.problems, ...problems];

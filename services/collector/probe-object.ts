@@ -1,18 +1,31 @@
+import { cpus } from 'node:os';
 import { selectBase } from '../../bpf/base/select.ts';
 import type { Degradation, Selection } from '../../bpf/probe.ts';
 import { probeMaps } from '../../bpf/settings.ts';
+import { chooseTransport, perfCpuBytes, type Transport, transportMaps, transportSection } from '../../bpf/transport.ts';
 import { messageOf } from '../../core/app-error.ts';
-import type { BpfObject, Native, NativeFailure } from '../../native/addon.ts';
+import type { BpfObject, Native, NativeFailure, Reader, ReaderOptions } from '../../native/addon.ts';
 import { readBpfObject } from '../../native/index.ts';
 import { collectorError } from './errors.ts';
 
 const sharedMaps: readonly string[] = Object.values(probeMaps);
+const defaultRingBytes = 4 * 1024 * 1024;
 
-/** Sizes of the base's maps, where the defaults of bpf/include/maps.h will not do. */
-export interface BaseSizes {
-  /** A power of two of at least a page. */
+/** How the base is made, where the defaults of bpf/include/maps.h will not do. */
+export interface BaseOptions {
+  /** Default: what suits the kernel. */
+  readonly transport?: Transport | 'auto';
+  /** Size of the ring, a power of two of at least a page; the perf buffers of all CPUs share it. */
   readonly ringBytes?: number;
   readonly counterEntries?: number;
+}
+
+/** What all probes share, loaded. */
+export interface LoadedBase {
+  readonly object: BpfObject;
+  readonly selection: Selection;
+  readonly transport: Transport;
+  readonly ringBytes: number;
 }
 
 /** What was attached, and what could not be. */
@@ -22,20 +35,39 @@ export interface Attached {
 }
 
 /** Loads what all probes share (bpf/base). Throws a NativeFailure. */
-export function loadBase(native: Native, sizes: BaseSizes = {}): { readonly object: BpfObject; readonly selection: Selection } {
+export function loadBase(native: Native, options: BaseOptions = {}): LoadedBase {
+  const { ringBytes = defaultRingBytes, counterEntries } = options;
+  const transport = chooseTransport(native, options.transport ?? 'auto');
   const selection = selectBase(native);
   const object = loadSelected(native, 'base', readBpfObject('base'), selection, (opened) => {
-    if (sizes.ringBytes !== undefined) opened.setMapEntries(probeMaps.ring, sizes.ringBytes);
-    if (sizes.counterEntries !== undefined) opened.setMapEntries(probeMaps.counters, sizes.counterEntries);
+    for (const map of unusedMaps(transport)) opened.setAutocreate(map, false);
+    if (transport === 'ring') opened.setMapEntries(probeMaps.ring, ringBytes);
+    if (counterEntries !== undefined) opened.setMapEntries(probeMaps.counters, counterEntries);
   });
-  return { object, selection };
+  return { object, selection, transport, ringBytes };
+}
+
+/** Reads the records of all probes from here on. Throws a NativeFailure. */
+export function startBaseReader(base: LoadedBase, options: ReaderOptions, onChunk: (chunk: Buffer) => void): Reader {
+  if (base.transport === 'ring') return base.object.startReader(probeMaps.ring, options, onChunk);
+  return base.object.startPerfReader(probeMaps.perf, { ...options, cpuBytes: perfCpuBytes(base.ringBytes, cpus().length) }, onChunk);
 }
 
 /** Loads a probe's selected programs over the maps of the base; maps of other names are its own. Throws a NativeFailure. */
-export function loadProbe(native: Native, name: string, bytes: Uint8Array, selection: Selection, base: BpfObject): BpfObject {
+export function loadProbe(native: Native, name: string, bytes: Uint8Array, selection: Selection, base: LoadedBase): BpfObject {
+  const unused = unusedMaps(base.transport);
   return loadSelected(native, name, bytes, selection, (object) => {
-    for (const map of object.maps()) if (sharedMaps.includes(map)) object.shareMap(map, base);
+    object.setRodata(transportSection, 0, Uint8Array.of(base.transport === 'perf' ? 1 : 0));
+    for (const map of object.maps()) {
+      if (unused.includes(map)) object.setAutocreate(map, false);
+      else if (sharedMaps.includes(map)) object.shareMap(map, base.object);
+    }
   });
+}
+
+/** Maps of the transport that is not used. */
+function unusedMaps(transport: Transport): readonly string[] {
+  return transportMaps[transport === 'ring' ? 'perf' : 'ring'];
 }
 
 function loadSelected(

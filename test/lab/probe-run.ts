@@ -1,9 +1,10 @@
 import type { Probe } from '../../bpf/probe.ts';
 import { bucketKey, encodeSettings, netFilterKey, type ProbeSettings, probeMaps, settingsSection } from '../../bpf/settings.ts';
+import type { Transport } from '../../bpf/transport.ts';
 import type { BpfObject, Native, Reader } from '../../native/addon.ts';
 import { counterKeyBytes, counterKeyOffsets, metrics } from '../../schema/record.gen.ts';
 import { RecordReader } from '../../schema/record.ts';
-import { attachSelected, type BaseSizes, loadBase, loadProbe } from '../../services/collector/probe-object.ts';
+import { attachSelected, type BaseOptions, loadBase, loadProbe, startBaseReader } from '../../services/collector/probe-object.ts';
 import { eventually } from './eventually.ts';
 
 /** A record's own bytes, and a reader that stands on them. */
@@ -21,8 +22,15 @@ export interface CounterEntry {
   readonly value: number;
 }
 
-export interface ProbeRunOptions extends BaseSizes {
+export interface ProbeRunOptions extends BaseOptions {
   readonly drainMs?: number;
+}
+
+/** `JITTERSCOPE_TEST_TRANSPORT=perf` runs the tests of probes over the perf buffers. */
+function transportOfTests(): Transport | 'auto' {
+  const wanted = process.env.JITTERSCOPE_TEST_TRANSPORT ?? 'auto';
+  if (wanted === 'auto' || wanted === 'ring' || wanted === 'perf') return wanted;
+  throw new Error(`JITTERSCOPE_TEST_TRANSPORT must be auto, ring or perf, found ${wanted}`);
 }
 
 /** A probe that runs in this kernel, as the collector would run it, and what it told. */
@@ -31,20 +39,20 @@ export class ProbeRun {
   readonly base: BpfObject;
   /** The probe's own programs, settings and maps. */
   readonly object: BpfObject;
+  readonly transport: Transport;
   readonly #chunks: Uint8Array[] = [];
   readonly #reader: Reader;
 
   constructor(native: Native, probe: Probe, object: Uint8Array, options: ProbeRunOptions = {}) {
-    const base = loadBase(native, options);
+    const base = loadBase(native, { transport: transportOfTests(), ...options });
     this.base = base.object;
-    this.#reader = this.base.startReader(
-      probeMaps.ring,
-      { drainMs: options.drainMs ?? 10, chunkBytes: 256 * 1024, maxChunks: 16 },
-      (chunk) => this.#chunks.push(Uint8Array.from(chunk)),
+    this.transport = base.transport;
+    this.#reader = startBaseReader(base, { drainMs: options.drainMs ?? 10, chunkBytes: 256 * 1024, maxChunks: 16 }, (chunk) =>
+      this.#chunks.push(Uint8Array.from(chunk)),
     );
     attachSelected(this.base, base.selection);
     const selection = probe.select(native);
-    this.object = loadProbe(native, probe.object, object, selection, this.base);
+    this.object = loadProbe(native, probe.object, object, selection, base);
     attachSelected(this.object, selection);
   }
 
