@@ -1,5 +1,13 @@
 import type { Probe } from '../../bpf/probe.ts';
-import { bucketKey, encodeSettings, netFilterKey, type ProbeSettings, probeMaps, settingsSection } from '../../bpf/settings.ts';
+import {
+  bucketKey,
+  defaultSettings,
+  encodeSettings,
+  netFilterKey,
+  type ProbeSettings,
+  probeMaps,
+  settingsSection,
+} from '../../bpf/settings.ts';
 import type { Transport } from '../../bpf/transport.ts';
 import type { BpfObject, Native, Reader } from '../../native/addon.ts';
 import { counterKeyBytes, counterKeyOffsets, metrics } from '../../schema/record.gen.ts';
@@ -24,6 +32,8 @@ export interface CounterEntry {
 
 export interface ProbeRunOptions extends BaseOptions {
   readonly drainMs?: number;
+  /** Cookies of the only namespaces to look at, from before the first event on; default: all of the machine. */
+  readonly only?: readonly bigint[];
 }
 
 /** `JITTERSCOPE_TEST_TRANSPORT=perf` runs the tests of probes over the perf buffers. */
@@ -53,6 +63,8 @@ export class ProbeRun {
     attachSelected(this.base, base.selection);
     const selection = probe.select(native);
     this.object = loadProbe(native, probe.object, object, selection, base);
+    for (const net of options.only ?? []) this.list(net);
+    if (options.only !== undefined) this.set({ ...defaultSettings, filterMode: 'listed' });
     attachSelected(this.object, selection);
   }
 
