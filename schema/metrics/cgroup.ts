@@ -121,7 +121,7 @@ export const cgroupRows: FieldRows = {
   ...gauges(
     {
       'memory.current': 'Memory in use (v1: memory.usage_in_bytes).',
-      'memory.max': 'Memory limit, +Inf: none (v1: memory.limit_in_bytes).',
+      'memory.max': 'Memory limit, 2^63: none (v1: memory.limit_in_bytes).',
       'memory.stat.hierarchical_memory_limit': 'Least memory limit of the cgroup and those above it (v1).',
       'memory.stat.hierarchical_memsw_limit': 'Least limit of memory and swap of the cgroup and those above it (v1).',
     },

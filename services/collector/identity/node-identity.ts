@@ -102,6 +102,16 @@ export class NodeIdentity {
     return this.#pods.nameOf(cookie) ?? this.#netns.nameOf(cookie);
   }
 
+  /** Live namespaces, told or not, and paths that lead into them. */
+  live(): Iterable<{ readonly cookie: number; readonly path: string }> {
+    return this.#netns.live();
+  }
+
+  /** Cookies of live namespaces, told or not. */
+  liveCookies(): Iterable<number> {
+    return this.#netns.cookies();
+  }
+
   /** A path that leads into a live namespace. */
   pathOf(cookie: number): string | undefined {
     return this.#netns.pathOf(cookie);

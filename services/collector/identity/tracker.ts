@@ -65,6 +65,11 @@ export class NetnsTracker {
     return this.#tracked.get(cookie)?.netns.path;
   }
 
+  /** All live namespaces, as the last look that found each of them. */
+  *live(): Iterable<FoundNetns> {
+    for (const { netns } of this.#tracked.values()) yield netns;
+  }
+
   /** One name of each live namespace, for people. */
   nameOf(cookie: number): string | undefined {
     const tracked = this.#tracked.get(cookie);

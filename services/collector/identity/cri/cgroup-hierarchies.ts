@@ -6,6 +6,7 @@ export interface CgroupHierarchies {
   readonly unified: string | undefined;
   /** Mount points of v1 hierarchies: those of systems that have both, or v1 alone. */
   readonly cpu: string | undefined;
+  readonly cpuacct: string | undefined;
   readonly memory: string | undefined;
 }
 
@@ -25,6 +26,7 @@ export function findHierarchies(mounts = readFileSync('/proc/self/mounts', 'utf8
   return {
     unified: unified.find((point) => inodeOf(point) === rootInode) ?? unified[0],
     cpu: v1.get('cpu'),
+    cpuacct: v1.get('cpuacct'),
     memory: v1.get('memory'),
   };
 }

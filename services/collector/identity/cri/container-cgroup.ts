@@ -9,11 +9,12 @@ export interface CgroupTarget {
   /** Folders, where the hierarchy is there. */
   readonly unified: string | undefined;
   readonly cpu: string | undefined;
+  readonly cpuacct: string | undefined;
   readonly memory: string | undefined;
 }
 
 type Hierarchy = keyof CgroupHierarchies;
-const hierarchies: readonly Hierarchy[] = ['unified', 'cpu', 'memory'];
+const hierarchies: readonly Hierarchy[] = ['unified', 'cpu', 'cpuacct', 'memory'];
 
 /** Finds containers' cgroups: by their process, else by the path that the runtime was told. */
 export class ContainerCgroups {
@@ -35,10 +36,10 @@ export class ContainerCgroups {
       const path = [paths?.[hierarchy], told].find((one) => one !== undefined && inode(mount + one) !== undefined);
       return path === undefined ? undefined : mount + path;
     };
-    const [unified, cpu, memory] = hierarchies.map(folder);
+    const [unified, cpu, cpuacct, memory] = hierarchies.map(folder);
     const own = this.mounts.unified === undefined ? cpu : unified;
     const ownId = own === undefined ? undefined : inode(own);
-    return ownId === undefined ? undefined : { id: ownId, unified, cpu, memory };
+    return ownId === undefined ? undefined : { id: ownId, unified, cpu, cpuacct, memory };
   }
 
   /** A process id may be another's by now: its cgroup has the container's id in its path, or it is not believed. */
@@ -54,7 +55,7 @@ export class ContainerCgroups {
       // The process may live in a cgroup that the container made below its own.
       const own = end < 0 ? path : path.slice(0, end);
       if (controllers === '') paths.unified = own;
-      for (const one of controllers.split(',')) if (one === 'cpu' || one === 'memory') paths[one] = own;
+      for (const one of controllers.split(',')) if (one === 'cpu' || one === 'cpuacct' || one === 'memory') paths[one] = own;
     }
     return paths;
   }
