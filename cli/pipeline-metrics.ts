@@ -43,6 +43,45 @@ export function pipelineMetrics(pipeline: Pipeline, collector: Collector | undef
     gauge('jitterscope_collector_unobserved_seconds', 'Time before this start in which nobody listened.', [], () => [
       [{}, metrics.unobservedSeconds],
     ]);
+    const { sampling } = metrics;
+    counter('jitterscope_collector_sample_cycles_total', 'Times that all counters were read.', [], () => [[{}, sampling.cycles]]);
+    counter('jitterscope_collector_sample_messages_total', 'Messages with samples.', [], () => [[{}, sampling.messages]]);
+    counter('jitterscope_collector_sample_failures_total', 'Files and dumps that could not be read.', [], () => [[{}, sampling.failures]]);
+    counter('jitterscope_collector_omitted_ports_total', 'Listening ports left out of a read, over all reads.', [], () => [
+      [{}, sampling.omittedPorts],
+    ]);
+    counter(
+      'jitterscope_collector_unseen_netns_total',
+      'Network namespaces that went before they could be read; a lower bound.',
+      [],
+      () => [[{}, sampling.unseenNetns]],
+    );
+    counter(
+      'jitterscope_collector_counter_corrections_total',
+      'Counters of the kernel that did not simply grow: reset, wrap, or repaired at a keyframe.',
+      ['kind'],
+      () => [
+        [{ kind: 'reset' }, sampling.resets],
+        [{ kind: 'wrap' }, sampling.wraps],
+        [{ kind: 'repair' }, sampling.repairs],
+      ],
+    );
+    gauge(
+      'jitterscope_collector_sample_interval_seconds',
+      'Interval in which all counters are read, stretched for what it costs.',
+      [],
+      () => [[{}, sampling.intervalSeconds]],
+    );
+    gauge('jitterscope_collector_sample_cycle_seconds', 'Time that reading all counters took the last time.', [], () => [
+      [{}, sampling.cycleSeconds],
+    ]);
+    gauge('jitterscope_collector_sample_longest_slice_seconds', 'Longest time without a pause while counters are read.', [], () => [
+      [{}, sampling.longestSliceSeconds],
+    ]);
+    gauge('jitterscope_collector_sampled_netns', 'Network namespaces held for reading.', [], () => [[{}, sampling.netns]]);
+    gauge('jitterscope_collector_sampled_targets', 'Namespaces, devices, ports, CPUs and containers with counters.', [], () => [
+      [{}, sampling.targets],
+    ]);
     counter('jitterscope_kernel_events_total', 'Events of probes by what the kernel did with them.', ['disposition'], () => {
       const totals = collector.counters();
       return [

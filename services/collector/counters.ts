@@ -49,12 +49,17 @@ export function deleteCounters(object: BpfObject, counters: readonly Counter[], 
   }
 }
 
+/** Counters of namespaces that are gone are kept by namespace up to so many; then without it. */
+const maxRetired = 8_192;
+
 /**
  * Totals since the session's start, those of namespaces that are gone included: what the kernel counted, whatever
  * became of the events.
  */
 export class CounterTotals {
   #live: readonly Counter[] = [];
+  /** Deleted in the kernel. A late timer of a dying namespace may count on from 0: both belong to its total. */
+  readonly #retired = new Map<string, Counter>();
   readonly #gone = new Map<string, Counter>();
 
   /** Increments that are in no counter, because the map was full. */
@@ -66,19 +71,28 @@ export class CounterTotals {
     this.uncounted = uncounted;
   }
 
-  /** A namespace is gone and its counters are deleted: they stay in the totals, without their namespace. */
-  retire(net: number): void {
-    for (const counter of this.#live.filter((c) => c.net === net)) {
-      const key = `${counter.metric}/${counter.bucket}/${counter.label}`;
-      const before = this.#gone.get(key)?.value ?? 0;
-      this.#gone.set(key, { ...counter, net: 0, value: before + counter.value });
-    }
+  /** A namespace is gone and its counters are deleted: they stay in the totals. Returns what they were at last. */
+  retire(net: number): Counter[] {
+    const finals = this.#live.filter((c) => c.net === net).map((counter) => this.#whole(counter));
+    for (const counter of finals) this.#retired.set(keyOf(counter), counter);
     this.#live = this.#live.filter((c) => c.net !== net);
+    for (const [key, counter] of this.#retired) {
+      if (this.#retired.size <= maxRetired) break;
+      this.#retired.delete(key);
+      const nameless = { ...counter, net: 0 };
+      this.#gone.set(keyOf(nameless), { ...nameless, value: counter.value + (this.#gone.get(keyOf(nameless))?.value ?? 0) });
+    }
+    return finals;
   }
 
-  /** Everything; net 0 stands for namespaces that are gone and for a full map. */
+  /** Counters of namespaces that live; net 0: those that the full map could not tell apart. */
+  live(): readonly Counter[] {
+    return this.#retired.size === 0 ? this.#live : this.#live.map((counter) => this.#whole(counter));
+  }
+
+  /** Everything, what is gone included. */
   all(): readonly Counter[] {
-    return [...this.#live, ...this.#gone.values()];
+    return [...this.#live, ...this.#retired.values(), ...this.#gone.values()];
   }
 
   /** Sum of a metric, of one bucket or of all. */
@@ -92,6 +106,15 @@ export class CounterTotals {
   kernelLosses(probe: number): number {
     return this.sum(metrics.RING_FULL, probe);
   }
+
+  #whole(counter: Counter): Counter {
+    const before = this.#retired.get(keyOf(counter));
+    return before === undefined ? counter : { ...counter, value: counter.value + before.value };
+  }
+}
+
+function keyOf({ net, metric, bucket, label }: Counter): string {
+  return `${net} ${metric} ${bucket} ${label}`;
 }
 
 function u64(bytes: Buffer, offset: number): number {

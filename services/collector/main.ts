@@ -22,6 +22,8 @@ import { type CollectorMetrics, emptyCollectorMetrics } from './metrics.ts';
 import { CollectorPipeline } from './pipeline.ts';
 import { ProbeHost, type ProbeStatus } from './probe-host.ts';
 import { Shipper } from './shipper.ts';
+import { Baselines } from './sources/baselines.ts';
+import { scanCgroups } from './sources/cgroup-scan.ts';
 
 export interface CollectorOptions {
   readonly native: Native;
@@ -89,6 +91,11 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
     metrics,
     log,
     limiter,
+    sampling: {
+      native,
+      baselines: new Baselines(join(dataDir, 'baselines.json'), bootId),
+      cgroups: () => (watcher.answers ? identity.cgroupTargets() : scanCgroups(cgroups.mounts)),
+    },
     ship: (body) => shipper.ship(body),
     written: () => shipper.written(),
   });

@@ -47,6 +47,8 @@ function nodeOf() {
       cgroups: () => [],
       all: () => ({ netns: [], pods: [], nodeCgroups: [] }),
       settle: () => undefined,
+      live: () => [],
+      liveCookies: () => [7],
     },
     host: {
       open: (onChunk: (chunk: Buffer) => void) => {
@@ -64,6 +66,7 @@ function nodeOf() {
     metrics: emptyCollectorMetrics(),
     log: createLog('silent'),
     limiter: new LogLimiter(),
+    sampling: { native: {}, baselines: { of: () => undefined, write: () => undefined }, cgroups: () => [] },
     ship: (body: CollectorBody) => {
       // As the shipper does: whether there is room is known later.
       writes = writes.then(() => {

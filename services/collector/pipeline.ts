@@ -1,17 +1,18 @@
 import type { Probe } from '../../bpf/probe.ts';
-import { bucketKey, probeMaps } from '../../bpf/settings.ts';
 import { messageOf } from '../../core/app-error.ts';
 import type { Log, LogLimiter } from '../../core/log.ts';
 import type { CollectorBody, EnumNames } from '../../proto/collect.ts';
 import { Batcher, type SealedBatch } from './batcher.ts';
 import type { Clock } from './clock.ts';
 import type { CollectorConfig } from './config.ts';
-import { CounterTotals, deleteCounters, readCounters, readUncounted } from './counters.ts';
+import type { Counter, CounterTotals } from './counters.ts';
 import type { Downtime, LifeSigns } from './downtime.ts';
 import type { NodeIdentity } from './identity/node-identity.ts';
 import { keyframeParts } from './keyframe.ts';
 import type { CollectorMetrics } from './metrics.ts';
+import { ProbeCounters } from './probe-counters.ts';
 import type { ProbeHost } from './probe-host.ts';
+import { Sampler, type SamplerParts } from './sampling/sampler.ts';
 
 export interface PipelineParts {
   readonly clock: Clock;
@@ -24,6 +25,8 @@ export interface PipelineParts {
   readonly metrics: CollectorMetrics;
   readonly log: Log;
   readonly limiter: LogLimiter;
+  /** What counters are read with. */
+  readonly sampling: Pick<SamplerParts, 'native' | 'baselines' | 'cgroups'>;
   /** Spools a message and sends it. */
   ship(body: CollectorBody): void;
   /** Resolves when all that was shipped is spooled or refused. */
@@ -42,7 +45,8 @@ export class CollectorPipeline {
   downtime: Downtime | undefined;
   readonly #parts: PipelineParts;
   readonly #batcher: Batcher;
-  readonly #totals = new CounterTotals();
+  readonly #counters: ProbeCounters;
+  readonly #sampler: Sampler;
   #timers: NodeJS.Timeout[] = [];
   #lingerTimer: NodeJS.Timeout | undefined;
   #nextLookMs = 0;
@@ -52,7 +56,18 @@ export class CollectorPipeline {
 
   constructor(parts: PipelineParts) {
     this.#parts = parts;
-    const { config, clock } = parts;
+    const { config, clock, sampling, host, metrics, log, limiter, ship } = parts;
+    this.#counters = new ProbeCounters(host);
+    this.#sampler = new Sampler({
+      ...sampling,
+      metrics,
+      log,
+      limiter,
+      intervalMs: config.sampleInterval,
+      ship,
+      bootNs: () => clock.bootNs(),
+      counters: () => this.#readCounters(),
+    });
     this.#batcher = new Batcher(
       config.batchSize,
       clock.offset,
@@ -75,6 +90,8 @@ export class CollectorPipeline {
     if (this.downtime !== undefined) metrics.unobservedSeconds = Number(this.downtime.toUnixNs - this.downtime.fromUnixNs) / 1e9;
     this.#running = true;
     this.#keyframe();
+    this.#sampler.follow(identity.live());
+    this.#sampler.start();
     this.#beat();
     this.#timers = [
       setInterval(() => this.#beat(), config.heartbeatInterval),
@@ -94,6 +111,7 @@ export class CollectorPipeline {
     this.#tellLosses();
     this.#batcher.flush();
     this.#beat();
+    this.#sampler.stop();
     this.#parts.host.close();
     await this.#settle();
   }
@@ -132,14 +150,13 @@ export class CollectorPipeline {
 
   /** What the kernel counted, read now; once the maps are closed, what was read last. */
   readTotals(): CounterTotals {
-    const base = this.#parts.host.base();
-    if (base !== undefined) this.#totals.update(readCounters(base), readUncounted(base));
-    return this.#totals;
+    return this.#counters.read();
   }
 
   /** A message found no room: its items are declared as skipped with the next batch. */
-  refused({ batch }: CollectorBody): void {
+  refused({ batch, samples }: CollectorBody): void {
     if (!batch) {
+      if (samples) this.#sampler.refused(samples);
       this.wantKeyframe();
       return;
     }
@@ -205,25 +222,18 @@ export class CollectorPipeline {
         ship({ identity: told });
       }
       if (identity.waiting) this.lookSoon(waitingLookMs);
-      if (gone.length > 0) this.#retire(gone);
+      this.#sampler.follow(identity.live());
+      if (gone.length > 0) this.#sampler.retire(gone, this.#counters.retire(gone));
     } catch (thrown) {
       limiter.once('look', () => log.warn({ cause: messageOf(thrown) }, 'the namespaces cannot be looked at; those that are known stay'));
     }
   }
 
-  /** The counters of namespaces that are gone are read a last time, then deleted. */
-  #retire(gone: readonly number[]): void {
-    const { host } = this.#parts;
-    const base = host.base();
-    if (base === undefined) return;
-    // What is deleted must be what the totals keep: a second read could have counted more.
-    const counters = readCounters(base);
-    this.#totals.update(counters, this.#totals.uncounted);
-    for (const net of gone) {
-      this.#totals.retire(net);
-      deleteCounters(base, counters, net);
-      for (const { probe } of host.running()) base.mapDelete(probeMaps.buckets, bucketKey(net, probe.number));
-    }
+  /** Counters of live namespaces, and of those of which nobody knew when they went. */
+  #readCounters(): readonly Counter[] {
+    const totals = this.#counters.read();
+    const finals = this.#counters.sweep(new Set(this.#parts.identity.liveCookies()));
+    return [...finals, ...totals.live()];
   }
 
   #tellLosses(): void {
@@ -238,7 +248,7 @@ export class CollectorPipeline {
       return this.readTotals();
     } catch (thrown) {
       limiter.once('counters', () => log.warn({ cause: messageOf(thrown) }, 'the counters cannot be read; those read last stay'));
-      return this.#totals;
+      return this.#counters.totals;
     }
   }
 
@@ -247,10 +257,11 @@ export class CollectorPipeline {
     this.#batcher.tellKernelLossesAgain();
     this.#batcher.flush();
     const { clock, identity, enums, bootId, ship } = this.#parts;
-    const counters = this.#totalsNow().all();
+    const counters = this.#totalsNow().live();
     const times = { nextItem: this.#batcher.nextItem, firstOffset: clock.firstOffset, bootNs: clock.bootNs(), bootId };
     const parts = keyframeParts(times, identity.all(), enums, counters, this.downtime);
     for (const keyframe of parts) ship({ keyframe });
+    this.#sampler.keyframe();
   }
 
   /** Only who listens leaves a sign: the hole before a start reaches back to the last one who did. */

@@ -1,0 +1,116 @@
+import type { NetnsHandle } from '../../../native/addon.ts';
+import type { Baselines } from '../sources/baselines.ts';
+import type { DifferCounts } from '../sources/differ.ts';
+import type { Reading } from '../sources/field-table.ts';
+import { readLinks } from '../sources/links.ts';
+import { families, type SockdiagSource } from '../sources/sockdiag.ts';
+import type { NetnsFileSource, SourceTarget } from '../sources/source.ts';
+import { OwnedTargets, type SampleSink } from './sample-target.ts';
+
+/** What is read in each namespace. */
+export interface NetnsSources {
+  readonly files: readonly NetnsFileSource[];
+  readonly sockdiag: SockdiagSource;
+}
+
+/** What went wrong or was left out while reading. */
+export interface ReadCounts {
+  /** Files and dumps that could not be read or were not what was expected. */
+  failures: number;
+  /** Listening ports beyond the limit of a namespace. */
+  omittedPorts: number;
+}
+
+/** Interfaces are asked for their ifindex this seldom when nothing tells that they changed. */
+const readsBetweenLinks = 8;
+
+/** Reads all sources of one namespace through a descriptor that keeps it. */
+export class NetnsSampler {
+  readonly targets: OwnedTargets;
+  readonly #handle: NetnsHandle;
+  readonly #sources: NetnsSources;
+  readonly #names: readonly string[];
+  #links = new Map<string, number>();
+  #readsToLinks = 0;
+  /** Sockets in use, as sockstat and sockstat6 told last: without one nobody listens. */
+  #inuse = { ipv4: Number.POSITIVE_INFINITY, ipv6: Number.POSITIVE_INFINITY };
+
+  constructor(handle: NetnsHandle, sources: NetnsSources, baselines: Pick<Baselines, 'of'>, counts: DifferCounts) {
+    this.#handle = handle;
+    this.#sources = sources;
+    this.#names = sources.files.map(({ file }) => file);
+    this.targets = new OwnedTargets({ netns: handle.cookie, cgroup: 0 }, baselines, counts);
+  }
+
+  /** Reads everything once. @param anew true: trusts nothing that was learnt from earlier reads. Throws when nothing can be read. */
+  read(sink: SampleSink, counts: ReadCounts, anew: boolean): void {
+    const contents = this.#handle.readProcNet(this.#names);
+    this.targets.begin();
+    this.#readsToLinks--;
+    for (const [i, source] of this.#sources.files.entries()) {
+      const bytes = contents[i];
+      const whole = bytes === undefined || this.#readFile(source, bytes, sink, anew);
+      if (whole) this.targets.end(source.name, sink);
+      else counts.failures++;
+    }
+    this.#readListeners(sink, counts);
+  }
+
+  close(): void {
+    this.#handle.close();
+  }
+
+  #readFile(source: NetnsFileSource, bytes: Buffer, sink: SampleSink, anew: boolean): boolean {
+    if (source.name !== 'netdev')
+      return source.read(
+        bytes,
+        (target, reading) => {
+          this.targets.take(target, reading, sink);
+          this.#noteSockets(source.name, reading);
+        },
+        anew,
+      );
+    if (anew || this.#readsToLinks <= 0) this.#learnLinks();
+    return source.read(bytes, (target, reading) => this.targets.take(this.#device(target, reading), reading, sink), anew);
+  }
+
+  /** A device that was made anew under the same name is another target: it has another ifindex. */
+  #device(target: SourceTarget, reading: Reading): SourceTarget {
+    const known = this.#links.get(target.key);
+    if (known === undefined || this.targets.falls({ key: `${target.key} ${known}`, labels: target.labels }, reading)) {
+      this.#learnLinks();
+      // Gone already, or the interfaces cannot be asked: it is known by its name then.
+      if (!this.#links.has(target.key)) this.#links.set(target.key, 0);
+    }
+    return { key: `${target.key} ${this.#links.get(target.key)}`, labels: target.labels };
+  }
+
+  #learnLinks(): void {
+    this.#readsToLinks = readsBetweenLinks;
+    try {
+      this.#links = readLinks(this.#handle);
+    } catch {
+      // Names alone tell the devices apart.
+      this.#links = new Map();
+    }
+  }
+
+  #noteSockets(source: string, { table, columns, values }: Reading): void {
+    const family = source === 'sockstat' ? 'ipv4' : source === 'sockstat6' ? 'ipv6' : undefined;
+    if (family === undefined) return;
+    const at = columns.indexOf(table.indexOf(family === 'ipv4' ? 'TCP.inuse' : 'TCP6.inuse'));
+    if (at >= 0) this.#inuse[family] = values[at] as number;
+  }
+
+  #readListeners(sink: SampleSink, counts: ReadCounts): void {
+    const wanted = (['ipv4', 'ipv6'] as const).filter((family) => this.#inuse[family] > 0).map((family) => families[family]);
+    try {
+      counts.omittedPorts += this.#sources.sockdiag.read(this.#handle, wanted, (target, reading) =>
+        this.targets.take(target, reading, sink),
+      );
+      this.targets.end('sockdiag', sink);
+    } catch {
+      counts.failures++;
+    }
+  }
+}
