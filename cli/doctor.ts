@@ -7,20 +7,12 @@ import type { Transport } from '../bpf/transport.ts';
 import { messageOf } from '../core/app-error.ts';
 import { askControl } from '../core/control.ts';
 import { createLog } from '../core/log.ts';
-import type { Native, NativeFailure } from '../native/addon.ts';
+import type { Native } from '../native/addon.ts';
 import { loadNative, readBpfObject } from '../native/index.ts';
 import { ProbeHost } from '../services/collector/probe-host.ts';
+import { sourceFindings } from './doctor-sources.ts';
+import { type Finding, hintOf } from './finding.ts';
 import { shortSocketPath } from './socket-path.ts';
-
-/** One thing that was looked at. */
-interface Finding {
-  readonly area: 'system' | 'probe' | 'identity' | 'data';
-  readonly what: string;
-  readonly state: 'ok' | 'degraded' | 'failed';
-  readonly found: string;
-  /** What to do, where something is to be done. */
-  readonly remedy?: string;
-}
 
 /** Linux capabilities that matter (capability.h). */
 const capabilities: readonly { readonly bit: number; readonly name: string; readonly needed: string }[] = [
@@ -35,7 +27,7 @@ export async function doctor(dataDir: string, json: boolean, transport: Transpor
   const native = tryNative(findings);
   if (native !== undefined) {
     findings.push(...(await probeFindings(native, transport)));
-    findings.push(...identityFindings(native));
+    findings.push(...identityFindings(native), ...sourceFindings(native));
   }
   findings.push(...dataFindings(dataDir), await runningFinding(dataDir));
   if (json) process.stdout.write(`${JSON.stringify(findings, undefined, 2)}\n`);
@@ -162,10 +154,6 @@ async function runningFinding(dataDir: string): Promise<Finding> {
     // Nobody answers.
   }
   return { area: 'data', what: 'running jitterscope', state: 'ok', found: 'none on this data folder' };
-}
-
-function hintOf(thrown: unknown): string {
-  return (thrown as Partial<NativeFailure>).hint ?? '';
 }
 
 function findingText({ area, what, state, found, remedy }: Finding): string {

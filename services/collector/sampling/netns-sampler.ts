@@ -4,7 +4,7 @@ import type { DifferCounts } from '../sources/differ.ts';
 import type { Reading } from '../sources/field-table.ts';
 import { readLinks } from '../sources/links.ts';
 import { families, type SockdiagSource } from '../sources/sockdiag.ts';
-import type { NetnsFileSource, SourceTarget } from '../sources/source.ts';
+import type { NetnsFileSource, SourceTarget, TakeReading } from '../sources/source.ts';
 import { OwnedTargets, type SampleSink } from './sample-target.ts';
 
 /** What is read in each namespace. */
@@ -30,6 +30,7 @@ export class NetnsSampler {
   readonly #handle: NetnsHandle;
   readonly #sources: NetnsSources;
   readonly #names: readonly string[];
+  #closed = false;
   #links = new Map<string, number>();
   #readsToLinks = 0;
   /** Sockets in use, as sockstat and sockstat6 told last: without one nobody listens. */
@@ -44,6 +45,8 @@ export class NetnsSampler {
 
   /** Reads everything once. @param anew true: trusts nothing that was learnt from earlier reads. Throws when nothing can be read. */
   read(sink: SampleSink, counts: ReadCounts, anew: boolean): void {
+    // Its turn in a cycle may come after its end.
+    if (this.#closed) return;
     const contents = this.#handle.readProcNet(this.#names);
     this.targets.begin();
     this.#readsToLinks--;
@@ -57,6 +60,7 @@ export class NetnsSampler {
   }
 
   close(): void {
+    this.#closed = true;
     this.#handle.close();
   }
 
@@ -70,29 +74,36 @@ export class NetnsSampler {
         },
         anew,
       );
-    if (anew || this.#readsToLinks <= 0) this.#learnLinks();
-    return source.read(bytes, (target, reading) => this.targets.take(this.#device(target, reading), reading, sink), anew);
+    if (anew || this.#readsToLinks <= 0) this.#learnLinks(source, sink);
+    const take: TakeReading = (target, reading) => this.targets.take(this.#device(source, target, reading, sink), reading, sink);
+    return source.read(bytes, take, anew);
   }
 
   /** A device that was made anew under the same name is another target: it has another ifindex. */
-  #device(target: SourceTarget, reading: Reading): SourceTarget {
-    const known = this.#links.get(target.key);
-    if (known === undefined || this.targets.falls({ key: `${target.key} ${known}`, labels: target.labels }, reading)) {
-      this.#learnLinks();
+  #device(source: NetnsFileSource, target: SourceTarget, reading: Reading, sink: SampleSink): SourceTarget {
+    const { key: name, labels } = target;
+    const known = this.#links.get(name);
+    if (known === undefined || this.targets.falls({ key: deviceKey(name, known), labels }, reading)) {
+      this.#learnLinks(source, sink);
       // Gone already, or the interfaces cannot be asked: it is known by its name then.
-      if (!this.#links.has(target.key)) this.#links.set(target.key, 0);
+      if (!this.#links.has(name)) this.#links.set(name, 0);
     }
-    return { key: `${target.key} ${this.#links.get(target.key)}`, labels: target.labels };
+    return { key: deviceKey(name, this.#links.get(name) ?? 0), labels };
   }
 
-  #learnLinks(): void {
+  /** What a device of another ifindex counted has ended before its successor is told. */
+  #learnLinks(source: NetnsFileSource, sink: SampleSink): void {
     this.#readsToLinks = readsBetweenLinks;
+    let links: Map<string, number>;
     try {
-      this.#links = readLinks(this.#handle);
+      links = readLinks(this.#handle);
     } catch {
       // Names alone tell the devices apart.
-      this.#links = new Map();
+      return;
     }
+    for (const [name, ifindex] of this.#links)
+      if (links.get(name) !== ifindex) this.targets.endOne(source.name, deviceKey(name, ifindex), sink);
+    this.#links = links;
   }
 
   #noteSockets(source: string, { table, columns, values }: Reading): void {
@@ -113,4 +124,8 @@ export class NetnsSampler {
       counts.failures++;
     }
   }
+}
+
+function deviceKey(name: string, ifindex: number): string {
+  return `${name} ${ifindex}`;
 }

@@ -80,6 +80,15 @@ export class OwnedTargets {
     }
   }
 
+  /** One target has ended. */
+  endOne(source: string, key: string, sink: SampleSink): void {
+    const id = `${source} ${key}`;
+    const target = this.#targets.get(id);
+    if (target === undefined) return;
+    this.#targets.delete(id);
+    sink.put(target, changed, 0, true);
+  }
+
   /** The owner is gone. */
   endAll(sink: SampleSink): void {
     for (const target of this.#targets.values()) sink.put(target, changed, 0, true);

@@ -38,6 +38,7 @@ export interface SamplerParts {
 const maxSliceMs = 5;
 /** Slices come this often at most. */
 const leastPauseMs = 100;
+const betweenFirstMs = 5;
 /** Samples wait no longer than this for others to share a message. */
 const maxWaitMs = 1_000;
 const baselineIntervalMs = 5_000;
@@ -57,6 +58,9 @@ export class Sampler {
   readonly #counters = new CounterSamples();
   readonly #pace: Pace;
   #timer: NodeJS.Timeout | undefined;
+  /** What is read before its turn: namespaces that are new, or gone. */
+  readonly #first: (() => void)[] = [];
+  #firstTimer: NodeJS.Timeout | undefined;
   /** What is still to be read in this cycle, last first. */
   #todo: (() => void)[] = [];
   #cycleUnits = 0;
@@ -94,12 +98,12 @@ export class Sampler {
     this.#beginCycle();
   }
 
-  /** Takes hold of namespaces that are new, and reads them at once. */
+  /** Takes hold of namespaces that are new; they are read before all others. */
   follow(live: Iterable<LiveNetns>): void {
     this.#measured(() => {
-      for (const sampler of this.#samplers.follow(live)) this.#readNetns(sampler);
-      this.#publish();
+      for (const sampler of this.#samplers.follow(live)) this.#first.push(() => this.#readNetns(sampler));
     });
+    if (this.#first.length > 0) this.#readFirst();
   }
 
   /**
@@ -107,18 +111,15 @@ export class Sampler {
    * @param finals what the probes counted in them, deleted in the kernel
    */
   retire(gone: readonly number[], finals: readonly Counter[]): void {
+    for (const cookie of gone) {
+      const sampler = this.#samplers.remove(cookie);
+      if (sampler !== undefined) this.#first.push(() => this.#end(sampler));
+    }
     this.#measured(() => {
-      for (const cookie of gone) {
-        const sampler = this.#samplers.remove(cookie);
-        if (sampler === undefined) continue;
-        this.#readNetns(sampler);
-        sampler.targets.endAll(this.#writer);
-        sampler.close();
-      }
       this.#writer.putCounters(finals);
-      this.#publish();
       this.#writer.flush(false);
     });
+    this.#readFirst();
   }
 
   /** A message found no room; a keyframe follows. */
@@ -129,13 +130,43 @@ export class Sampler {
   /** Reads everything a last time and lets go of it. */
   stop(): void {
     clearTimeout(this.#timer);
+    clearTimeout(this.#firstTimer);
     this.#timer = undefined;
     if (this.#cycleUnits === 0) return;
-    this.#todo = this.#units();
-    for (let read = this.#todo.pop(); read !== undefined; read = this.#todo.pop()) read();
+    for (const read of [...this.#first.splice(0), ...this.#units()]) read();
     this.#endCycle();
     this.#writeBaselines();
     this.#samplers.close();
+  }
+
+  /** What cannot wait for its turn in the cycle, a slice at a time. */
+  #readFirst(): void {
+    if (this.#firstTimer !== undefined) return;
+    const beganMs = performance.now();
+    this.#measured(() => {
+      while (this.#first.length > 0 && performance.now() - beganMs < maxSliceMs) this.#first.shift()?.();
+      if (this.#first.length === 0) {
+        this.#publish();
+        this.#writer.flush(false);
+      }
+    });
+    this.#noteSlice(beganMs);
+    if (this.#first.length === 0) return;
+    this.#firstTimer = setTimeout(() => {
+      this.#firstTimer = undefined;
+      this.#readFirst();
+    }, betweenFirstMs);
+  }
+
+  #end(sampler: NetnsSampler): void {
+    this.#readNetns(sampler);
+    sampler.targets.endAll(this.#writer);
+    sampler.close();
+  }
+
+  #noteSlice(beganMs: number): void {
+    const { sampling } = this.#parts.metrics;
+    sampling.longestSliceSeconds = Math.max(sampling.longestSliceSeconds, (performance.now() - beganMs) / 1e3);
   }
 
   #beginCycle(): void {
@@ -165,7 +196,6 @@ export class Sampler {
 
   /** Reads what is due by now, a slice at a time. */
   #slice(): void {
-    const { sampling } = this.#parts.metrics;
     const beganMs = performance.now();
     const due = Math.ceil(((beganMs - this.#cycleStartMs) / this.#pace.intervalMs) * this.#cycleUnits);
     this.#measured(() => {
@@ -173,7 +203,7 @@ export class Sampler {
         this.#todo.pop()?.();
       this.#writer.flushOlderThan(beganMs - maxWaitMs);
     });
-    sampling.longestSliceSeconds = Math.max(sampling.longestSliceSeconds, (performance.now() - beganMs) / 1e3);
+    this.#noteSlice(beganMs);
     if (this.#todo.length > 0) this.#wait();
     else this.#finish();
   }

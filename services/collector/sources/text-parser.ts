@@ -57,6 +57,8 @@ export class TextParser {
     const found = this.#find(text);
     const shape = shapeOf(text, found, this.#table);
     if (!fits(shape, bytes)) return undefined;
+    const known = this.#shapes.findIndex(({ text: before }) => Buffer.compare(before, shape.text) === 0);
+    if (known >= 0) this.#shapes.splice(known, 1);
     this.#shapes.unshift(shape);
     if (this.#shapes.length > maxShapes) this.#shapes.pop();
     return shape;

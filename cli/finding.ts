@@ -1,0 +1,16 @@
+import type { NativeFailure } from '../native/addon.ts';
+
+/** One thing that the doctor looked at. */
+export interface Finding {
+  readonly area: 'system' | 'probe' | 'identity' | 'source' | 'data';
+  readonly what: string;
+  readonly state: 'ok' | 'degraded' | 'failed';
+  readonly found: string;
+  /** What to do, where something is to be done. */
+  readonly remedy?: string;
+}
+
+/** What the addon advises about a failure; empty where it knows nothing. */
+export function hintOf(thrown: unknown): string {
+  return (thrown as Partial<NativeFailure>).hint ?? '';
+}
