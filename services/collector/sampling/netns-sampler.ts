@@ -110,7 +110,7 @@ export class NetnsSampler {
     const family = source === 'sockstat' ? 'ipv4' : source === 'sockstat6' ? 'ipv6' : undefined;
     if (family === undefined) return;
     const at = columns.indexOf(table.indexOf(family === 'ipv4' ? 'TCP.inuse' : 'TCP6.inuse'));
-    if (at >= 0) this.#inuse[family] = values[at] as number;
+    if (at >= 0) this.#inuse[family] = values[at];
   }
 
   #readListeners(sink: SampleSink, counts: ReadCounts): void {

@@ -84,8 +84,8 @@ export class CgroupSource {
     const reading = anew ? parser.parseAnew(text) : parser.parse(text);
     if (reading === undefined) return false;
     for (let i = 0; i < reading.columns.length; i++) {
-      const field = this.#table.fieldAt(reading.columns[i] as number) ?? '';
-      const value = reading.values[i] as number;
+      const field = this.#table.fieldAt(reading.columns[i]) ?? '';
+      const value = reading.values[i];
       if (isLegacy && nanoseconds.has(field)) reading.values[i] = value / 1e3;
       else if (field === 'memory.max' && (value < 0 || value >= leastUnlimited)) reading.values[i] = unlimited;
     }

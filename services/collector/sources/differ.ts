@@ -58,11 +58,11 @@ export class TargetTotals {
   update({ columns, values }: Reading, counts: DifferCounts, changed: Int32Array): number {
     let n = 0;
     for (let i = 0; i < values.length; i++) {
-      const index = columns[i] as number;
+      const index = columns[i];
       if (index < 0) continue;
-      const value = values[i] as number;
+      const value = values[i];
       if (index >= this.#raw.length) this.#grow();
-      const before = this.#raw[index] as number;
+      const before = this.#raw[index];
       if (value === before) {
         if (this.#held !== undefined) this.#held.delete(index);
         continue;
@@ -79,8 +79,8 @@ export class TargetTotals {
   /** Whether a counter is below what was read last. */
   falls({ columns, values }: Reading): boolean {
     for (let i = 0; i < values.length; i++) {
-      const index = columns[i] as number;
-      if ((values[i] as number) < (this.#raw[index] ?? 0) && this.table.kindAt(index) !== fieldKinds.asIs) return true;
+      const index = columns[i];
+      if (values[i] < (this.#raw[index] ?? 0) && this.table.kindAt(index) !== fieldKinds.asIs) return true;
     }
     return false;
   }
@@ -90,7 +90,7 @@ export class TargetTotals {
     const held = this.#held ?? [];
     let repaired = 0;
     for (const [index, value] of held) {
-      this.#addBase(index, (this.#raw[index] as number) - value);
+      this.#addBase(index, this.#raw[index] - value);
       this.#raw[index] = value;
       repaired++;
     }
@@ -108,7 +108,7 @@ export class TargetTotals {
     for (let index = 0; index < this.#raw.length; index++) {
       const base = this.#base?.[index] ?? 0;
       if (base === 0 && this.table.kindAt(index) !== fieldKinds.counter32) continue;
-      kept[this.table.fieldAt(index) ?? ''] = [base, this.#raw[index] as number];
+      kept[this.table.fieldAt(index) ?? ''] = [base, this.#raw[index]];
       any = true;
     }
     return any ? kept : undefined;
@@ -137,7 +137,7 @@ export class TargetTotals {
 
   #addBase(index: number, add: number): void {
     this.#base ??= new Float64Array(this.#raw.length);
-    this.#base[index] = (this.#base[index] as number) + add;
+    this.#base[index] = this.#base[index] + add;
   }
 
   /** New fields begin at 0, or where an earlier collector left them. */

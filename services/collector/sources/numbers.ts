@@ -9,13 +9,13 @@ const zero = 48;
 export function parseNumbers(bytes: Uint8Array, from: number, values: Float64Array): number {
   let at = from;
   for (let i = 0; i < values.length; i++) {
-    let byte = bytes[at] as number;
-    while (byte === blank || byte === tab) byte = bytes[++at] as number;
+    let byte = bytes[at];
+    while (byte === blank || byte === tab) byte = bytes[++at];
     if (!(byte >= zero && byte <= zero + 9)) return -1;
     let value = 0;
     do {
       value = value * 10 + (byte - zero);
-      byte = bytes[++at] as number;
+      byte = bytes[++at];
     } while (byte >= zero && byte <= zero + 9);
     values[i] = value;
   }

@@ -15,7 +15,7 @@ export function pairedValues(text: string): FoundValue[] {
     const numbers = [...text.slice(names + 1, values).matchAll(/\S+/g)];
     if (!protocol.endsWith(':') || numbers[0]?.[0] !== protocol || numbers.length !== fields.length + 1) break;
     for (const [i, field] of fields.entries())
-      found.push({ field: `${protocol.slice(0, -1)}.${field}`, at: names + 1 + (numbers[i + 1] as RegExpExecArray).index });
+      found.push({ field: `${protocol.slice(0, -1)}.${field}`, at: names + 1 + numbers[i + 1].index });
     at = values + 1;
   }
   return found;

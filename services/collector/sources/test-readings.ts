@@ -9,7 +9,7 @@ export function fixture(name: string): Buffer {
 
 /** The values of a reading by field. */
 export function valuesOf({ table, columns, values }: Reading): Record<string, number> {
-  return Object.fromEntries(Array.from(values, (value, i) => [table.fieldAt(columns[i] as number) ?? '', value]));
+  return Object.fromEntries(Array.from(values, (value, i) => [table.fieldAt(columns[i]) ?? '', value]));
 }
 
 /** Collects what a source takes: values by target's key. */

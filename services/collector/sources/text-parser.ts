@@ -43,7 +43,7 @@ export class TextParser {
   /** The values; undefined when the text is not what `find` expects. Valid until the next call. */
   parse(bytes: Buffer): Reading | undefined {
     for (let i = 0; i < this.#shapes.length; i++) {
-      const shape = this.#shapes[i] as Shape;
+      const shape = this.#shapes[i];
       if (!fits(shape, bytes)) continue;
       if (i > 0) this.#toFront(i);
       return shape;
@@ -95,19 +95,19 @@ function fits({ text, ends, values }: Shape, bytes: Buffer): boolean {
   let at = 0;
   let part = 0;
   for (let i = 0; i < values.length; i++) {
-    const end = ends[i] as number;
+    const end = ends[i];
     if (!samePart(text, part, end, bytes, at)) return false;
     at += end - part;
     part = end;
-    let byte = bytes[at] as number;
-    while (byte === blank || byte === tab) byte = bytes[++at] as number;
+    let byte = bytes[at];
+    while (byte === blank || byte === tab) byte = bytes[++at];
     const negative = byte === minus;
-    if (negative) byte = bytes[++at] as number;
+    if (negative) byte = bytes[++at];
     if (!(byte >= zero && byte <= zero + 9)) return false;
     let value = 0;
     do {
       value = value * 10 + (byte - zero);
-      byte = bytes[++at] as number;
+      byte = bytes[++at];
     } while (byte >= zero && byte <= zero + 9);
     values[i] = negative ? -value : value;
   }
