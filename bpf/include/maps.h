@@ -50,9 +50,10 @@ struct {
 	__type(value, struct perf_slot);
 } perf_slots SEC(".maps");
 
+/* Some 5,000 namespaces with 25 counters each. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 65536);
+	__uint(max_entries, 131072);
 	__type(key, struct counter_key);
 	__type(value, __u64);
 } counters SEC(".maps");
@@ -73,9 +74,10 @@ struct {
 	__type(value, __u32);
 } net_filter SEC(".maps");
 
+/* One for each namespace and probe. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 16384);
+	__uint(max_entries, 65536);
 	__type(key, struct bucket_key);
 	__type(value, struct bucket);
 } buckets SEC(".maps");

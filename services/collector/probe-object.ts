@@ -50,7 +50,11 @@ export function loadBase(native: Native, options: BaseOptions = {}): LoadedBase 
 /** Reads the records of all probes from here on. Throws a NativeFailure. */
 export function startBaseReader(base: LoadedBase, options: ReaderOptions, onChunk: (chunk: Buffer) => void): Reader {
   if (base.transport === 'ring') return base.object.startReader(probeMaps.ring, options, onChunk);
-  return base.object.startPerfReader(probeMaps.perf, { ...options, cpuBytes: perfCpuBytes(base.ringBytes, cpus().length) }, onChunk);
+  return base.object.startPerfReader(
+    probeMaps.perf,
+    { ...options, cpuBytes: perfCpuBytes(base.ringBytes, Math.max(cpus().length, 1)) },
+    onChunk,
+  );
 }
 
 /** Loads a probe's selected programs over the maps of the base; maps of other names are its own. Throws a NativeFailure. */
