@@ -33,23 +33,50 @@ export interface KernelEnumeration {
   readonly prefix: string;
 }
 
-/** One counter of a probe, in the counter map (bpf/include/counter.h). */
-export interface ProbeMetric {
+/** What any metric of a probe says of itself. */
+interface ProbeMetricBase {
   /** enum metric */
   readonly number: number;
   /** Name in Prometheus. */
   readonly name: string;
   readonly help: string;
-  /** What the key's bucket says: the label's name, and the enumeration that names its values. */
-  readonly bucket: {
-    readonly label: string;
-    readonly enumeration: string;
-    /** Names of its values, where the enumeration is the probe's own and not the kernel's. */
-    readonly names?: ReadonlyMap<number, string>;
-  };
   /** What is counted, for people: "resets sent". Left out where another metric counts the same in another way. */
   readonly seen?: string;
 }
+
+/** A count, in the counter map (bpf/include/counter.h). */
+export interface ProbeCounter extends ProbeMetricBase {
+  readonly kind?: 'counter';
+  /** What the key's bucket says: the label's name, and the enumeration that names its values. Left out where it is always 0. */
+  readonly bucket?: {
+    readonly label: string;
+    readonly enumeration: string;
+    /** Names of its values, where the enumeration is the probe's own and not the kernel's. A value without one is its number. */
+    readonly names?: ReadonlyMap<number, string>;
+  };
+  /** What the key's label says: the label's name, and how its values are told: as the number they are. */
+  readonly label?: { readonly label: string; readonly kind: 'number' };
+  /** Unit of the sum, where not events are counted. `us`: the name ends in seconds_total, the value is to be divided by 10^6. */
+  readonly unit?: 'us' | 'bytes';
+}
+
+/**
+ * A log2 histogram in the counter map (bpf/include/histogram.h). The key's bucket is the number of bits of the value:
+ * bucket 0 counts the value 0, bucket i (1 to 64) the integers v with 2^(i-1) <= v < 2^i. Each entry holds the count of
+ * its own bucket only, not of those below; a bucket without an entry has counted nothing. The count of the histogram is
+ * the sum of its buckets, the sum of its values the metric `sum` (one entry, bucket 0). Label is 0.
+ * Prometheus: le of bucket i is 2^i in `unit`, as values are cut to integers; cumulative; name ends in _seconds, so
+ * le and sum are divided by 10^6.
+ */
+export interface ProbeHistogram extends ProbeMetricBase {
+  readonly kind: 'histogram';
+  /** Unit of the values that the buckets are made of. */
+  readonly unit: 'us';
+  /** enum metric: the sum of the values, in `unit`. */
+  readonly sum: number;
+}
+
+export type ProbeMetric = ProbeCounter | ProbeHistogram;
 
 /** One field of a probe's records whose meaning is the probe's own. */
 export interface ProbeField {

@@ -1,11 +1,17 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { Gauge, Registry } from 'prom-client';
+import { Counter, Gauge, Registry } from 'prom-client';
 import { expect, onTestFinished, test } from 'vitest';
+import { createLog } from '../core/log.ts';
+import type { Family } from '../services/sinks/prometheus/family.ts';
+import { Exposition } from './exposition.ts';
 import { serveMetrics } from './metrics-server.ts';
 
+const expositionOf = (registry: Registry, families: readonly Family[] = []) =>
+  new Exposition(registry, () => families, createLog('silent'));
+
 async function served(registry: Registry, ready: () => readonly string[]): Promise<string> {
-  const server = (await serveMetrics('127.0.0.1:0', registry, ready)) as Server;
+  const server = (await serveMetrics('127.0.0.1:0', expositionOf(registry), ready)) as Server;
   onTestFinished(() => void server.close());
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
@@ -28,10 +34,11 @@ test('metrics, health and readiness are served; other paths say which there are'
   expect(await get('/')).toEqual([404, expect.stringContaining('/metrics')]);
 });
 
-test('a metric that cannot be read is no 500', async () => {
+test('a metric that cannot be read takes no other with it', async () => {
   const registry = new Registry();
+  new Gauge({ name: 'jitterscope_test', help: 'h', registers: [registry] }).set(5);
   new Gauge({
-    name: 'jitterscope_test',
+    name: 'jitterscope_broken',
     help: 'h',
     registers: [registry],
     collect() {
@@ -39,25 +46,47 @@ test('a metric that cannot be read is no 500', async () => {
     },
   });
   const response = await fetch(`${await served(registry, () => [])}/metrics`);
-  expect([response.status, await response.text()]).toEqual([503, 'the map is gone\n']);
+  expect([response.status, await response.text()]).toEqual([
+    200,
+    '# HELP jitterscope_test h\n# TYPE jitterscope_test gauge\njitterscope_test 5\n',
+  ]);
+});
+
+test('OpenMetrics is given to who prefers it, gzip to who takes it', async () => {
+  const registry = new Registry();
+  new Counter({ name: 'jitterscope_test_total', help: 'h "x"', labelNames: ['a'], registers: [registry] }).inc({ a: 'x"y\n' }, 2);
+  const url = `${await served(registry, () => [])}/metrics`;
+  const prometheus =
+    'application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1';
+  const response = await fetch(url, { headers: { accept: prometheus, 'accept-encoding': 'gzip' } });
+  expect(response.headers.get('content-type')).toBe('application/openmetrics-text; version=1.0.0; charset=utf-8');
+  expect(response.headers.get('content-encoding')).toBe('gzip');
+  expect(await response.text()).toBe(
+    '# TYPE jitterscope_test counter\n# HELP jitterscope_test h \\"x\\"\njitterscope_test_total{a="x\\"y\\n"} 2\n# EOF\n',
+  );
+  const plain = await fetch(url, { headers: { 'accept-encoding': 'identity' } });
+  expect(plain.headers.get('content-type')).toBe('text/plain; version=0.0.4; charset=utf-8');
+  expect(await plain.text()).toBe(
+    '# HELP jitterscope_test_total h "x"\n# TYPE jitterscope_test_total counter\njitterscope_test_total{a="x\\"y\\n"} 2\n',
+  );
 });
 
 test('off serves nothing, and a taken port is named', async () => {
-  expect(await serveMetrics('off', new Registry(), () => [])).toBeUndefined();
+  expect(await serveMetrics('off', expositionOf(new Registry()), () => [])).toBeUndefined();
   const other = createServer();
   await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
   onTestFinished(() => void other.close());
   const listen = `127.0.0.1:${(other.address() as AddressInfo).port}`;
-  await expect(serveMetrics(listen, new Registry(), () => [])).rejects.toMatchObject({
+  await expect(serveMetrics(listen, expositionOf(new Registry()), () => [])).rejects.toMatchObject({
     code: 'METRICS_LISTEN',
     exitCode: 75,
     message: expect.stringContaining(listen),
   });
-  await expect(serveMetrics('127.0.0.1:65536', new Registry(), () => [])).rejects.toMatchObject({ code: 'METRICS_LISTEN' });
+  await expect(serveMetrics('127.0.0.1:65536', expositionOf(new Registry()), () => [])).rejects.toMatchObject({ code: 'METRICS_LISTEN' });
 });
 
 test('an IPv6 address stands in brackets', async () => {
-  const server = await serveMetrics('[::1]:0', new Registry(), () => []).catch(() => undefined);
+  const server = await serveMetrics('[::1]:0', expositionOf(new Registry()), () => []).catch(() => undefined);
   if (server === undefined) return;
   onTestFinished(() => void server.close());
   expect((server.address() as AddressInfo).address).toBe('::1');

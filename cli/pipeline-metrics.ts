@@ -1,5 +1,6 @@
 import { Counter, Gauge, Registry } from 'prom-client';
 import { metrics as metricNumbers } from '../schema/record.gen.ts';
+import type { PartitionState } from '../services/aggregator/partition-state.ts';
 import type { Collector } from '../services/collector/main.ts';
 import type { Pipeline } from './pipeline.ts';
 
@@ -119,6 +120,43 @@ export function pipelineMetrics(pipeline: Pipeline, collector: Collector | undef
   gauge('jitterscope_aggregator_held_items', 'Items that wait for an identity.', ['partition'], () =>
     [...aggregator.partitions()].map(([partition, state]): Sample => [{ partition: String(partition) }, state.dispositions.held]),
   );
+
+  const perPartition = (read: (state: PartitionState) => Sample[]): Sample[] =>
+    [...aggregator.partitions()].flatMap(([partition, state]) =>
+      read(state).map(([labels, value]): Sample => [{ partition: String(partition), ...labels }, value]),
+    );
+  counter(
+    'jitterscope_aggregator_samples_total',
+    'Targets and counters read from samples, by disposition.',
+    ['partition', 'disposition'],
+    () =>
+      perPartition(({ series: { store } }) => [
+        [{ disposition: 'in' }, store.counters.targets],
+        [{ disposition: 'folded' }, store.counters.folded],
+        [{ disposition: 'moved' }, store.counters.moved],
+        ...Object.entries(store.counters.dropped).map(([reason, n]): Sample => [{ disposition: `dropped_${reason}` }, n]),
+      ]),
+  );
+  gauge('jitterscope_aggregator_series', 'Series that are kept, those that ended a while ago included.', ['partition'], () =>
+    perPartition(({ series: { store } }) => [[{}, store.series]]),
+  );
+  counter('jitterscope_aggregator_unseen_netns_total', 'Network namespaces that came and went before they were read.', ['partition'], () =>
+    perPartition(({ series: { store } }) => [[{}, store.counters.unseenNetns]]),
+  );
+  const { prometheus } = pipeline;
+  if (prometheus !== undefined) {
+    gauge('jitterscope_prometheus_series', 'Series of nodes and Pods that are shown.', [], () => [[{}, prometheus.counters.series]]);
+    counter('jitterscope_prometheus_messages_total', 'Messages with metrics, by disposition.', ['disposition'], () => {
+      const { messages, repeats, undecodable, keyframes } = prometheus.counters;
+      return Object.entries({ in: messages, repeat: repeats, undecodable, keyframe: keyframes }).map(([disposition, n]) => [
+        { disposition },
+        n,
+      ]);
+    });
+    counter('jitterscope_prometheus_folded_series_total', 'Series beyond the cap of their metric: they are part of other.', [], () => [
+      [{}, prometheus.counters.folded],
+    ]);
+  }
 
   counter(
     'jitterscope_sink_events_total',

@@ -13,7 +13,9 @@ import { type Aggregator, startAggregator } from '../services/aggregator/main.ts
 import { probeSeriesOf } from '../services/aggregator/series/probe-series.ts';
 import { type Gateway, startGateway } from '../services/gateway/main.ts';
 import { type Sinks, startSinks } from '../services/sinks/main.ts';
+import { PrometheusSink } from '../services/sinks/prometheus/index.ts';
 import type { Config } from './config.ts';
+import { metricDescriptions } from './metric-descriptions.ts';
 import { shortSocketPath } from './socket-path.ts';
 
 /** Everything behind the collector, in one process over the embedded bus. */
@@ -22,6 +24,8 @@ export interface Pipeline {
   readonly gateway: Gateway;
   readonly aggregator: Aggregator;
   readonly sinks: Sinks;
+  /** Undefined when it is not enabled. */
+  readonly prometheus: PrometheusSink | undefined;
   /** gRPC target of the gateway. */
   readonly gatewayAddress: string;
   /** Messages that the bus lost, by topic, reason and group. */
@@ -33,6 +37,8 @@ export interface Pipeline {
 }
 
 const partitions = 1;
+/** A start waits this long for the series of its last run to be shown. */
+const maxLoadMs = 10_000;
 
 const pipelineError = errorTable({
   AGGREGATOR_STOPPED: {
@@ -71,6 +77,11 @@ export async function startPipeline(config: Config, dataDir: string, ticks: bool
     log,
   });
   const sinks = await startSinks({ bus, config: config.sinks, dataDir, log });
+  const prometheus = config.sinks.prometheus.enabled
+    ? PrometheusSink.start({ bus, config: config.sinks.prometheus, describe: metricDescriptions(probes), log })
+    : undefined;
+  // What is shown first must be whole: a scrape of half of it would make the other half look new.
+  await Promise.race([prometheus?.loaded, sleep(maxLoadMs)]);
   const socketPath = shortSocketPath(join(dataDir, 'collect.sock'));
   const { inFlightSize, messageSize } = config.gateway;
   const gateway = await startGateway({ bus, socketPath, ticks, maxInFlightBytes: inFlightSize, maxMessageBytes: messageSize, log });
@@ -89,11 +100,13 @@ export async function startPipeline(config: Config, dataDir: string, ticks: bool
     gateway,
     aggregator,
     sinks,
+    prometheus,
     gatewayAddress: `unix:${socketPath}`,
     busLosses,
     settled,
     async close(deadline) {
       await closeHops({ gateway, settled, aggregator, sinks }, deadline);
+      await prometheus?.close();
       await bus.close();
       await lock.release();
     },

@@ -12,6 +12,7 @@ import { type Collector, startCollector } from '../services/collector/main.ts';
 import { nodeName, readConfig } from './config.ts';
 import { controlMethods } from './control-methods.ts';
 import { drain, drainMs } from './drain.ts';
+import { Exposition } from './exposition.ts';
 import { interruptedExitCode, untilInterrupted } from './interruption.ts';
 import { LiveView } from './live-view.ts';
 import { serveMetrics } from './metrics-server.ts';
@@ -57,7 +58,7 @@ export async function run(options: RunOptions): Promise<number> {
         });
   const metrics = await serveMetrics(
     config.metrics.listen,
-    pipelineMetrics(pipeline, collector),
+    new Exposition(pipelineMetrics(pipeline, collector), () => pipeline.prometheus?.families() ?? [], log),
     () => pipeline.sinks.ready().problems,
   ).catch(async (thrown: unknown) => {
     await drain({ pipeline, collector });

@@ -4,6 +4,8 @@ import { jitterscope } from './gen/bus.js';
 export const { RawMessage, EventBatch, DeadLetter, MetricBatch } = jitterscope.bus.v1;
 
 export type RawBody = jitterscope.bus.v1.RawMessage.$Properties;
+/** A decoded MetricBatch. */
+export type MetricBatch = jitterscope.bus.v1.MetricBatch;
 export type MetricBatchBody = jitterscope.bus.v1.MetricBatch.$Properties;
 export type MetricGroupBody = jitterscope.bus.v1.MetricGroup.$Properties;
 export type MetricLayoutBody = jitterscope.bus.v1.MetricLayout.$Properties;

@@ -1,5 +1,6 @@
 import { metrics, probes } from '../../schema/record.gen.ts';
 import type { Probe } from '../probe.ts';
+import { tcpStateNames } from '../tcp-state.ts';
 import { tcpresetEvent } from './event.ts';
 import { selectTcpreset } from './select.ts';
 
@@ -30,7 +31,7 @@ export const tcpreset: Probe = {
       number: metrics.TCPRESET_RECEIVED,
       name: 'jitterscope_tcpreset_received_total',
       help: 'TCP resets received by sockets of the namespace, by the state that the socket was in',
-      bucket: { label: 'state', enumeration: 'tcp_state' },
+      bucket: { label: 'state', enumeration: 'tcp_state', names: tcpStateNames },
       seen: 'resets received',
     },
   ],

@@ -1,5 +1,5 @@
 import { metrics, probes } from '../../schema/record.gen.ts';
-import type { Probe, ProbeMetric } from '../probe.ts';
+import type { Probe, ProbeCounter } from '../probe.ts';
 import { tcpretransEvent } from './event.ts';
 import { retransmitKindNames } from './kinds.ts';
 import { selectTcpretrans } from './select.ts';
@@ -8,7 +8,7 @@ const segment = 1;
 const synAck = 2;
 const both = [segment, synAck];
 
-const byKind: ProbeMetric['bucket'] = { label: 'kind', enumeration: 'retransmit_kind', names: retransmitKindNames };
+const byKind: NonNullable<ProbeCounter['bucket']> = { label: 'kind', enumeration: 'retransmit_kind', names: retransmitKindNames };
 
 /** TCP retransmits, told apart by what made the kernel send again. */
 export const tcpretrans: Probe = {

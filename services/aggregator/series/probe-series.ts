@@ -2,29 +2,42 @@ import type { Probe, ProbeMetric } from '../../../bpf/probe.ts';
 import type { SessionState } from '../session.ts';
 import { type Labels, labelsFrom, noLabels } from './labels.ts';
 
-/** A metric of a probe's counters, as series have it. */
+/** A number of the counter map, as series have it. */
 export interface ProbeSeries {
   /** Name of the probe: the source of its series. */
   readonly probe: string;
   readonly metric: ProbeMetric;
+  /** It is the sum of the values of a histogram. */
+  readonly isSum: boolean;
 }
 
 /** Metrics of all probes, by number. */
 export function probeSeriesOf(probes: readonly Probe[]): ReadonlyMap<number, ProbeSeries> {
-  return new Map(probes.flatMap(({ name, metrics }) => metrics.map((metric) => [metric.number, { probe: name, metric }] as const)));
+  const series = new Map<number, ProbeSeries>();
+  for (const { name: probe, metrics } of probes) {
+    for (const metric of metrics) {
+      series.set(metric.number, { probe, metric, isSum: false });
+      if (metric.kind === 'histogram') series.set(metric.sum, { probe, metric, isSum: true });
+    }
+  }
+  return series;
 }
 
 /** Where one counter of the counter map belongs: its own labels, and the field of the probe. */
 export interface CounterPlace {
   readonly own: Labels;
+  /** Number of the metric; of a histogram with `/` and the bucket, or `/sum`. */
   readonly field: string;
 }
 
-/** Names what a counter's bucket and label say. Numbers that no name is known for stay numbers. */
-export function counterPlace({ metric }: ProbeSeries, bucket: number, label: number, session: SessionState): CounterPlace {
+/** Names what a counter's bucket and label say. What has no name stays a number. */
+export function counterPlace({ metric, isSum }: ProbeSeries, bucket: number, label: number, session: SessionState): CounterPlace {
+  if (metric.kind === 'histogram') return { own: noLabels, field: `${metric.number}/${isSum ? 'sum' : bucket}` };
   const pairs: Record<string, string> = {};
-  if (label !== 0) pairs.label = String(label);
-  const { names, enumeration, label: bucketLabel } = metric.bucket;
-  pairs[bucketLabel] = names?.get(bucket) ?? session.enums.get(enumeration)?.get(bucket) ?? String(bucket);
-  return { own: Object.keys(pairs).length === 0 ? noLabels : labelsFrom(pairs), field: String(metric.number) };
+  if (metric.bucket !== undefined) {
+    const { names, enumeration } = metric.bucket;
+    pairs[metric.bucket.label] = names?.get(bucket) ?? session.enums.get(enumeration)?.get(bucket) ?? String(bucket);
+  }
+  if (metric.label !== undefined) pairs[metric.label.label] = String(label);
+  return { own: labelsFrom(pairs), field: String(metric.number) };
 }

@@ -1,0 +1,136 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { messageOf } from '../../../core/app-error.ts';
+import type { Bus, Consumer, Fetch } from '../../../core/bus/bus.ts';
+import { type Log, LogLimiter } from '../../../core/log.ts';
+import { backoffMs, sleep } from '../../../core/retry.ts';
+import { topics } from '../../../proto/bus.ts';
+import type { PrometheusSinkConfig } from './config.ts';
+import type { Family, FieldDescription } from './family.ts';
+import { ShownSeries } from './store.ts';
+
+export interface PrometheusSinkOptions {
+  /** Has the topic `metrics` (proto/bus.ts). */
+  readonly bus: Bus;
+  readonly config: PrometheusSinkConfig;
+  readonly log: Log;
+  describe(source: string, field: string): FieldDescription | undefined;
+}
+
+const group = 'sink-prometheus';
+/** A fetch is taken in without a break; a message is at most 256 KiB. */
+const fetchBytes = 256 * 1024;
+const retry = { initialMs: 250, maxMs: 30_000 };
+
+/** Keeps the newest value of each series of the topic `metrics`, for scrapes. */
+export class PrometheusSink {
+  readonly #options: PrometheusSinkOptions;
+  readonly #series: ShownSeries;
+  readonly #closing = new AbortController();
+  readonly #limiter = new LogLimiter();
+  /** Offset behind what was there when a partition was assigned. */
+  readonly #behind = new Map<number, number>();
+  #consumer: Consumer | undefined;
+  #life: Promise<void> = Promise.resolve();
+  #loaded: () => void = () => undefined;
+  /** Resolves when everything is shown that was there at the start. */
+  readonly loaded: Promise<void>;
+
+  private constructor(options: PrometheusSinkOptions) {
+    this.#options = options;
+    const { maxSeriesPerMetric, endedVisible } = options.config;
+    this.#series = new ShownSeries({ maxSeriesPerMetric, endedVisibleMs: endedVisible, describe: options.describe });
+    this.loaded = new Promise((resolve) => {
+      this.#loaded = resolve;
+    });
+  }
+
+  /** Starts to read from the newest whole keyframe of each partition; one that fails starts anew. */
+  static start(options: PrometheusSinkOptions): PrometheusSink {
+    const sink = new PrometheusSink(options);
+    sink.#life = sink.#run();
+    return sink;
+  }
+
+  /** Metrics by name, as they stand. */
+  families(): readonly Family[] {
+    this.#series.expire();
+    return [...this.#series.families.values()].filter(({ rows }) => rows.length > 0);
+  }
+
+  /** Series that are shown, and what became of the messages. */
+  get counters(): Readonly<Record<'series' | 'messages' | 'repeats' | 'undecodable' | 'keyframes' | 'folded', number>> {
+    return { series: this.#series.series, ...this.#series.counters };
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort(new Error('closing'));
+    await this.#consumer?.close(1_000);
+    await this.#life;
+    this.#loaded();
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#closing;
+    for (let attempt = 0; !signal.aborted; attempt++) {
+      try {
+        this.#consumer = await this.#consume();
+        // It may have been closed meanwhile.
+        if (signal.aborted) await this.#consumer.close(1_000);
+        await this.#consumer.finished;
+        return;
+      } catch (thrown) {
+        if (signal.aborted) return;
+        const waitMs = backoffMs(attempt, retry);
+        this.#limiter.once('failed', (heldBack) =>
+          this.#options.log.error(
+            { sink: 'prometheus', heldBack, waitMs: Math.round(waitMs) },
+            `the metrics cannot be read: ${messageOf(thrown)}`,
+          ),
+        );
+        await sleep(waitMs, signal).catch(() => undefined);
+      }
+    }
+  }
+
+  #consume(): Promise<Consumer> {
+    const { bus } = this.#options;
+    const consumer: Promise<Consumer> = bus.consume({
+      group,
+      topic: topics.metrics,
+      maxBytes: fetchBytes,
+      assigned: async (partition, committed) => {
+        const { earliest, next } = await bus.offsets(topics.metrics, partition);
+        this.#behind.set(partition, next);
+        const from = Math.min(next, Math.max(earliest, committed?.offset ?? 0));
+        this.#caughtUp(partition, from);
+        return from;
+      },
+      handle: async (fetch) => this.#handle(fetch, await consumer),
+      revoked: async (partition) => {
+        if (!this.#closing.signal.aborted) this.#series.drop(partition);
+      },
+    });
+    return consumer;
+  }
+
+  /** The offset that is committed is where a start finds all series at once: the newest whole keyframe. */
+  async #handle(fetch: Fetch, consumer: Consumer): Promise<void> {
+    let start: number | undefined;
+    for (const { offset, value } of fetch.messages) {
+      start = this.#series.take(fetch.partition, offset, value) ?? start;
+      await nextTurn();
+    }
+    this.#series.expire();
+    this.#caughtUp(fetch.partition, fetch.next);
+    if (start !== undefined) await consumer.commit(fetch.partition, { offset: start, metadata: '' });
+  }
+
+  #caughtUp(partition: number, next: number): void {
+    if (!this.#series.loading || next < (this.#behind.get(partition) ?? 0)) return;
+    this.#behind.set(partition, 0);
+    const partitions = this.#options.bus.partitions(topics.metrics);
+    if (this.#behind.size < partitions || [...this.#behind.values()].some((behind) => behind > 0)) return;
+    this.#series.loading = false;
+    this.#loaded();
+  }
+}

@@ -1,0 +1,226 @@
+import { MetricBatch, type MetricGroupBody } from '../../../proto/bus.ts';
+import { labelsText } from './escape.ts';
+import { Family, type FamilyRow, type FieldDescription } from './family.ts';
+import { ShownGroup } from './shown-group.ts';
+import { type ShownField, ShownSource } from './shown-source.ts';
+
+export interface ShownSeriesOptions {
+  readonly maxSeriesPerMetric: number;
+  readonly endedVisibleMs: number;
+  /** How a field is shown; undefined: not at all. */
+  describe(source: string, field: string): FieldDescription | undefined;
+  /** The monotonic clock, ms. */
+  now?(): number;
+}
+
+/** How far the newest keyframe of a partition was read. */
+interface PartitionKeyframe {
+  /** Counts keyframes. */
+  number: number;
+  nextPart: number;
+  /** Offset of its first part. */
+  offset: number;
+  origin: readonly [rawOffset: number, ordinal: number];
+  readonly groups: Map<string, ShownGroup>;
+}
+
+/** The newest value of every series, by metric. */
+export class ShownSeries {
+  /** By name. */
+  readonly families = new Map<string, Family>();
+  /** Until everything is read that was there at the start. */
+  loading = true;
+  readonly counters = { messages: 0, repeats: 0, undecodable: 0, keyframes: 0, folded: 0 };
+  readonly #options: ShownSeriesOptions;
+  readonly #sources = new Map<string, ShownSource>();
+  /** Field that a family's name belongs to. */
+  readonly #owners = new Map<string, string>();
+  readonly #partitions = new Map<number, PartitionKeyframe>();
+  readonly #ended = new Set<ShownGroup>();
+  readonly #now: () => number;
+
+  constructor(options: ShownSeriesOptions) {
+    this.#options = options;
+    this.#now = options.now ?? (() => performance.now());
+  }
+
+  get series(): number {
+    let series = 0;
+    for (const { own } of this.families.values()) series += own;
+    return series;
+  }
+
+  /**
+   * Takes in a MetricBatch.
+   * @returns offset of the first message of a keyframe that is whole with this one: what a start reads from
+   */
+  take(partition: number, offset: number, bytes: Uint8Array): number | undefined {
+    const batch = this.#decode(bytes);
+    if (batch === undefined) return undefined;
+    const state = this.#partition(partition);
+    const origin = [batch.rawOffset ?? 0, batch.ordinal ?? 0] as const;
+    if (origin[0] < state.origin[0] || (origin[0] === state.origin[0] && origin[1] <= state.origin[1])) {
+      this.counters.repeats++;
+      return undefined;
+    }
+    state.origin = origin;
+    if (batch.keyframe && (batch.part ?? 0) === 0) Object.assign(state, { number: state.number + 1, nextPart: 0, offset });
+    const isNext = batch.keyframe === true && batch.part === state.nextPart;
+    const sources = (batch.layouts ?? []).map(({ source, fields }) => {
+      const shown = this.#source(source ?? '');
+      return { shown, places: (fields ?? []).map((field) => shown.placeOf(field)) };
+    });
+    const ageMs = Math.max(0, Date.now() - (batch.at?.seconds ?? 0) * 1000);
+    for (const group of batch.groups ?? []) {
+      const layout = sources[group.layout ?? 0];
+      if (layout !== undefined) this.#group(state, layout.shown, layout.places, group, ageMs);
+    }
+    if (!batch.keyframe) return undefined;
+    state.nextPart = isNext ? state.nextPart + 1 : -1;
+    if (state.nextPart !== (batch.parts ?? 0)) return undefined;
+    this.#wholeKeyframe(state, ageMs);
+    return state.offset;
+  }
+
+  /** The partition is somebody else's now: its series are shown there. */
+  drop(partition: number): void {
+    for (const group of this.#partitions.get(partition)?.groups.values() ?? []) this.#remove(group);
+    this.#partitions.delete(partition);
+  }
+
+  /** Takes out what ended long enough ago. */
+  expire(): void {
+    const nowMs = this.#now();
+    for (const group of this.#ended) if (nowMs >= group.goneAtMs) this.#remove(group);
+  }
+
+  #decode(bytes: Uint8Array): MetricBatch | undefined {
+    try {
+      this.counters.messages++;
+      return MetricBatch.decode(bytes);
+    } catch {
+      // The next keyframe has everything again.
+      this.counters.undecodable++;
+      return undefined;
+    }
+  }
+
+  #partition(partition: number): PartitionKeyframe {
+    const known = this.#partitions.get(partition);
+    if (known !== undefined) return known;
+    const created: PartitionKeyframe = { number: 0, nextPart: -1, offset: 0, origin: [-1, 0], groups: new Map() };
+    this.#partitions.set(partition, created);
+    return created;
+  }
+
+  #source(name: string): ShownSource {
+    const known = this.#sources.get(name) ?? new ShownSource(name, (source, field) => this.#describe(source, field));
+    this.#sources.set(name, known);
+    return known;
+  }
+
+  /** Two fields of the same name would make duplicates: the first one has it. */
+  #describe(source: string, field: string): ShownField | undefined {
+    const described = this.#options.describe(source, field);
+    if (described === undefined) return undefined;
+    const { name } = described.family;
+    const family = this.families.get(name) ?? new Family(described.family);
+    const owner = typeof described.part === 'number' || described.part === 'sum' ? source : `${source} ${field}`;
+    if ((this.#owners.get(name) ?? owner) !== owner) return undefined;
+    this.#owners.set(name, owner);
+    this.families.set(name, family);
+    return { family, part: described.part };
+  }
+
+  #group(state: PartitionKeyframe, source: ShownSource, places: readonly number[], told: MetricGroupBody, ageMs: number): void {
+    const labels = labelsText(told.labelNames ?? [], told.labelValues ?? []);
+    const key = `${source.source}{${labels}}`;
+    let group = state.groups.get(key);
+    if (group === undefined) {
+      if (told.moved) return;
+      group = new ShownGroup(key, source, labels);
+      state.groups.set(key, group);
+    }
+    group.keyframe = state.number;
+    if (told.moved) {
+      this.#remove(group);
+      state.groups.delete(key);
+      return;
+    }
+    if (!told.ended && group.ended) this.#revive(group);
+    const { indexes, values } = told;
+    for (let at = 0; at < (values?.length ?? 0); at++) this.#value(group, places[indexes?.[at] ?? 0] ?? -1, values?.[at] ?? 0);
+    if (told.ended) this.#end(group, (told.endedMs ?? 0) + ageMs);
+  }
+
+  #value(group: ShownGroup, place: number, value: number): void {
+    const field = place < 0 ? undefined : group.source.fields[place];
+    if (field === undefined) return;
+    group.reach(place);
+    const before = group.values[place];
+    if (before === value) return;
+    group.values[place] = value;
+    const { family, part } = field;
+    family.dirty = true;
+    const row = group.rows.get(family) ?? this.#row(group, family, place);
+    if (part === 'value' || part === 'sum') row.place = place;
+    else if (row.buckets !== undefined) {
+      row.buckets[part] = place;
+      family.maxBucket = Math.max(family.maxBucket, part);
+    }
+    if (!row.isOther) return;
+    const isFirst = Number.isNaN(before);
+    // What was there at the start is no increment: a sum of this process starts from 0, as counters of processes do.
+    const isOld = isFirst && this.loading && family.outlives;
+    family.addToOther(part, isOld ? 0 : value - (isFirst ? 0 : before));
+  }
+
+  #row(group: ShownGroup, family: Family, place: number): FamilyRow {
+    const isOther = family.own >= this.#options.maxSeriesPerMetric;
+    const row: FamilyRow = { group, place, buckets: family.description.type === 'histogram' ? [] : undefined, isOther };
+    if (isOther) this.counters.folded++;
+    else family.own++;
+    family.rows.push(row);
+    group.rows.set(family, row);
+    return row;
+  }
+
+  #end(group: ShownGroup, agoMs: number): void {
+    if (group.ended) return;
+    group.ended = true;
+    group.goneAtMs = this.#now() + this.#options.endedVisibleMs - agoMs;
+    this.#ended.add(group);
+    for (const [family, row] of group.rows) {
+      family.dirty = true;
+      if (row.isOther && !family.outlives) family.addToOther('value', -group.values[row.place]);
+    }
+  }
+
+  #revive(group: ShownGroup): void {
+    group.ended = false;
+    this.#ended.delete(group);
+    for (const [family, row] of group.rows) {
+      family.dirty = true;
+      if (row.isOther && !family.outlives) family.addToOther('value', group.values[row.place]);
+    }
+  }
+
+  #remove(group: ShownGroup): void {
+    if (group.removed) return;
+    this.#end(group, 0);
+    group.removed = true;
+    this.#ended.delete(group);
+    for (const [family, row] of group.rows) {
+      family.dirty = true;
+      family.stale++;
+      if (!row.isOther) family.own--;
+    }
+    for (const { groups } of this.#partitions.values()) if (groups.get(group.key) === group) groups.delete(group.key);
+  }
+
+  /** What a whole keyframe does not tell is gone: its end was in a message that is lost. */
+  #wholeKeyframe(state: PartitionKeyframe, ageMs: number): void {
+    this.counters.keyframes++;
+    for (const group of state.groups.values()) if (group.keyframe !== state.number) this.#end(group, ageMs);
+  }
+}
