@@ -1,4 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { escapedHelp } from './escape.ts';
 import type { Family, FamilyDescription, FamilyRow } from './family.ts';
 
 /** Text formats of Prometheus: 0.0.4, and OpenMetrics 1.0. */
@@ -14,7 +15,7 @@ const otherLabels = 'k8s_namespace="other",k8s_node="other",k8s_pod="other"';
 /** Lines in front of a family's samples. */
 export function headerText({ name, type, unit, help }: Omit<FamilyDescription, 'scale'>, format: TextFormat): string {
   const family = format === 'openmetrics' && type === 'counter' ? name.replace(/_total$/, '') : name;
-  const escaped = help.replaceAll('\\', '\\\\').replaceAll('\n', '\\n');
+  const escaped = escapedHelp(help);
   if (format === 'text') return `# HELP ${family} ${escaped}\n# TYPE ${family} ${type === 'unknown' ? 'untyped' : type}\n`;
   const unitLine = unit !== undefined && family.endsWith(`_${unit}`) ? `# UNIT ${family} ${unit}\n` : '';
   return `# TYPE ${family} ${type}\n${unitLine}# HELP ${family} ${escaped.replaceAll('"', '\\"')}\n`;
