@@ -5,7 +5,8 @@ import { writeRecord } from '../schema/record-writer.ts';
 /** Namespaces that the records are of. */
 export const netnsCount = 300;
 
-const firstCookie = 4096;
+/** Cookie of the first one; the others follow. */
+export const firstCookie = 4096;
 const firstCgroup = 9000;
 
 /** tcpreset records of `netnsCount` namespaces, `stepNs` of event time apart, end to end. */

@@ -1,7 +1,7 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Metric, Registry } from 'prom-client';
 import { messageOf } from '../core/app-error.ts';
 import { type Log, LogLimiter } from '../core/log.ts';
+import { Turn } from '../core/turn.ts';
 import { labelsText } from '../services/sinks/prometheus/escape.ts';
 import type { Family } from '../services/sinks/prometheus/family.ts';
 import { headerText, render, type TextFormat } from '../services/sinks/prometheus/render.ts';
@@ -30,7 +30,7 @@ export class Exposition {
     const taken = new Set(this.#registry.getMetricsAsArray().map(({ name }) => name));
     let pieces: Buffer[] = [Buffer.from(own)];
     let bytes = own.length;
-    let turnEndsMs = performance.now() + turnMs;
+    const turn = new Turn(turnMs);
     const families = this.#families().toSorted((a, b) => (a.description.name < b.description.name ? -1 : 1));
     for (const family of families) {
       if (taken.has(family.description.name)) continue;
@@ -39,10 +39,7 @@ export class Exposition {
       if (text.every(({ length }) => length === 0)) continue;
       pieces.push(Buffer.from(headerText(family.description, format)), ...text);
       bytes += text.reduce((sum, { length }) => sum + length, 0);
-      if (performance.now() >= turnEndsMs) {
-        await nextTurn();
-        turnEndsMs = performance.now() + turnMs;
-      }
+      if (turn.isOver()) await turn.next();
       if (bytes < pieceBytes) continue;
       yield Buffer.concat(pieces);
       pieces = [];

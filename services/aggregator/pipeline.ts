@@ -1,9 +1,13 @@
 import { concatMap, filter, from, last, map, mergeMap, type Observable, of, tap } from 'rxjs';
 import type { Fetch } from '../../core/bus/bus.ts';
+import { Turn } from '../../core/turn.ts';
 import type { Enricher } from './enricher.ts';
 import type { PartitionState } from './partition-state.ts';
 import { decodeRaw, type RawInput, type RefusedInput } from './raw-input.ts';
 import type { MetricPublisher } from './series/metric-publisher.ts';
+
+/** Messages are processed for so long before other work of the process gets its turn. */
+const turnMs = 10;
 
 /** What the pipeline needs from outside, in the order of the partition. */
 export interface PipelinePorts {
@@ -27,6 +31,7 @@ export function aggregate(
   metrics: MetricPublisher,
   ports: PipelinePorts,
 ): Observable<number> {
+  const turn = new Turn(turnMs);
   return of(fetch).pipe(
     tap(({ holes }) => noteHoles(holes, state)),
     mergeMap(({ messages }) => from(messages)),
@@ -34,6 +39,7 @@ export function aggregate(
     filter(({ offset }) => offset >= state.rawOffset),
     map((message) => decodeRaw(message, fetch.partition)),
     concatMap(async (input) => {
+      if (turn.isOver()) await turn.next();
       if (input.kind === 'refused') {
         state.dispositions.refusedMessages++;
         await ports.refuse(input);

@@ -1,4 +1,4 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
+import { Turn } from '../../../core/turn.ts';
 import { MetricWriter } from './metric-writer.ts';
 import type { SeriesStore } from './series-store.ts';
 
@@ -12,8 +12,8 @@ export interface MetricEnd {
 const keyframeMs = 60_000;
 /** Between two publications; a partition may have ticks of several gateways. */
 const publishMs = 900;
-/** Groups that are looked at before other work gets its turn. */
-const groupsPerTurn = 1000;
+/** Series are gathered for so long before other work of the process gets its turn. */
+const turnMs = 5;
 
 /** Tells a partition's series on its ticks: what changed each second, all of it each minute. */
 export class MetricPublisher {
@@ -39,15 +39,15 @@ export class MetricPublisher {
     const writer = new MetricWriter(isKeyframe, store.clockMs);
     // What the output holds is not made again, but for the one tick in which it was cut off.
     const isMade = this.#silentUntil === undefined || rawOffset >= this.#silentUntil.rawOffset;
-    let looked = 0;
+    const turn = new Turn(turnMs);
     for (const group of store.groups.values()) {
       if (isMade && (isKeyframe || group.dirty)) writer.add(group);
       if (group.dirty) group.clean();
-      if (++looked % groupsPerTurn === 0) await nextTurn();
+      if (turn.isOver()) await turn.next();
     }
     if (!isMade) return;
     for (let part = 0; part < writer.parts; part++) {
-      if (part > 0) await nextTurn();
+      await turn.next();
       if (!this.#isSilent(rawOffset, part)) yield writer.encode(part, rawOffset, appendedMs);
     }
   }

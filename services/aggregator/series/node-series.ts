@@ -2,6 +2,10 @@ import type { SessionState } from '../session.ts';
 import type { Contribution } from './contribution.ts';
 import type { Place } from './place.ts';
 import type { SourceFields } from './source-fields.ts';
+import { labelsOfOther } from './target-labels.ts';
+
+/** Stands for the namespaces that a full counter map could not tell apart. */
+export const otherNetns = -1;
 
 /** Boots of a node that are told apart. */
 const maxBoots = 16;
@@ -86,7 +90,7 @@ export class NodeSeries {
         cgroup,
         session,
         entity: undefined,
-        labels: undefined,
+        labels: netns === otherNetns ? labelsOfOther(this.name) : undefined,
         firstMs: nowMs,
         toldMs: nowMs,
         readNs,
@@ -94,7 +98,7 @@ export class NodeSeries {
         contributions: new Set(),
       };
       this.places.set(key, place);
-      this.unplaced.add(place);
+      if (place.labels === undefined) this.unplaced.add(place);
     }
     place.session = session;
     place.toldMs = nowMs;

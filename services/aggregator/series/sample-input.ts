@@ -3,7 +3,7 @@ import { addTo } from '../dispositions.ts';
 import { instantFrom, type SessionState } from '../session.ts';
 import type { Contribution } from './contribution.ts';
 import { ownLabels } from './labels.ts';
-import type { NodeSeries, SampleFields, SampleSession } from './node-series.ts';
+import { type NodeSeries, otherNetns, type SampleFields, type SampleSession } from './node-series.ts';
 import { counterPlace, type ProbeSeries } from './probe-series.ts';
 import type { SeriesStore } from './series-store.ts';
 
@@ -139,7 +139,7 @@ export class SampleInput {
     const { own, field } = counterPlace(series, sample.bucket ?? 0, sample.label ?? 0, session);
     const at = source?.placeOf(field) ?? -1;
     if (source === undefined || at < 0) return false;
-    const place = node.place(session, bootId, sample.net ?? 0, 0, session.watermarkNs, this.#store.clockMs);
+    const place = node.place(session, bootId, sample.net || otherNetns, 0, session.watermarkNs, this.#store.clockMs);
     const contribution = this.#store.contribution(node, place, source, own);
     if (contribution === undefined) return false;
     if (!contribution.setOfSession(session.session, at, value)) return true;

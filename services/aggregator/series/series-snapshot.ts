@@ -12,7 +12,7 @@ import type { SourceFields } from './source-fields.ts';
 import type { TargetLabels } from './target-labels.ts';
 
 /** Groups or contributions of one block: other work gets its turn between two. */
-const perBlock = 500;
+const perBlock = 100;
 
 /** The first block. */
 interface Head {

@@ -221,6 +221,13 @@ test('probes: totals of sessions add up, with the names of the session for what 
   expect(run.totals.shown()).toMatchObject({ [key]: 17, [key.replace('NO_SOCKET', '77')]: 1 });
 });
 
+test('what a full counter map could not tell apart is other', async () => {
+  const run = new Run();
+  await run.collector().open([], 'boot-1', { counters: [{ net: 0, metric: metrics.TCPRETRANS_SEGMENTS, bucket: 1, label: 0, value: 4 }] });
+  await run.ticks(1);
+  expect(run.totals.shown()).toEqual({ [`tcpretrans ${metrics.TCPRETRANS_SEGMENTS}{k8s_node="node1",kind="RTO",netns="other"}`]: 4 });
+});
+
 test('after a boot the totals go on, and what the boot before left behind still counts', async () => {
   const run = new Run();
   const first = await run.collector().open([netnsOf(7, { names: ['a'] })]);

@@ -32,6 +32,11 @@ export function labelsOfUnknown(node: string, session: SessionState | undefined,
   return { labels: netnsLabels(node, name, netns), rank: name === undefined ? 0 : 1 };
 }
 
+/** Labels of what a full counter map could not tell apart. */
+export function labelsOfOther(node: string): TargetLabels {
+  return { labels: netnsLabels(node, 'other', 0), rank: 2 };
+}
+
 /** Whether the session knows that a namespace has ended. */
 export function isGone({ identity }: SessionState, netns: number): boolean {
   const found = identity.get(idOf(identity, netns));
