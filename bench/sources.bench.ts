@@ -87,7 +87,7 @@ async function run(): Promise<void> {
     sampler.stop();
   } finally {
     for (const child of holders) child.stdin?.end();
-    await Promise.all(holders.map((child) => (child.exitCode === null ? once(child, 'exit') : undefined)));
+    await Promise.all(holders.filter(({ exitCode }) => exitCode === null).map((child) => once(child, 'exit')));
     for (const name of names) spawnQuiet('ip', ['netns', 'delete', name]);
     rmSync(folder, { recursive: true, force: true });
   }

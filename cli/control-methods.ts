@@ -22,7 +22,7 @@ export function controlMethods(pipeline: Pipeline, collector: Collector | undefi
     [
       'counters',
       async function* () {
-        for (const counter of collector?.counters().all() ?? []) yield { ...counter, netns: collector?.netnsName(counter.net) };
+        for (const counter of collector?.counters().live() ?? []) yield { ...counter, netns: collector?.netnsName(counter.net) };
       },
     ],
     [
