@@ -6,8 +6,14 @@ export interface EventNames {
   readonly local: string;
   /** The far end likewise. */
   readonly far: string;
+  /** Who sent a forwarded packet (side 0), likewise. */
+  readonly origin: string;
   /** Name of a value of a kernel enumeration on the record's node, undefined when the keyframe had none. */
   enumName(enumeration: string, value: number): string | undefined;
+  /** Kernel function at a distance from _stext on the record's node, undefined when nobody told it. */
+  symbol(offset: number): string | undefined;
+  /** Functions of a stack of the record's session, innermost first, undefined when nobody told it. */
+  stack(id: number): readonly string[] | undefined;
 }
 
 /** One variant of a probe's records as an event. */
@@ -30,6 +36,14 @@ export interface EventValue {
   read(record: RecordReader): number;
 }
 
+/** A text, or a list of texts, that events of a probe carry in jitterscope.<group>. */
+export interface EventText {
+  /** Key, lower case, with underscores. */
+  readonly name: string;
+  /** Undefined: this event does not have it. */
+  read(record: RecordReader, names: EventNames): string | readonly string[] | undefined;
+}
+
 /** How a probe's records become events: everything but the fields that all events share. */
 export interface EventDescription {
   /** jitterscope.type and jitterscope.probe. */
@@ -44,8 +58,12 @@ export interface EventDescription {
   reason(record: RecordReader, names: EventNames): string | undefined;
   /** The sentence. */
   message(record: RecordReader, names: EventNames): string;
+  /** network.type of a packet without an IP header (family 0): arp. */
+  networkType?(record: RecordReader): string | undefined;
   /** jitterscope.values, in the order of schema/event.ts. */
   readonly values?: readonly EventValue[];
+  /** jitterscope.<group>, in the order of schema/event.ts. */
+  readonly texts?: { readonly group: string; readonly list: readonly EventText[] };
   /** Events of the same kind withheld by the token bucket since the one before. */
   suppressed(record: RecordReader): number;
 }

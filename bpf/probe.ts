@@ -54,8 +54,11 @@ export interface ProbeCounter extends ProbeMetricBase {
     /** Names of its values, where the enumeration is the probe's own and not the kernel's. A value without one is its number. */
     readonly names?: ReadonlyMap<number, string>;
   };
-  /** What the key's label says: the label's name, and how its values are told: as the number they are. */
-  readonly label?: { readonly label: string; readonly kind: 'number' };
+  /**
+   * What the key's label says: the label's name, and how its values are told: as the number they are, or, places in the
+   * kernel's code that they are (distances from _stext), by the function that holds them.
+   */
+  readonly label?: { readonly label: string; readonly kind: 'number' | 'symbol' };
   /** Unit of the sum, where not events are counted. `us`: the name ends in seconds_total, the value is to be divided by 10^6. */
   readonly unit?: 'us' | 'bytes';
 }
@@ -89,6 +92,31 @@ export interface ProbeField {
   readonly unit?: string;
 }
 
+/** What a probe asks of the running kernel's names before it is attached. */
+export interface KernelNames {
+  /** Address of _stext, from which places in code are told; undefined where the kernel hides its symbols. */
+  readonly stext: bigint | undefined;
+  /** Code of the functions of a name, as distances from _stext. */
+  codeOf(name: string): readonly { readonly start: number; readonly bytes: number }[];
+  /** Members of a kernel enumeration as [value, name]. */
+  enumValues(enumeration: string): readonly (readonly [number, string])[] | undefined;
+}
+
+/** What is written into a probe's object between load and attach. */
+export interface Preparation {
+  /** Global data, by section. */
+  readonly data: readonly { readonly section: string; readonly bytes: Uint8Array }[];
+  readonly degraded: readonly Degradation[];
+}
+
+/** Places in the kernel's code that a probe's records tell. Their names are sent before the records. */
+export interface RecordedPlaces {
+  /** Byte offset in the record of a u32: distance of an instruction from _stext. */
+  readonly siteAt: number;
+  /** Map (BPF_MAP_TYPE_STACK_TRACE) that the records' stack ids are of. */
+  readonly stackMap: string;
+}
+
 /** A probe: one folder of bpf/ and one line of registry.ts. */
 export interface Probe {
   /** Name of the folder, the object and event.type. */
@@ -108,6 +136,9 @@ export interface Probe {
   /** What it cannot see. */
   readonly blindSpots: readonly string[];
   readonly event: EventDescription;
+  readonly places?: RecordedPlaces;
   /** Chooses programs by the kernel's BTF, never by its version. */
   select(kernel: KernelFacts): Selection;
+  /** What its programs must know of this kernel's names. */
+  prepare?(kernel: KernelNames): Preparation;
 }

@@ -1,6 +1,7 @@
+import { packetloss } from './packetloss/probe.ts';
 import type { Probe } from './probe.ts';
 import { tcpreset } from './tcpreset/probe.ts';
 import { tcpretrans } from './tcpretrans/probe.ts';
 
 /** All probes: one line each. */
-export const probes: readonly Probe[] = [tcpreset, tcpretrans];
+export const probes: readonly Probe[] = [tcpreset, tcpretrans, packetloss];

@@ -9,6 +9,7 @@ import { askControl } from '../core/control.ts';
 import { createLog } from '../core/log.ts';
 import type { Native } from '../native/addon.ts';
 import { loadNative, readBpfObject } from '../native/index.ts';
+import { LiveSymbols } from '../services/collector/live-symbols.ts';
 import { ProbeHost } from '../services/collector/probe-host.ts';
 import { sourceFindings } from './doctor-sources.ts';
 import { type Finding, hintOf } from './finding.ts';
@@ -72,7 +73,8 @@ function tryNative(findings: Finding[]): Native | undefined {
 
 /** Loads and attaches all probes for a moment, as `run` does; they count, and emit nothing. */
 async function probeFindings(native: Native, wanted: Transport | 'auto'): Promise<Finding[]> {
-  const host = new ProbeHost(native, { drainMs: 1000, chunkBytes: 4096, maxChunks: 1, transport: wanted }, createLog('silent'));
+  const names = new LiveSymbols().namesFor(native);
+  const host = new ProbeHost(native, { drainMs: 1000, chunkBytes: 4096, maxChunks: 1, transport: wanted, names }, createLog('silent'));
   const told = new Set<string>();
   const findings: Finding[] = [];
   host.open(() => undefined);

@@ -85,4 +85,5 @@ export const metrics = {
   EMITTED: 5,
   TCPRETRANS_SEGMENTS: 6,
   TCPRETRANS_RETRANSMITS: 7,
+  PACKETLOSS_DROPS: 8,
 } as const;

@@ -21,6 +21,7 @@ enum metric {
 	METRIC_EMITTED = 5,	      /* bucket: probe; records put into the ring or the perf buffer */
 	METRIC_TCPRETRANS_SEGMENTS = 6,	  /* bucket: enum retransmit_kind; segments, as RetransSegs counts them */
 	METRIC_TCPRETRANS_RETRANSMITS = 7, /* bucket: enum retransmit_kind; packets, of one segment or many */
+	METRIC_PACKETLOSS_DROPS = 8,	  /* bucket: drop reason (packetloss.bpf.c: bucket_of_reason); label: drop site */
 };
 
 #endif

@@ -29,6 +29,7 @@ enum bpf_map_type {
 	BPF_MAP_TYPE_ARRAY = 2,
 	BPF_MAP_TYPE_PERF_EVENT_ARRAY = 4,
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
+	BPF_MAP_TYPE_STACK_TRACE = 7,
 	BPF_MAP_TYPE_SK_STORAGE = 24,
 	BPF_MAP_TYPE_RINGBUF = 27,
 };
@@ -46,7 +47,20 @@ enum {
 enum {
 	AF_INET = 2,
 	AF_INET6 = 10,
+	AF_PACKET = 17,
+	IPPROTO_ICMP = 1,
 	IPPROTO_TCP = 6,
+	IPPROTO_UDP = 17,
+	IPPROTO_ICMPV6 = 58,
+	IPPROTO_SCTP = 132,
+	IPPROTO_UDPLITE = 136,
+};
+
+/* Why packets are dropped: values differ between kernels, CO-RE finds these by name. */
+enum skb_drop_reason {
+	SKB_NOT_DROPPED_YET,
+	SKB_CONSUMED,
+	SKB_DROP_REASON_CPU_BACKLOG,
 };
 
 /* include/net/tcp_states.h */
@@ -77,9 +91,27 @@ struct ns_common {
 	unsigned int inum;
 };
 
+struct ipv4_devconf {
+	int data[1]; /* IPV4_DEVCONF_FORWARDING is the first */
+};
+
+struct netns_ipv4 {
+	struct ipv4_devconf *devconf_all;
+};
+
+struct ipv6_devconf {
+	__s32 forwarding;
+};
+
+struct netns_ipv6 {
+	struct ipv6_devconf *devconf_all;
+};
+
 struct net {
 	__u64 net_cookie; /* set at creation since 5.12 */
 	struct ns_common ns;
+	struct netns_ipv4 ipv4;
+	struct netns_ipv6 ipv6;
 };
 
 typedef struct {
@@ -92,6 +124,12 @@ struct in6_addr {
 	} in6_u;
 };
 
+typedef struct {
+	__s64 counter;
+} atomic64_t;
+
+struct socket;
+
 struct sock_common {
 	__be32 skc_daddr;
 	__be32 skc_rcv_saddr;
@@ -103,6 +141,7 @@ struct sock_common {
 	possible_net_t skc_net;
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
+	atomic64_t skc_cookie; /* 0 until somebody asks for it */
 };
 
 struct kernfs_node {
@@ -128,6 +167,7 @@ struct sock {
 	int sk_rx_dst_ifindex;
 	__u32 sk_ack_backlog;
 	__u32 sk_max_ack_backlog;
+	struct socket *sk_socket;
 	struct sock_cgroup_data sk_cgrp_data;
 };
 
@@ -168,12 +208,14 @@ struct socket {
 struct file;
 
 struct net_device {
+	char name[16];
 	int ifindex;
 	possible_net_t nd_net;
 };
 
 struct dst_entry {
 	struct net_device *dev;
+	unsigned short flags;
 };
 
 struct rtable {
@@ -190,11 +232,20 @@ struct sk_buff {
 	struct net_device *dev;
 	struct sock *sk;
 	unsigned long _skb_refdst;
+	unsigned int len;
+	__u8 pkt_type : 3;
 	int skb_iif;
 	char cb[48];
+	__be16 protocol;
 	__u16 transport_header;
 	__u16 network_header;
-	unsigned char *head;
+	unsigned int tail; /* as end, a distance from head (NET_SKBUFF_DATA_USES_OFFSET) */
+	unsigned int end;
+	unsigned char *head, *data;
+};
+
+struct skb_shared_info {
+	unsigned short gso_segs;
 };
 
 struct nsproxy {

@@ -19,6 +19,9 @@ const reasons: ReadonlyMap<number, string> = new Map([
 const names: EventNames = {
   local: 'web',
   far: 'client',
+  origin: '',
+  symbol: () => undefined,
+  stack: () => undefined,
   enumName: (enumeration, value) => (enumeration === 'sk_rst_reason' ? reasons.get(value) : undefined),
 };
 

@@ -12,7 +12,14 @@ import { tcpretrans } from './probe.ts';
 
 const fixtures = fileURLToPath(new URL('fixtures/', import.meta.url));
 const { SOCK, CGROUP, OWNER, V4MAPPED, CLIENT, SERVER } = recordFlags;
-const names: EventNames = { local: 'web', far: 'client', enumName: () => undefined };
+const names: EventNames = {
+  local: 'web',
+  far: 'client',
+  enumName: () => undefined,
+  origin: '',
+  symbol: () => undefined,
+  stack: () => undefined,
+};
 const owned = SOCK | CGROUP | OWNER;
 
 function readerOf(bytes: Uint8Array): RecordReader {

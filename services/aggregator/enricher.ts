@@ -106,10 +106,12 @@ export class Enricher {
   keyframe(session: SessionState, keyframe: Keyframe): void {
     session.reach(keyframe.nextItem ?? 0, this.#state.dispositions);
     session.learnEnums(keyframe.enums ?? []);
+    session.code.learn(keyframe.identity ?? {});
     if (session.identity.keyframe(keyframe, session.watermarkNs)) this.#reconsider(session);
   }
 
   learn(session: SessionState, identity: Identity): void {
+    session.code.learn(identity);
     if (session.identity.learn(identity, session.watermarkNs)) this.#reconsider(session);
   }
 

@@ -68,6 +68,20 @@ const retransmit = record.chain((fields) =>
     .map(({ code, v, tail }) => ({ ...fields, probe: 2, code, v, tail: new Uint8Array(BigUint64Array.from(tail).buffer) })),
 );
 
+/** A record of packetloss: with what only its tail tells, and a stack. */
+const drop = record.chain((fields) =>
+  fc
+    .record({
+      v: fc.tuple(fc.nat(), fc.constantFrom(31, 77), fc.nat()),
+      stack: fc.constantFrom(7, 8),
+      tail: fc.array(fc.constantFrom(0n, 1n, 0x0806n, 18n, 0x3068746576n, 2n ** 64n - 1n), { minLength: 8, maxLength: 8 }),
+    })
+    .map(({ v, stack, tail }) => {
+      const flags = (fields.flags ?? 0) | recordFlags.STACK;
+      return { ...fields, flags, probe: 3, variant: 1, v, stack, tail: new Uint8Array(BigUint64Array.from(tail).buffer) };
+    }),
+);
+
 const nasty = fc.oneof(
   fc.string({ unit: 'binary', maxLength: 255 }),
   fc.constantFrom('\u0000'.repeat(255), '"\\'.repeat(127), '\ud800'.repeat(255), '\u2028\u2029\u007f\n'),
@@ -107,8 +121,10 @@ async function lineOf(fields: RecordFields, around: Around = {}) {
       netnsOf(4101, { names: [netns], addresses: [v4(10, 244, 1, 2)] }),
       netnsOf(4102, { names: peer === '' ? [] : [peer], processes: [{ pid: 77, comm }], addresses: [v4(10, 244, 1, 3)] }),
     ],
+    symbols: [{ offset: 31, name: 'nf_hook_slow' }],
+    stacks: [{ id: 7, frames: ['nf_hook_slow', 'ip_local_deliver'] }],
   };
-  const enums = [{ name: 'sk_rst_reason', values: [{ value: 3, name: reason }] }];
+  const enums = ['sk_rst_reason', 'skb_drop_reason'].map((name) => ({ name, values: [{ value: 3, name: reason }] }));
   await partition.feed(
     rawOf({ seq: 1, keyframe: { nextItem: 0, identity, enums } }, { node }),
     rawOf({ seq: 2, batch: { ...batchOf(0, 1, () => reset(fields)), translations } }, { node }),
@@ -191,16 +207,21 @@ test('the node itself is an end by its name alone', async () => {
 test('every line is JSON whose fields are declared in schema/event.ts, in that order', async () => {
   const seen = new Set<string>();
   await fc.assert(
-    fc.asyncProperty(fc.oneof(record, retransmit), podsAround, fc.option(address, { nil: undefined }), async (fields, pods, translated) => {
-      const line = await lineOf(fields, { pods, translated });
-      expect(line.endsWith('}\n')).toBe(true);
-      expect(line.indexOf('\n')).toBe(line.length - 1);
-      const paths = pathsOf(JSON.parse(line));
-      for (const path of paths) seen.add(path);
-      expect(paths.filter((path) => !declared.includes(path))).toEqual([]);
-      expect(paths).toEqual(declared.filter((path) => paths.includes(path)));
-      expect(line).not.toMatch(/:null[,}]/);
-    }),
+    fc.asyncProperty(
+      fc.oneof(record, retransmit, drop),
+      podsAround,
+      fc.option(address, { nil: undefined }),
+      async (fields, pods, translated) => {
+        const line = await lineOf(fields, { pods, translated });
+        expect(line.endsWith('}\n')).toBe(true);
+        expect(line.indexOf('\n')).toBe(line.length - 1);
+        const paths = pathsOf(JSON.parse(line));
+        for (const path of paths) seen.add(path);
+        expect(paths.filter((path) => !declared.includes(path))).toEqual([]);
+        expect(paths).toEqual(declared.filter((path) => paths.includes(path)));
+        expect(line).not.toMatch(/:null[,}]/);
+      },
+    ),
     { numRuns: 300 },
   );
   await lineOf({ net: 9999, flags: recordFlags.NET_IS_INODE });
@@ -224,10 +245,43 @@ test('a retransmit carries its numbers in jitterscope.values, byte for byte', as
   });
 });
 
+test('a dropped packet tells the function, the stack, and who sent what was only on its way, byte for byte', async () => {
+  const words = [0x800n, 0n, 18n, 0n, 1n, 0x306874_6576n, 0n, 0n];
+  const tail = new Uint8Array(BigUint64Array.from(words).buffer);
+  const drop = { probe: 3, variant: 1, flags: recordFlags.SKB | recordFlags.STACK, code: 3, v: [2, 31, 60], stack: 7, tail };
+  const line = await lineOf({ ...drop, side: 1 }, { reason: 'NETFILTER_DROP' });
+  expect(line).toContain(
+    '"values":{"length_bytes":60},"drop":{"site":"nf_hook_slow","interface":"veth0","packet_type":"host","tcp_flags":["SYN","ACK"],"stack":["nf_hook_slow","ip_local_deliver"]},',
+  );
+  expect(JSON.parse(line)).toMatchObject({
+    message: 'web dropped a TCP SYN-ACK from client:40512 to port 81: NETFILTER_DROP in nf_hook_slow',
+    event: { category: ['network'], type: ['connection', 'error'], action: 'packet-dropped', reason: 'NETFILTER_DROP' },
+    network: { type: 'ipv4', transport: 'tcp', direction: 'ingress' },
+    jitterscope: { type: 'packetloss', suppressed: 2 },
+  });
+  const sentBy = await lineOf({ ...drop, side: 0, net: 4101, saddr: v4(10, 244, 1, 3), daddr: v4(10, 9, 9, 9) }, { reason: 'PKT_TOO_BIG' });
+  expect((JSON.parse(sentBy) as { message: string }).message).toBe(
+    'web dropped a TCP SYN-ACK on its way from client:81 to 10.9.9.9:40512: PKT_TOO_BIG in nf_hook_slow',
+  );
+});
+
+test('a packet without an IP header has no addresses, but a kind', async () => {
+  const tail = new Uint8Array(BigUint64Array.from([0x806n, 1n, 0n, 0n, 1n, 0x306874_6576n, 0n, 0n]).buffer);
+  const event = JSON.parse(await lineOf({ probe: 3, variant: 1, family: 0, proto: 0, side: 0, code: 3, v: [0, 31, 28], tail })) as object;
+  expect(event).toMatchObject({
+    message: 'web dropped an ARP packet on veth0: NO_SOCKET in nf_hook_slow',
+    network: { type: 'arp' },
+    jitterscope: { drop: { site: 'nf_hook_slow', interface: 'veth0', packet_type: 'broadcast' }, identity: { destination: 'unknown' } },
+  });
+  expect(Object.keys(event)).not.toContain('source');
+});
+
 test('every value of every probe is a declared field, with its unit in its name', () => {
   for (const { event } of probes) {
     const paths = (event.values ?? []).map(({ name }) => `jitterscope.values.${name}`);
     expect(paths).toEqual(declared.filter((path) => paths.includes(path)));
+    const texts = (event.texts?.list ?? []).map(({ name }) => `jitterscope.${event.texts?.group}.${name}`);
+    expect(texts).toEqual(declared.map((path) => path.replace(/\[\]$/, '')).filter((path) => texts.includes(path)));
   }
 });
 

@@ -3,14 +3,14 @@ import { severities } from '../../schema/batch.ts';
 import { ecsVersion, eventSchemaVersion } from '../../schema/event.ts';
 import { recordFlags } from '../../schema/record.gen.ts';
 import type { RecordReader } from '../../schema/record.ts';
-import type { Ends } from './end-names.ts';
+import { type Ends, isForwarded } from './end-names.ts';
 import { fragments, identityFragment, tcpStateFragments, transportFragments } from './fragments.ts';
 import { IdentityFragments } from './identity-fragments.ts';
 import { LineBuffer } from './line-buffer.ts';
 import type { Netns } from './netns.ts';
 import type { Pod } from './pod.ts';
 
-/** Room that one line may take: names are at most 255 characters each, and JSON may escape each one six-fold. */
+/** Room that one line may take: names are at most 255 characters each, and JSON may escape each one six-fold; a stack has 32 of 128. */
 export const maxLineBytes = 32_768;
 
 const af_inet6 = 10;
@@ -75,12 +75,14 @@ export class EventLineWriter {
     line.integer(place.item);
     line.fragment(fragments.severity);
     line.integer(variant.severity);
-    this.#tuple(record, ends, place.node);
+    if (record.family === 0) this.#network(description, record);
+    else this.#tuple(record, ends, place.node);
     this.#process(record);
     line.fragment(this.#host(place.node, ends.isKubernetes));
     this.#entity(ends, place.node);
     line.fragment(this.#type(description));
     if (description.values !== undefined) this.#values(description, description.values, record);
+    if (description.texts !== undefined) this.#texts(description.texts, record, ends);
     this.#jitterscope(description, record, ends);
     line.fragment(fragments.end);
     return line.at - at;
@@ -115,7 +117,8 @@ export class EventLineWriter {
     line.address(record.bytes, record.saddrAt);
     line.fragment(fragments.port);
     line.integer(record.sport);
-    this.#kubernetes(ends, source.pod, source.netns, node);
+    if (isForwarded(record)) this.#kubernetes(ends, ends.originPod, ends.originNetns, node);
+    else this.#kubernetes(ends, source.pod, source.netns, node);
     line.fragment(fragments.destinationIp);
     line.address(record.bytes, record.daddrAt);
     line.fragment(fragments.port);
@@ -131,6 +134,17 @@ export class EventLineWriter {
     this.#kubernetes(ends, destination.pod, destination.netns, node);
     line.fragment(record.family === af_inet6 ? fragments.ipv6 : fragments.ipv4);
     line.fragment(transportFragments[record.proto]?.[record.side] ?? noTransport);
+  }
+
+  /** A packet without an IP header has no addresses. */
+  #network(description: EventDescription, record: RecordReader): void {
+    const line = this.#line;
+    const type = description.networkType?.(record);
+    line.byte(125);
+    if (type === undefined) return;
+    line.fragment(fragments.network);
+    line.json(type);
+    line.fragment(transportFragments[0]?.[record.side] ?? noTransport);
   }
 
   #process(record: RecordReader): void {
@@ -198,6 +212,30 @@ export class EventLineWriter {
       line.integer(value);
     }
     if (any) line.byte(125);
+  }
+
+  #texts({ group, list }: NonNullable<EventDescription['texts']>, record: RecordReader, ends: Ends): void {
+    const line = this.#line;
+    let any = false;
+    for (const text of list) {
+      const value = text.read(record, ends);
+      if (value === undefined || value.length === 0) continue;
+      line.ascii(any ? `,"${text.name}":` : `,"${group}":{"${text.name}":`);
+      any = true;
+      if (typeof value === 'string') line.json(value);
+      else this.#list(value);
+    }
+    if (any) line.byte(125);
+  }
+
+  #list(values: readonly string[]): void {
+    const line = this.#line;
+    line.byte(91);
+    for (let index = 0; index < values.length; index++) {
+      if (index > 0) line.byte(44);
+      line.json(values[index]);
+    }
+    line.byte(93);
   }
 
   #jitterscope(description: EventDescription, record: RecordReader, ends: Ends): void {

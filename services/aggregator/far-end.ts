@@ -28,6 +28,10 @@ export class FarEnd {
     this.netns = undefined;
     this.pod = undefined;
     this.waitUntilNs = 0;
+    if (record.family === 0) {
+      this.foundBy = 'unknown';
+      return;
+    }
     const address = translated === undefined ? bytes : translated.address;
     const at = translated === undefined ? daddrAt : 0;
     if (isLoopback(address, at) || sameAddress(bytes, saddrAt, address, at)) this.#same(local);

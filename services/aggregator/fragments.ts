@@ -11,6 +11,7 @@ export const fragments = {
   natIp: Buffer.from(',"nat":{"ip":"'),
   ipv4: Buffer.from('},"network":{"type":"ipv4"'),
   ipv6: Buffer.from('},"network":{"type":"ipv6"'),
+  network: Buffer.from(',"network":{"type":'),
   process: Buffer.from(',"process":{"pid":'),
   processName: Buffer.from(',"name":'),
   values: Buffer.from(',"values":{'),

@@ -5,6 +5,7 @@ import { bounded } from './bounded-name.ts';
 import { addTo, type Dispositions } from './dispositions.ts';
 import { HeldRecords, type HeldSnapshot, type HeldTotal } from './held-records.ts';
 import { type IdentitySnapshot, NodeIdentity } from './identity.ts';
+import { KernelCodeNames, type KernelCodeSnapshot } from './kernel-names.ts';
 
 /** Kernel enumerations of a node, and values of one, that are kept. */
 const maxEnums = 64;
@@ -34,6 +35,8 @@ export class SessionState {
   /** Append time of the newest message. */
   lastAppendedMs = 0;
   readonly identity = new NodeIdentity();
+  /** Names of places in the node's kernel. */
+  readonly code = new KernelCodeNames();
   readonly held: HeldRecords;
   /** Records that the kernel had no room for since the session's start, by probe and reason. */
   readonly kernelLost = new Map<string, number>();
@@ -128,6 +131,8 @@ export interface SessionSnapshot {
   watermarkNs: number;
   lastAppendedMs: number;
   identity: IdentitySnapshot;
+  /** Absent in checkpoints of versions without it. */
+  code?: KernelCodeSnapshot;
   held: HeldSnapshot;
   kernelLost: readonly (readonly [string, number])[];
   enums: readonly (readonly [string, readonly (readonly [number, string])[]])[];
@@ -146,6 +151,7 @@ export function snapshotOf(state: SessionState): SessionSnapshot {
     watermarkNs,
     lastAppendedMs,
     identity: state.identity.snapshot(),
+    code: state.code.snapshot(),
     held: state.held.snapshot(),
     kernelLost: [...state.kernelLost],
     enums: [...state.enums].map(([name, values]) => [name, [...values]] as const),
@@ -157,6 +163,7 @@ export function sessionFrom(snapshot: SessionSnapshot, heldTotal: HeldTotal): Se
   const state = new SessionState(node, session, heldTotal);
   Object.assign(state, { nextSeq, nextItem, firstRead, placed, clockOffset, watermarkNs, lastAppendedMs });
   state.identity.restore(snapshot.identity);
+  if (snapshot.code !== undefined) state.code.restore(snapshot.code);
   state.held.restore(snapshot.held);
   for (const [key, total] of snapshot.kernelLost) state.kernelLost.set(key, total);
   for (const [name, values] of snapshot.enums) state.enums.set(name, new Map(values));

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { recordFlags, recordOffsets } from '../../schema/record.gen.ts';
 import { writeRecords } from '../../schema/record-writer.ts';
 import { Batcher, type SealedBatch } from './batcher.ts';
 
@@ -185,4 +186,55 @@ test('whatever the chunks, the batches hold their bytes in order, and the number
       for (const { records } of sealed) expect(records?.length).toBeLessThanOrEqual(largest);
     }),
   );
+});
+
+test('places in code that the stream has not named are announced before their records are numbered, by probe and flag', () => {
+  const asked: [number, number][] = [];
+  const announced: number[] = [];
+  const named = new Set<number>();
+  const siteAt = new Uint8Array(256);
+  siteAt[3] = recordOffsets.v + 4;
+  const batcher: Batcher = new Batcher(
+    1e6,
+    { seconds: 0, nanos: 0 },
+    () => undefined,
+    () => undefined,
+    {
+      places: {
+        siteAt,
+        see: (site, stack) => {
+          asked.push([site, stack]);
+          return named.has(site);
+        },
+      },
+      unnamed: () => {
+        announced.push(batcher.nextItem);
+        for (const [site] of asked) named.add(site);
+      },
+    },
+  );
+  batcher.setKnown([1]);
+  const drop = (site: number, stack?: number) => ({
+    net: 1,
+    probe: 3,
+    v: [0, site],
+    ...(stack === undefined ? {} : { stack, flags: recordFlags.STACK }),
+  });
+  batcher.add(
+    Buffer.from(
+      writeRecords([
+        { net: 1, probe: 1, v: [0, 9] },
+        { net: 1, probe: 0x0103, v: [0, 9] },
+      ]),
+    ),
+  );
+  expect(asked).toEqual([]);
+  batcher.add(Buffer.from(writeRecords([drop(0xffff_fff0), drop(7, 4000)])));
+  batcher.add(Buffer.from(writeRecords([drop(7, 4000)])));
+  expect(asked).toEqual([
+    [0xffff_fff0, -1],
+    [7, 4000],
+    [7, 4000],
+  ]);
+  expect(announced).toEqual([2]);
 });

@@ -2,16 +2,26 @@ import type { Instant } from '../../core/time.ts';
 import { U64Index } from '../../core/u64-index.ts';
 import type { RecordBatch } from '../../proto/collect.ts';
 import { recordFlags, recordOffsets } from '../../schema/record.gen.ts';
+import type { KernelPlaces } from './kernel-places.ts';
 import { SkippedRanges } from './skipped-ranges.ts';
 
 const lenAt = recordOffsets.len;
 const netAt = recordOffsets.net;
 const cgroupAt = recordOffsets.cgroup;
 const flagsAt = recordOffsets.flags;
+const probeAt = recordOffsets.probe;
+const stackAt = recordOffsets.stack;
 const lenUnit = 64;
 
 /** What the batcher hands on when a batch is full. */
 export type SealedBatch = RecordBatch & { readonly firstItem: number; readonly count: number };
+
+/** Whose records are watched for places in the kernel's code that the stream has not named. */
+export interface WatchedPlaces {
+  readonly places: Pick<KernelPlaces, 'siteAt' | 'see'>;
+  /** Is called before records with such places are numbered. */
+  unnamed(): void;
+}
 
 /**
  * Numbers items in drain order and gathers them into batches. Bytes are kept as they came; a record is only looked at
@@ -21,6 +31,7 @@ export class Batcher {
   readonly #maxBytes: number;
   readonly #seal: (batch: SealedBatch) => void;
   readonly #unknown: () => void;
+  readonly #watched: WatchedPlaces | undefined;
   #known = new U64Index();
   #knownCgroups = new U64Index();
   /** The node's own namespace, as two halves; records from it may be a Pod's. */
@@ -41,11 +52,12 @@ export class Batcher {
    * @param seal takes a full batch
    * @param unknown is called before records are numbered whose namespace, or cgroup in the node's own, nobody knows
    */
-  constructor(maxBytes: number, clockOffset: Instant, seal: (batch: SealedBatch) => void, unknown: () => void) {
+  constructor(maxBytes: number, clockOffset: Instant, seal: (batch: SealedBatch) => void, unknown: () => void, watched?: WatchedPlaces) {
     this.#maxBytes = maxBytes;
     this.clockOffset = clockOffset;
     this.#seal = seal;
     this.#unknown = unknown;
+    this.#watched = watched;
   }
 
   /** Number of the next item. */
@@ -79,6 +91,7 @@ export class Batcher {
   add(chunk: Buffer): void {
     const { records, unknown } = this.#scan(chunk);
     if (unknown) this.#unknown();
+    if (this.#watched !== undefined && this.#seePlaces(chunk, this.#watched.places)) this.#watched.unnamed();
     if (this.#bytes > 0 && this.#bytes + chunk.length > this.#maxBytes) this.flush();
     this.#chunks.push(chunk);
     this.#bytes += chunk.length;
@@ -139,6 +152,19 @@ export class Batcher {
       }
     }
     return { records, unknown };
+  }
+
+  /** Whether a record tells a place that has no name yet. */
+  #seePlaces(chunk: Buffer, places: WatchedPlaces['places']): boolean {
+    let unnamed = false;
+    const words = new Uint32Array(chunk.buffer, chunk.byteOffset, chunk.length >>> 2);
+    for (let at = 0; at < chunk.length; at += chunk[at + lenAt] * lenUnit) {
+      const siteAt = chunk[at + probeAt + 1] === 0 ? places.siteAt[chunk[at + probeAt]] : 0;
+      if (siteAt === 0) continue;
+      const stack = (chunk[at + flagsAt] & recordFlags.STACK) === 0 ? -1 : words[(at + stackAt) >>> 2] | 0;
+      if (!places.see(words[(at + siteAt) >>> 2], stack)) unnamed = true;
+    }
+    return unnamed;
   }
 }
 

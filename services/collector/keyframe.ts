@@ -1,7 +1,7 @@
 import type { Probe } from '../../bpf/probe.ts';
 import { type Instant, instantOf } from '../../core/time.ts';
 import type { Native } from '../../native/addon.ts';
-import type { EnumNames, Keyframe } from '../../proto/collect.ts';
+import type { EnumNames, Identity, Keyframe } from '../../proto/collect.ts';
 import type { Counter } from './counters.ts';
 import type { Downtime } from './downtime.ts';
 import type { LiveIdentity } from './identity/node-identity.ts';
@@ -28,6 +28,7 @@ export function keyframeParts(
   enums: readonly EnumNames[],
   counters: readonly Counter[],
   downtime: Downtime | undefined,
+  places: Pick<Identity, 'symbols' | 'stacks'> = {},
 ): Keyframe[] {
   const longest = Math.max(netns.length, counters.length, nodeCgroups.length) / perPart;
   const parts = Math.max(1, Math.ceil(longest), Math.ceil(pods.length / podsPerPart));
@@ -39,7 +40,12 @@ export function keyframeParts(
     parts,
     bootNs,
     bootId,
-    identity: { netns: sliceOf(netns, part), pods: sliceOf(pods, part, podsPerPart), nodeCgroups: sliceOf(nodeCgroups, part) },
+    identity: {
+      netns: sliceOf(netns, part),
+      pods: sliceOf(pods, part, podsPerPart),
+      nodeCgroups: sliceOf(nodeCgroups, part),
+      ...(part === 0 ? places : {}),
+    },
     counters: sliceOf(counters, part),
     enums: part === 0 ? [...enums] : [],
     ...(part === 0 && downtime !== undefined

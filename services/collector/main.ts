@@ -17,7 +17,9 @@ import { hostInode, openNetnsLister, watchNetnsFolder } from './identity/netns-l
 import { NodeIdentity } from './identity/node-identity.ts';
 import { NodeNamespaces } from './identity/node-namespaces.ts';
 import { NetnsTracker } from './identity/tracker.ts';
+import { KernelPlaces } from './kernel-places.ts';
 import { enumNames } from './keyframe.ts';
+import { LiveSymbols } from './live-symbols.ts';
 import { type CollectorMetrics, emptyCollectorMetrics } from './metrics.ts';
 import { CollectorPipeline } from './pipeline.ts';
 import { ProbeHost, type ProbeStatus } from './probe-host.ts';
@@ -79,12 +81,21 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
   const pods = new PodTracker({ clock, cgroups, cookieOf: (path) => netnsCookieOf(path, native, tracker), changed });
   const watcher = new PodWatcher({ config: config.cri, tracker: pods, clock, cgroupMount: cgroups.mounts.unified, log, limiter, changed });
   const identity = new NodeIdentity(tracker, pods, watcher);
-  const host = new ProbeHost(native, { drainMs: config.drainInterval, chunkBytes, maxChunks, transport: config.transport }, log);
+  const symbols = new LiveSymbols();
+  const reading = { drainMs: config.drainInterval, chunkBytes, maxChunks, transport: config.transport };
+  const host = new ProbeHost(native, { ...reading, names: symbols.namesFor(native) }, log);
+  const places = new KernelPlaces(options.probes, {
+    stext: symbols.stext,
+    nameOf: (offset) => symbols.nameOf(offset),
+    readStack: (id) => host.stack(id),
+    deleteStack: (id) => host.deleteStack(id),
+  });
   const pipeline = new CollectorPipeline({
     clock,
     identity,
     bootId,
     host,
+    places,
     enums: enumNames(options.probes, native),
     config,
     lifeSigns: new LifeSigns(join(dataDir, 'last-heartbeat.json'), bootId),

@@ -5,6 +5,7 @@ import type { CollectorBody } from '../../proto/collect.ts';
 import { counterKeyBytes, counterKeyOffsets, metrics } from '../../schema/record.gen.ts';
 import { writeRecords } from '../../schema/record-writer.ts';
 import { collectorConfig } from './config.ts';
+import { KernelPlaces } from './kernel-places.ts';
 import { emptyCollectorMetrics } from './metrics.ts';
 import { CollectorPipeline, type PipelineParts } from './pipeline.ts';
 
@@ -60,6 +61,7 @@ function nodeOf() {
       stop: () => Promise.resolve(),
       close: () => undefined,
     },
+    places: new KernelPlaces([], { stext: undefined, nameOf: () => '', readStack: () => undefined, deleteStack: () => undefined }),
     enums: [],
     config: collectorConfig.parse({}),
     lifeSigns: { downtime: () => undefined, write: () => undefined },

@@ -8,6 +8,7 @@ import type { CollectorConfig } from './config.ts';
 import type { Counter, CounterTotals } from './counters.ts';
 import type { Downtime, LifeSigns } from './downtime.ts';
 import type { NodeIdentity } from './identity/node-identity.ts';
+import type { KernelPlaces } from './kernel-places.ts';
 import { keyframeParts } from './keyframe.ts';
 import type { CollectorMetrics } from './metrics.ts';
 import { ProbeCounters } from './probe-counters.ts';
@@ -19,6 +20,7 @@ export interface PipelineParts {
   readonly identity: NodeIdentity;
   readonly bootId: string;
   readonly host: ProbeHost;
+  readonly places: KernelPlaces;
   readonly enums: readonly EnumNames[];
   readonly config: CollectorConfig;
   readonly lifeSigns: LifeSigns;
@@ -56,7 +58,7 @@ export class CollectorPipeline {
 
   constructor(parts: PipelineParts) {
     this.#parts = parts;
-    const { config, clock, sampling, host, metrics, log, limiter, ship } = parts;
+    const { config, clock, places, sampling, host, metrics, log, limiter, ship } = parts;
     this.#counters = new ProbeCounters(host);
     this.#sampler = new Sampler({
       ...sampling,
@@ -73,6 +75,7 @@ export class CollectorPipeline {
       clock.offset,
       (batch) => this.#seal(batch),
       () => this.#unknown(),
+      { places, unnamed: () => this.#tellPlaces() },
     );
   }
 
@@ -223,7 +226,7 @@ export class CollectorPipeline {
       }
       if (identity.waiting) this.lookSoon(waitingLookMs);
       this.#sampler.follow(identity.live());
-      if (gone.length > 0) this.#sampler.retire(gone, this.#counters.retire(gone));
+      if (gone.length > 0) this.#sampler.retire(gone, this.#named(this.#counters.retire(gone)));
     } catch (thrown) {
       limiter.once('look', () => log.warn({ cause: messageOf(thrown) }, 'the namespaces cannot be looked at; those that are known stay'));
     }
@@ -233,12 +236,24 @@ export class CollectorPipeline {
   #readCounters(): readonly Counter[] {
     const totals = this.#counters.read();
     const finals = this.#counters.sweep(new Set(this.#parts.identity.liveCookies()));
-    return [...finals, ...totals.live()];
+    return this.#named([...finals, ...totals.live()]);
   }
 
   #tellLosses(): void {
     const totals = this.#totalsNow();
     for (const { probe } of this.#parts.host.running()) this.#batcher.kernelLost(probe.number, totals.kernelLosses(probe.number));
+  }
+
+  /** Counters tell places, too, also those of which no record was emitted: their names go out before them. */
+  #named<Counters extends readonly Counter[]>(counters: Counters): Counters {
+    if (this.#parts.places.seeLabels(counters)) this.#tellPlaces();
+    return counters;
+  }
+
+  /** Names of places go out before the records that tell them: a stack's id may have meant another stack before. */
+  #tellPlaces(): void {
+    this.#batcher.flush();
+    this.#parts.ship({ identity: this.#parts.places.take() });
   }
 
   /** A map that cannot be read must not end the agent: the totals are then those of the last time. */
@@ -256,10 +271,10 @@ export class CollectorPipeline {
     this.#keyframeDue = false;
     this.#batcher.tellKernelLossesAgain();
     this.#batcher.flush();
-    const { clock, identity, enums, bootId, ship } = this.#parts;
-    const counters = this.#totalsNow().live();
+    const { clock, identity, places, enums, bootId, ship } = this.#parts;
+    const counters = this.#named(this.#totalsNow().live());
     const times = { nextItem: this.#batcher.nextItem, firstOffset: clock.firstOffset, bootNs: clock.bootNs(), bootId };
-    const parts = keyframeParts(times, identity.all(), enums, counters, this.downtime);
+    const parts = keyframeParts(times, identity.all(), enums, counters, this.downtime, places.all());
     for (const keyframe of parts) ship({ keyframe });
     this.#sampler.keyframe();
   }

@@ -1,10 +1,19 @@
-import type { Degradation, Probe } from '../../bpf/probe.ts';
+import type { Degradation, KernelNames, Probe } from '../../bpf/probe.ts';
 import { encodeSettings, type ProbeSettings, settingsSection } from '../../bpf/settings.ts';
 import type { Transport } from '../../bpf/transport.ts';
 import type { Log } from '../../core/log.ts';
 import type { BpfObject, Native, Reader, ReaderOptions } from '../../native/addon.ts';
 import { readBpfObject } from '../../native/index.ts';
-import { attachSelected, type BaseOptions, type LoadedBase, loadBase, loadProbe, problemOf, startBaseReader } from './probe-object.ts';
+import {
+  attachSelected,
+  type BaseOptions,
+  type LoadedBase,
+  loadBase,
+  loadProbe,
+  prepareObject,
+  problemOf,
+  startBaseReader,
+} from './probe-object.ts';
 
 /** A probe as it runs. */
 export interface ProbeStatus {
@@ -21,7 +30,10 @@ interface Running {
 }
 
 /** How records are read, and by which transport. */
-export interface HostOptions extends ReaderOptions, BaseOptions {}
+export interface HostOptions extends ReaderOptions, BaseOptions {
+  /** What probes may ask of the running kernel's names. */
+  readonly names: KernelNames;
+}
 
 /** What all probes share. */
 interface Base extends LoadedBase {
@@ -97,8 +109,9 @@ export class ProbeHost {
       const selection = probe.select(this.#native);
       object = loadProbe(this.#native, name, readBpfObject(name), selection, base);
       object.writeData(settingsSection, 0, encodeSettings(settings));
+      const unprepared = prepareObject(probe, object, this.#options.names);
       const { programs, problems } = attachSelected(object, selection);
-      const all = [...base.problems, ...problems];
+      const all = [...base.problems, ...unprepared, ...problems];
       if (programs.length === 0) object.close();
       else this.#running.push({ probe, object });
       const state = programs.length === 0 ? 'failed' : all.length > 0 ? 'degraded' : 'attached';
@@ -107,6 +120,23 @@ export class ProbeHost {
       object?.close();
       return { name, state: 'failed', attached: [], problems: [problemOf(name, thrown)] };
     }
+  }
+
+  /** Addresses of a kernel stack that records tell by its id; undefined when it is not there. */
+  stack(id: number): Uint8Array | undefined {
+    const running = this.#withStacks();
+    return running?.object.mapLookup(running.map, stackKey(id));
+  }
+
+  /** Gives a stack's id back to the kernel. */
+  deleteStack(id: number): void {
+    const running = this.#withStacks();
+    running?.object.mapDelete(running.map, stackKey(id));
+  }
+
+  #withStacks(): { object: BpfObject; map: string } | undefined {
+    for (const { probe, object } of this.#running) if (probe.places !== undefined) return { object, map: probe.places.stackMap };
+    return undefined;
   }
 
   /** Detaches, drains what is left, closes. */
@@ -126,6 +156,10 @@ export class ProbeHost {
     this.#base?.object.close();
     this.#base = undefined;
   }
+}
+
+function stackKey(id: number): Uint8Array {
+  return new Uint8Array(Int32Array.of(id).buffer);
 }
 
 function detachAll(object: BpfObject): void {

@@ -1,6 +1,6 @@
 import { cpus } from 'node:os';
 import { selectBase } from '../../bpf/base/select.ts';
-import type { Degradation, Selection } from '../../bpf/probe.ts';
+import type { Degradation, KernelNames, Probe, Selection } from '../../bpf/probe.ts';
 import { probeMaps } from '../../bpf/settings.ts';
 import { chooseTransport, perfCpuBytes, type Transport, transportMaps, transportSection } from '../../bpf/transport.ts';
 import { messageOf } from '../../core/app-error.ts';
@@ -72,6 +72,13 @@ export function loadProbe(native: Native, name: string, bytes: Uint8Array, selec
 /** Maps of the transport that is not used. */
 function unusedMaps(transport: Transport): readonly string[] {
   return transportMaps[transport === 'ring' ? 'perf' : 'ring'];
+}
+
+/** Writes what a loaded probe's programs must know of this kernel. Returns what they cannot do. */
+export function prepareObject(probe: Probe, object: BpfObject, names: KernelNames): readonly Degradation[] {
+  const preparation = probe.prepare?.(names);
+  for (const { section, bytes } of preparation?.data ?? []) object.writeData(section, 0, bytes);
+  return preparation?.degraded ?? [];
 }
 
 function loadSelected(

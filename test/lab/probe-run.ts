@@ -12,7 +12,15 @@ import type { Transport } from '../../bpf/transport.ts';
 import type { BpfObject, Native, Reader } from '../../native/addon.ts';
 import { counterKeyBytes, counterKeyOffsets, metrics } from '../../schema/record.gen.ts';
 import { RecordReader } from '../../schema/record.ts';
-import { attachSelected, type BaseOptions, loadBase, loadProbe, startBaseReader } from '../../services/collector/probe-object.ts';
+import { LiveSymbols } from '../../services/collector/live-symbols.ts';
+import {
+  attachSelected,
+  type BaseOptions,
+  loadBase,
+  loadProbe,
+  prepareObject,
+  startBaseReader,
+} from '../../services/collector/probe-object.ts';
 import { eventually } from './eventually.ts';
 
 /** A record's own bytes, and a reader that stands on them. */
@@ -50,6 +58,8 @@ export class ProbeRun {
   /** The probe's own programs, settings and maps. */
   readonly object: BpfObject;
   readonly transport: Transport;
+  /** Of probes that ask for the kernel's names. */
+  readonly symbols: LiveSymbols | undefined;
   readonly #chunks: Uint8Array[] = [];
   readonly #reader: Reader;
 
@@ -65,6 +75,10 @@ export class ProbeRun {
     this.object = loadProbe(native, probe.object, object, selection, base);
     for (const net of options.only ?? []) this.list(net);
     if (options.only !== undefined) this.set({ ...defaultSettings, filterMode: 'listed' });
+    if (probe.prepare !== undefined) {
+      this.symbols = new LiveSymbols();
+      prepareObject(probe, this.object, this.symbols.namesFor(native));
+    }
     attachSelected(this.object, selection);
   }
 

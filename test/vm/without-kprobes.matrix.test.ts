@@ -5,6 +5,7 @@ import { tcpreset } from '../../bpf/tcpreset/probe.ts';
 import { createLog } from '../../core/log.ts';
 import { loadNative } from '../../native/index.ts';
 import { counterKeyBytes, counterKeyOffsets, metrics } from '../../schema/record.gen.ts';
+import { LiveSymbols } from '../../services/collector/live-symbols.ts';
 import { ProbeHost } from '../../services/collector/probe-host.ts';
 import { NetnsLab } from '../lab/netns-lab.ts';
 
@@ -18,7 +19,11 @@ let host: ProbeHost;
 beforeEach(() => {
   lab = new NetnsLab('-degraded');
   for (const folder of hidden) execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', folder]);
-  host = new ProbeHost(native, { drainMs: 10, chunkBytes: 64 * 1024, maxChunks: 4 }, createLog('silent'));
+  host = new ProbeHost(
+    native,
+    { drainMs: 10, chunkBytes: 64 * 1024, maxChunks: 4, names: new LiveSymbols().namesFor(native) },
+    createLog('silent'),
+  );
 });
 
 afterEach(async () => {

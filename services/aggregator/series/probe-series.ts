@@ -38,6 +38,12 @@ export function counterPlace({ metric, isSum }: ProbeSeries, bucket: number, lab
     const { names, enumeration } = metric.bucket;
     pairs[metric.bucket.label] = names?.get(bucket) ?? session.enums.get(enumeration)?.get(bucket) ?? String(bucket);
   }
-  if (metric.label !== undefined) pairs[metric.label.label] = String(label);
+  if (metric.label !== undefined) pairs[metric.label.label] = metric.label.kind === 'symbol' ? placeName(label, session) : String(label);
   return { own: labelsFrom(pairs), field: String(metric.number) };
+}
+
+/** The function that holds a place in the kernel's code. 0: the counter map was full, and several places share one counter. */
+function placeName(offset: number, session: SessionState): string {
+  if (offset === 0) return 'other';
+  return session.code.symbol(offset) ?? `_stext+0x${offset.toString(16)}`;
 }
