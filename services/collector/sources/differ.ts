@@ -8,6 +8,17 @@ const mostPlausibleStep32 = 2 ** 29;
 /** A counter that fell to less than this share of its value began anew; one that fell less is only read a little early. */
 const resetShare = 0.5;
 
+/** A counter that is below what was told. */
+interface Held {
+  /** What the kernel printed last. */
+  readonly value: number;
+  /** Reads that found it below. */
+  readonly reads: number;
+}
+
+/** A counter that stays below for so many reads is not read early: the kernel has set it back. */
+const setBackReads = 3;
+
 /** What happened to counters that did not simply grow. */
 export interface DifferCounts {
   /** Counters that began anew. */
@@ -24,14 +35,14 @@ export interface DifferCounts {
  * - a wrap adds the counter's width;
  * - a reset adds what was counted before;
  * - a counter that falls a little (per-CPU sums read while they change, times that are scaled anew) is held until the
- *   kernel has caught up. If it has not by the next keyframe, the total goes on from there.
+ *   kernel has caught up. If it has not by the next keyframe, over several reads, the total goes on from there.
  * A total never falls, and grows by nothing that was not counted.
  */
 export class TargetTotals {
   readonly table: FieldTable;
   #raw = new Float64Array(0);
   #base: Float64Array | undefined;
-  #held: Map<number, number> | undefined;
+  #held: Map<number, Held> | undefined;
   readonly #restored: Baseline | undefined;
 
   /** @param restored what an earlier collector of this kernel kept of the target */
@@ -87,14 +98,14 @@ export class TargetTotals {
 
   /** At a keyframe: totals that are still held go on from what the kernel says. Returns how many they were. */
   repair(): number {
-    const held = this.#held ?? [];
     let repaired = 0;
-    for (const [index, value] of held) {
+    for (const [index, { value, reads }] of this.#held ?? []) {
+      if (reads < setBackReads) continue;
       this.#addBase(index, this.#raw[index] - value);
       this.#raw[index] = value;
+      this.#held?.delete(index);
       repaired++;
     }
-    this.#held = undefined;
     return repaired;
   }
 
@@ -127,7 +138,7 @@ export class TargetTotals {
       this.#addBase(index, before);
     } else {
       this.#held ??= new Map();
-      this.#held.set(index, value);
+      this.#held.set(index, { value, reads: (this.#held.get(index)?.reads ?? 0) + 1 });
       return false;
     }
     this.#held?.delete(index);
