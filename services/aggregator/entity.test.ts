@@ -35,6 +35,19 @@ test.each<[string, number, number, number, object]>([
   expect(identity.entityOf(netns, cgroup, at * second)).toBe(identity.entityOf(netns, cgroup, at * second));
 });
 
+test('what a keyframe tells again stays the same entity; a change makes another one', () => {
+  const again = new NodeIdentity();
+  const tell = (name: string): unknown => {
+    again.learn({ netns: [netnsOf(10), netnsOf(12, { names: [name] })], pods: [podOf('web-0', 10, { uid: name })] }, 0);
+    return [again.entityOf(10, 0, second), again.entityOf(10, 2010, second), again.entityOf(12, 0, 60 * second)];
+  };
+  const [first, second_, third] = [tell('a'), tell('a'), tell('b')] as [object[], object[], object[]];
+  first.forEach((entity, index) => {
+    expect(second_[index]).toBe(entity);
+    expect(third[index]).not.toBe(entity);
+  });
+});
+
 test('an inode’s entity is that of its time', () => {
   const byInode = new NodeIdentity();
   byInode.learn(

@@ -9,6 +9,7 @@ import { NodeCgroups } from './node-cgroups.ts';
 import type { Pod } from './pod.ts';
 import { type PodContainer, PodIndex } from './pod-index.ts';
 import { podsOfInodes } from './pods-of-inodes.ts';
+import { unlessSame } from './unless-same.ts';
 
 /** Index of a namespace in a NodeIdentity; negative: none. Good until the next change. */
 export type NetnsId = number;
@@ -139,7 +140,7 @@ export class NodeIdentity {
   entityOf(netns: number, sampledCgroup: number, bootNs: number): Entity {
     if (sampledCgroup !== 0) {
       const found = this.#pods.ofSampledCgroup(sampledCgroup >>> 0, Math.floor(sampledCgroup / two32), bootNs);
-      return found === undefined ? unknownEntity : this.#entity(found, () => entityOfPod(found.pod, found.container.name));
+      return found === undefined ? unknownEntity : this.#entity(found.container, () => entityOfPod(found.pod, found.container.name));
     }
     if (netns === 0) return nodeEntity;
     const [lo, hi] = [netns >>> 0, Math.floor(netns / two32)];
@@ -187,7 +188,7 @@ export class NodeIdentity {
   #put(netns: Netns): boolean {
     const key = keyOfNetns(netns);
     const known = this.#known.get(key);
-    if (known !== undefined) this.#netns[known] = netns;
+    if (known !== undefined) this.#netns[known] = unlessSame(this.#netns[known], netns);
     else if (this.#netns.length < maxNetns) {
       this.#known.set(key, this.#netns.push(netns) - 1);
       return true;

@@ -1,6 +1,7 @@
 import type { Pod as PodMessage } from '../../proto/collect.ts';
 import { IntervalIndex, nobody } from './interval-index.ts';
 import { type Container, type Pod, podOf } from './pod.ts';
+import { unlessSame } from './unless-same.ts';
 
 /** A container of a Pod; the same object until something of the Pod changes. */
 export interface PodContainer {
@@ -31,7 +32,8 @@ export class PodIndex {
   }
 
   put(pod: Pod): void {
-    if (this.#known.size < maxPods || this.#known.has(pod.sandboxId)) this.#known.set(pod.sandboxId, pod);
+    const known = this.#known.get(pod.sandboxId);
+    if (known !== undefined || this.#known.size < maxPods) this.#known.set(pod.sandboxId, unlessSame(known, pod));
   }
 
   /** Ends all that live and are not listed. */
