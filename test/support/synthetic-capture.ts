@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { CaptureWriter } from '../../core/capture.ts';
 import { instantOf } from '../../core/time.ts';
 import { RawMessage } from '../../proto/bus.ts';
-import { type CollectorBody, CollectorMessage, type Keyframe, type NetworkNamespace } from '../../proto/collect.ts';
+import { type CollectorBody, CollectorMessage, type Keyframe, type NetworkNamespace, type Pod } from '../../proto/collect.ts';
 import type { Dispositions } from '../../services/aggregator/dispositions.ts';
 import { ExpectedEvents, idPrefixOf } from './expected-events.ts';
 import { Random } from './random.ts';
@@ -45,7 +45,7 @@ const plans: readonly Plan[] = [
 
 /**
  * Writes a capture (JSCAP1) of `records` numbered records, always the same for the same number: two nodes with two
- * sessions each, interleaved; IPv4 and IPv6, both variants, tails, late records; namespaces that are known, change,
+ * sessions each, interleaved; IPv4 and IPv6, both variants, tails, late records; namespaces and Pods that are known, change,
  * become known later or never; ticks, heartbeats, keyframes in parts, a step of the wall clock; a gap, a declared one,
  * repeated batches, records that no probe can read, and some that still wait for their namespace at the end.
  * @param label captures with different ones have different sessions
@@ -180,7 +180,8 @@ class Making {
   }
 
   *#begin(stream: Stream): Generator<Uint8Array> {
-    for (const keyframe of keyframes(stream, stream.node.namespacesAtStart())) yield this.#message(stream, { keyframe }, stream.dueNs);
+    const identity = { netns: stream.node.namespacesAtStart(), pods: stream.node.podsAtStart() };
+    for (const keyframe of keyframes(stream, identity)) yield this.#message(stream, { keyframe }, stream.dueNs);
     this.#plan(stream);
   }
 
@@ -237,10 +238,12 @@ class Making {
     }
     if (!stream.moved && stream.progress >= 0.5) {
       stream.moved = true;
-      const netns = node.namespacesMoved(stream.bootNs);
-      yield this.#message(stream, { identity: { netns } }, dueNs);
+      const [netns, pods] = [node.namespacesMoved(stream.bootNs), node.podsMoved(stream.bootNs)];
+      yield this.#message(stream, { identity: { netns, pods } }, dueNs);
+      // That the late namespace is gone is told by not being listed.
       const all = [...node.namespacesAtStart().slice(0, 1), ...netns, ...node.namespacesAtStart().slice(2, 3)];
-      for (const keyframe of keyframes(stream, all)) yield this.#message(stream, { keyframe }, dueNs);
+      const listed = { netns: all, pods: [...node.podsAtStart().slice(0, 1), ...pods] };
+      for (const keyframe of keyframes(stream, listed)) yield this.#message(stream, { keyframe }, dueNs);
     }
   }
 
@@ -340,7 +343,7 @@ function offsetAt(ns: number): { seconds: number; nanos: number } {
   return { seconds, nanos };
 }
 
-function keyframes(stream: Stream, netns: NetworkNamespace[]): Keyframe[] {
+function keyframes(stream: Stream, { netns, pods }: { netns: NetworkNamespace[]; pods: Pod[] }): Keyframe[] {
   const enums = [
     {
       name: 'sk_rst_reason',
@@ -353,10 +356,11 @@ function keyframes(stream: Stream, netns: NetworkNamespace[]): Keyframe[] {
   const half = Math.ceil(netns.length / 2);
   return [0, 1].map((part) => ({
     nextItem: stream.item,
+    bootNs: stream.bootNs,
     firstOffset: offsetAt(0),
     part,
     parts: 2,
-    identity: { netns: part === 0 ? netns.slice(0, half) : netns.slice(half) },
+    identity: part === 0 ? { netns: netns.slice(0, half) } : { netns: netns.slice(half), pods },
     enums: part === 0 ? enums : [],
   }));
 }

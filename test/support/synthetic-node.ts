@@ -1,4 +1,4 @@
-import type { NetworkNamespace } from '../../proto/collect.ts';
+import type { NetworkNamespace, Pod } from '../../proto/collect.ts';
 import { recordOffsets as at, probes, recordBytes, recordFlags, tailBytes } from '../../schema/record.gen.ts';
 import { type RecordFields, writeRecord } from '../../schema/record-writer.ts';
 
@@ -27,7 +27,7 @@ export interface Phase {
   readonly moved: boolean;
 }
 
-/** One machine of a synthetic capture: its namespaces, and templates of its records. */
+/** One machine of a synthetic capture: its namespaces, its Pods, and templates of its records. */
 export class SyntheticNode {
   readonly name: string;
   readonly #number: number;
@@ -42,7 +42,14 @@ export class SyntheticNode {
     this.#number = number;
     this.name = `synthetic-${number}`;
     const sides = (cookie: number, index: number, far: readonly number[], farV6: readonly number[]): Buffer[] => [
-      this.#template(cookie, index, { variant: sent, side: 2, code: 2, daddr: far, flags: recordFlags.SKB }),
+      this.#template(cookie, index, {
+        variant: sent,
+        side: 2,
+        code: 2,
+        daddr: far,
+        flags: recordFlags.SKB | recordFlags.CGROUP,
+        cgroup: 10_000 + cookie,
+      }),
       this.#template(cookie, index, {
         variant: received,
         side: 1,
@@ -122,6 +129,28 @@ export class SyntheticNode {
     const renamed = { ...this.#netns(2, 0), names: ['shop', 'shop-canary'], processes: [{ pid: 4242, comm: 'canary' }] };
     const moved = { ...this.#netns(6, bootNs), addresses: [Buffer.from(mapped(this.#v4(4))), Buffer.from(this.#v6(4))] };
     return [renamed, { ...this.#netns(4, 0), toBootNs: bootNs }, moved];
+  }
+
+  /** `shop` and `cache` are Pods, `pay` is nobody's. */
+  podsAtStart(): Pod[] {
+    return [this.#pod('shop-0', 2, 0), this.#pod('cache-0', 4, 0)];
+  }
+
+  /** The Pod of `cache` ends, and the next one of its name takes its addresses over. */
+  podsMoved(bootNs: number): Pod[] {
+    return [{ ...this.#pod('cache-0', 4, 0), toBootNs: bootNs }, this.#pod('cache-0', 6, bootNs)];
+  }
+
+  #pod(name: string, index: number, fromBootNs: number): Pod {
+    return {
+      sandboxId: `sandbox-${this.#cookie(index)}`,
+      uid: `uid-${this.#cookie(index)}`,
+      namespace: 'synthetic',
+      name,
+      netns: this.#cookie(index),
+      containers: [{ id: `container-${this.#cookie(index)}`, name: 'app', cgroups: [10_000 + this.#cookie(index)] }],
+      fromBootNs,
+    };
   }
 
   #netns(index: number, fromBootNs: number): NetworkNamespace {
