@@ -20,7 +20,12 @@ function batch(firstItem: number, count: number, more: Partial<RecordBatch> = {}
   const records = writeRecords(
     Array.from({ length: count }, (_, i) => ({ sock: firstItem + i, tail: new Uint8Array(((firstItem + i) % 3) * 64) })),
   );
-  return { firstItem, count, records, clockOffset: { seconds: 5, nanos: 0 }, ...more };
+  const translations = Array.from({ length: count }, (_, index) => ({
+    index,
+    address: new Uint8Array(16),
+    port: firstItem + index,
+  })).filter(({ port }) => port % 3 === 1);
+  return { firstItem, count, records, translations, clockOffset: { seconds: 5, nanos: 0 }, ...more };
 }
 
 async function run(messages: readonly Buffer[], maxBytes: number): Promise<Buffer[]> {
@@ -42,14 +47,23 @@ function seen(messages: readonly Buffer[]): string[] {
     const body = message.tick ? undefined : CollectorMessage.decode(message.message);
     const found = body?.batch;
     if (!found) return [bytes.toString('hex')];
-    const { firstItem = 0, count = 0, records = new Uint8Array(0), skipped, kernelLosses, clockOffset } = found as Required<RecordBatch>;
+    const {
+      firstItem = 0,
+      count = 0,
+      records = new Uint8Array(0),
+      skipped,
+      kernelLosses,
+      clockOffset,
+      translations,
+    } = found as Required<RecordBatch>;
     const told = skipped?.length || kernelLosses?.length ? [JSON.stringify({ skipped, kernelLosses })] : [];
     let at = 0;
     const items = Array.from({ length: count ?? 0 }, (_, index) => {
       const length = (records?.[at + 11] ?? 0) * 64;
       const record = Buffer.from(records?.subarray(at, at + length) ?? []).toString('hex');
       at += length;
-      return `${message.node} ${(firstItem ?? 0) + index} ${clockOffset?.seconds} ${record}`;
+      const port = translations?.find((one) => (one.index ?? 0) === index)?.port;
+      return `${message.node} ${(firstItem ?? 0) + index} ${clockOffset?.seconds} ${port} ${record}`;
     });
     expect(at).toBe(records?.length ?? 0);
     return [...told, ...items];

@@ -1,5 +1,5 @@
 import { type RawBody, RawMessage } from '../../proto/bus.ts';
-import { CollectorMessage, type RecordBatch } from '../../proto/collect.ts';
+import { CollectorMessage, type RecordBatch, type Translation } from '../../proto/collect.ts';
 import { recordOffsets } from '../../schema/record.gen.ts';
 
 const lenUnit = 64;
@@ -11,6 +11,7 @@ interface Open {
   chunks: Uint8Array[];
   bytes: number;
   count: number;
+  translations: Translation[];
   appended: RawBody['appended'];
 }
 
@@ -39,9 +40,12 @@ export async function* rebatched(messages: AsyncIterable<Buffer>, maxBytes: numb
       chunks: [],
       bytes: 0,
       count: 0,
+      translations: [],
       appended: raw.appended,
     };
     open.appended = raw.appended;
+    const translations = new Map((batch.translations ?? []).map((one) => [one.index ?? 0, one]));
+    let index = 0;
     for (const record of recordsOf(batch)) {
       if (open.bytes > 0 && open.bytes + record.length > maxBytes) {
         yield sealed(open);
@@ -51,8 +55,11 @@ export async function* rebatched(messages: AsyncIterable<Buffer>, maxBytes: numb
           chunks: [],
           bytes: 0,
           count: 0,
+          translations: [],
         };
       }
+      const translation = translations.get(index++);
+      if (translation !== undefined) open.translations.push({ ...translation, index: open.count });
       open.chunks.push(record);
       open.bytes += record.length;
       open.count++;
@@ -106,6 +113,7 @@ function* recordsOf(batch: RecordBatch): Generator<Uint8Array> {
 
 function sealed(open: Open): Buffer {
   const records = Buffer.concat(open.chunks, open.bytes);
-  const message = CollectorMessage.encode({ seq: open.seq, batch: { ...open.batch, count: open.count, records } }).finish();
+  const batch = { ...open.batch, count: open.count, records, translations: open.translations };
+  const message = CollectorMessage.encode({ seq: open.seq, batch }).finish();
   return Buffer.from(RawMessage.encode({ ...open.raw, appended: open.appended ?? null, message }).finish());
 }

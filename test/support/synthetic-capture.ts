@@ -2,7 +2,14 @@ import { createHash } from 'node:crypto';
 import { CaptureWriter } from '../../core/capture.ts';
 import { instantOf } from '../../core/time.ts';
 import { RawMessage } from '../../proto/bus.ts';
-import { type CollectorBody, CollectorMessage, type Keyframe, type NetworkNamespace, type Pod } from '../../proto/collect.ts';
+import {
+  type CollectorBody,
+  CollectorMessage,
+  type Keyframe,
+  type NetworkNamespace,
+  type Pod,
+  type Translation,
+} from '../../proto/collect.ts';
 import type { Dispositions } from '../../services/aggregator/dispositions.ts';
 import { ExpectedEvents, idPrefixOf } from './expected-events.ts';
 import { Random } from './random.ts';
@@ -206,15 +213,18 @@ class Making {
     const records = Buffer.alloc(count * maxRecordBytes);
     let bytes = 0;
     const lateOpensNs = this.#lateAnnouncedNs(stream) - secondNs;
+    const translations: Translation[] = [];
     for (let index = 0; index < count; index++) {
       const bootNs = stream.bootNs;
+      if (stream.item % 8 === 3) translations.push({ index, address: node.translated(stream.item), port: 8080 });
       const phase = { lateOpen: bootNs - bootBaseNs >= lateOpensNs, moved: stream.moved };
       bytes += node.write(stream.item, bootNs, phase, records, bytes);
       this.#account(stream.prefix, stream.item);
       stream.item++;
       stream.written++;
     }
-    const body = { batch: { firstItem, count, records: records.subarray(0, bytes), skipped, kernelLosses, clockOffset: offsetAt(dueNs) } };
+    const batch = { firstItem, count, records: records.subarray(0, bytes), skipped, kernelLosses, translations };
+    const body = { batch: { ...batch, clockOffset: offsetAt(dueNs) } };
     this.counts.itemsIn += count;
     yield this.#message(stream, body, dueNs);
     yield* this.#again(stream, body.batch, bytes);

@@ -141,6 +141,11 @@ export class SyntheticNode {
     return [{ ...this.#pod('cache-0', 4, 0), toBootNs: bootNs }, this.#pod('cache-0', 6, bootNs)];
   }
 
+  /** Whom conntrack finds behind the address of an item: a namespace of the node, or somebody outside. */
+  translated(item: number): Uint8Array {
+    return Uint8Array.from(mapped(item % 16 === 3 ? this.#v4(3) : outside));
+  }
+
   #pod(name: string, index: number, fromBootNs: number): Pod {
     return {
       sandboxId: `sandbox-${this.#cookie(index)}`,
