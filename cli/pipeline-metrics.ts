@@ -58,7 +58,7 @@ export function pipelineMetrics(pipeline: Pipeline, collector: Collector | undef
       () => [[{}, sampling.unseenNetns]],
     );
     counter(
-      'jitterscope_collector_counter_corrections_total',
+      'jitterscope_collector_corrections_total',
       'Counters of the kernel that did not simply grow: reset, wrap, or repaired at a keyframe.',
       ['kind'],
       () => [

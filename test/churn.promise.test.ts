@@ -19,6 +19,7 @@ const aliveMs = 3_000;
 const quietMs = 1_000;
 /** Namespaces that live for a moment only, one after the other on one CPU. */
 const shortLived = 30;
+const metricsListen = `127.0.0.1:${20_000 + (process.pid % 10_000)}`;
 const sources = ['snmp', 'netstat', 'snmp6'];
 
 /** A namespace that has gone, and what the kernel had counted in it. */
@@ -102,8 +103,34 @@ async function wave(from: number, size: number): Promise<Gone[]> {
   churn('traffic', String(from), ...names.map(pathOf));
   await sleep(Math.max(aliveMs, quietMs));
   const gone = readKernel(names);
+  await eventually('/metrics says the same of those that live', async () => (await exported(names)) === sumOf(gone));
   for (const name of names) remove(name);
   return gone;
+}
+
+/** Fields that are compared with /metrics: by the name that they have there. */
+const compared: Readonly<Record<string, readonly [source: string, field: string]>> = {
+  jitterscope_snmp_udp_no_ports_total: ['snmp', 'Udp.NoPorts'],
+  jitterscope_snmp_tcp_out_rsts_total: ['snmp', 'Tcp.OutRsts'],
+  jitterscope_snmp6_udp6_no_ports_total: ['snmp6', 'Udp6NoPorts'],
+  jitterscope_netstat_ip_ext_in_bytes_total: ['netstat', 'IpExt.InOctets'],
+};
+
+/** Sums of the compared fields over the namespaces, as /metrics shows them now. */
+async function exported(names: readonly string[]): Promise<string> {
+  const wanted = new Set(names);
+  const sums = Object.fromEntries(Object.keys(compared).map((name) => [name, 0]));
+  for (const line of (await (await fetch(`http://${metricsListen}/metrics`)).text()).split('\n')) {
+    const [, name = '', labels = '', value] = /^(\w+)\{(.*)\} (\S+)$/.exec(line) ?? [];
+    if (name in sums && wanted.has(/netns="([^"]*)"/.exec(labels)?.[1] ?? '')) sums[name] = (sums[name] ?? 0) + Number(value);
+  }
+  return JSON.stringify(sums);
+}
+
+function sumOf(gone: readonly Gone[]): string {
+  const sum = ([source, field]: readonly [string, string]): number =>
+    gone.reduce((total, { kernel }) => total + (kernel.get(source)?.get(field) ?? 0), 0);
+  return JSON.stringify(Object.fromEntries(Object.entries(compared).map(([name, of]) => [name, sum(of)])));
 }
 
 /** Paths of namespaces of this test that the process holds. */
@@ -120,7 +147,7 @@ function held(pid: number): string[] {
 
 kernelTest('namespaces come and go, and what is told is what the kernel counted, to the unit', { timeout: 900_000 }, async () => {
   const dataDir = join(folder.path, 'data');
-  run = await LiveRun.start(dataDir);
+  run = await LiveRun.start(dataDir, [`metrics.listen=${metricsListen}`]);
   const live = run;
   const gone: Gone[] = [];
   const rss: number[] = [];
