@@ -57,8 +57,9 @@ test('100 k series are scraped while events flow: no long stall, and never anyth
   pipeline = await startPipeline(config, join(folder.path, 'data'), true, log);
   const { bus, prometheus } = pipeline;
   const served = await serveMetrics('127.0.0.1:0', new Exposition(new Registry(), () => prometheus?.families() ?? [], log), () => []);
+  if (served === undefined) throw new Error('it does not listen');
   server = served;
-  const url = `http://127.0.0.1:${(served?.address() as AddressInfo).port}/metrics`;
+  const url = `http://127.0.0.1:${(served.address() as AddressInfo).port}/metrics`;
 
   // All of it is made before anything is measured: it is the work of another process.
   const session = Buffer.alloc(16, 1);
