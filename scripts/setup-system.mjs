@@ -20,6 +20,7 @@ const needs = [
   { name: 'runc', or: /^containerd\.io$/, tier: 'test', command: 'runc', what: 'runc' },
   { name: 'containernetworking-plugins', tier: 'test', file: '/usr/lib/cni/bridge', what: 'CNI plugins' },
   { name: 'busybox-static', tier: 'test', file: '/bin/busybox', what: 'a static busybox' },
+  { name: 'prometheus', tier: 'test', file: '/usr/bin/prometheus', what: 'Prometheus', service: true },
   { name: 'qemu-system-x86', tier: 'matrix', command: 'qemu-system-x86_64', what: 'qemu for x86-64' },
   { name: 'busybox-static', tier: 'matrix', file: '/bin/busybox', what: 'a static busybox' },
   { name: 'cpio', tier: 'matrix', command: 'cpio', what: 'cpio' },
