@@ -15,7 +15,7 @@ export class Contribution {
   readonly place: Place;
   readonly source: SourceFields;
   /** Its own dimensions, without those of the place. */
-  readonly own: Labels;
+  own: Labels;
   /** Values that it was made for. */
   readonly room: number;
   /** What was told last, by place of the field. Of a probe: the sum over sessions. */

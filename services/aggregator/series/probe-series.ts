@@ -28,18 +28,23 @@ export interface CounterPlace {
   readonly own: Labels;
   /** Number of the metric; of a histogram with `/` and the bucket, or `/sum`. */
   readonly field: string;
+  /** Tells counters apart that may have the same labels: two places of one function. */
+  readonly key: string;
+  /** Everything that it says has a name. */
+  readonly isNamed: boolean;
 }
 
 /** Names what a counter's bucket and label say. What has no name stays a number. */
 export function counterPlace({ metric, isSum }: ProbeSeries, bucket: number, label: number, session: SessionState): CounterPlace {
-  if (metric.kind === 'histogram') return { own: noLabels, field: `${metric.number}/${isSum ? 'sum' : bucket}` };
+  if (metric.kind === 'histogram') return { own: noLabels, field: `${metric.number}/${isSum ? 'sum' : bucket}`, key: '', isNamed: true };
   const pairs: Record<string, string> = {};
   if (metric.bucket !== undefined) {
     const { names, enumeration } = metric.bucket;
     pairs[metric.bucket.label] = names?.get(bucket) ?? session.enums.get(enumeration)?.get(bucket) ?? String(bucket);
   }
   if (metric.label !== undefined) pairs[metric.label.label] = metric.label.kind === 'symbol' ? placeName(label, session) : String(label);
-  return { own: labelsFrom(pairs), field: String(metric.number) };
+  const isNamed = metric.label?.kind !== 'symbol' || label === 0 || session.code.symbol(label) !== undefined;
+  return { own: labelsFrom(pairs), field: String(metric.number), key: `${metric.number}/${bucket}/${label}`, isNamed };
 }
 
 /** The function that holds a place in the kernel's code. 0: the counter map was full, and several places share one counter. */

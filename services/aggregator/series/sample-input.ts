@@ -2,7 +2,7 @@ import type { CounterSample, Keyframe, Samples, TargetSamples } from '../../../p
 import { addTo } from '../dispositions.ts';
 import { instantFrom, type SessionState } from '../session.ts';
 import type { Contribution } from './contribution.ts';
-import { ownLabels } from './labels.ts';
+import { labelsKey, ownLabels } from './labels.ts';
 import { type NodeSeries, otherNetns, type SampleFields, type SampleSession } from './node-series.ts';
 import { counterPlace, type ProbeSeries } from './probe-series.ts';
 import type { SeriesStore } from './series-store.ts';
@@ -136,12 +136,13 @@ export class SampleInput {
 
   #counter(node: NodeSeries, bootId: string, session: SessionState, sample: CounterSample, series: ProbeSeries, value: number): boolean {
     const source = this.#store.sources.get(series.probe, true);
-    const { own, field } = counterPlace(series, sample.bucket ?? 0, sample.label ?? 0, session);
+    const { own, field, key, isNamed } = counterPlace(series, sample.bucket ?? 0, sample.label ?? 0, session);
     const at = source?.placeOf(field) ?? -1;
     if (source === undefined || at < 0) return false;
     const place = node.place(session, bootId, sample.net || otherNetns, 0, session.watermarkNs, this.#store.clockMs);
-    const contribution = this.#store.contribution(node, place, source, own);
+    const contribution = this.#store.contribution(node, place, source, own, key);
     if (contribution === undefined) return false;
+    if (isNamed && labelsKey(contribution.own) !== labelsKey(own)) this.#store.rename(contribution, own);
     if (!contribution.setOfSession(session.session, at, value)) return true;
     if (contribution.endedReadNs !== Number.POSITIVE_INFINITY) this.#store.revive(contribution);
     this.#store.mark(contribution, at);

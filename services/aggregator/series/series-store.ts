@@ -53,9 +53,9 @@ export class SeriesStore {
     for (const place of series?.places.values() ?? []) if (place.session?.session === session) place.session = undefined;
   }
 
-  /** What a target adds to a source's series; undefined when there is no room for one more. */
-  contribution(node: NodeSeries, place: Place, source: SourceFields, own: Labels): Contribution | undefined {
-    const key = `${source.source}/${place.key}/${labelsKey(own)}`;
+  /** What a target adds to a source's series; undefined when there is no room for one more. @param ownKey tells it apart in its place */
+  contribution(node: NodeSeries, place: Place, source: SourceFields, own: Labels, ownKey = labelsKey(own)): Contribution | undefined {
+    const key = `${source.source}/${place.key}/${ownKey}`;
     const known = node.contributions.get(key);
     if (known !== undefined) return known;
     if (this.heldValues + source.fields.length > this.maxSeries * valuesPerSeries) return undefined;
@@ -81,6 +81,12 @@ export class SeriesStore {
     this.series += group.attach(contribution, fromOtherLabels);
     if (contribution.closed) group.detach(contribution);
     if (group.live === 0 && !group.ended) group.end(this.clockMs, this.lastTickMs, false);
+  }
+
+  /** Its own labels are better known now. */
+  rename(contribution: Contribution, own: Labels): void {
+    contribution.own = own;
+    this.move(contribution);
   }
 
   /** Its labels are others now. */

@@ -221,6 +221,29 @@ test('probes: totals of sessions add up, with the names of the session for what 
   expect(run.totals.shown()).toMatchObject({ [key]: 17, [key.replace('NO_SOCKET', '77')]: 1 });
 });
 
+test('drop sites: places of one function are one series, under its name as soon as somebody tells it', async () => {
+  const run = new Run();
+  const enums = [{ name: 'skb_drop_reason', values: [{ value: 8, name: 'NETFILTER_DROP' }] }];
+  const drops = (label: number, value: number) => ({ net: 7, metric: metrics.PACKETLOSS_DROPS, bucket: 8, label, value });
+  const collector = await run.collector().open([netnsOf(7, { names: ['a'] })], 'boot-1', { enums });
+  const name = 'nf_hook_slow';
+  await collector.say(
+    { identity: { symbols: [{ offset: 31, name }] } },
+    { samples: { counters: [drops(31, 5), drops(47, 2)], end: true } },
+  );
+  await run.ticks(1);
+  const key = (site: string) => `packetloss ${metrics.PACKETLOSS_DROPS}{k8s_node="node1",netns="a",reason="NETFILTER_DROP",site="${site}"}`;
+  expect(run.totals.shown()).toEqual({ [key(name)]: 5, [key('_stext+0x2f')]: 2 });
+  await collector.say(
+    { identity: { symbols: [{ offset: 47, name }] } },
+    { samples: { counters: [drops(31, 6), drops(47, 4)], end: true } },
+  );
+  await run.ticks(1);
+  // What was counted under the place alone stays there: no total jumps.
+  expect(run.totals.shown()).toEqual({ [key(name)]: 5 + 1 + 2 });
+  expect(run.totals.faults).toEqual([]);
+});
+
 test('what a full counter map could not tell apart is other', async () => {
   const run = new Run();
   await run.collector().open([], 'boot-1', { counters: [{ net: 0, metric: metrics.TCPRETRANS_SEGMENTS, bucket: 1, label: 0, value: 4 }] });
