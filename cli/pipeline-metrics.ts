@@ -40,6 +40,10 @@ export function pipelineMetrics(pipeline: Pipeline, collector: Collector | undef
     counter('jitterscope_collector_batches_total', 'Batches sealed.', [], () => [[{}, metrics.batches]]);
     counter('jitterscope_collector_skipped_items_total', 'Items given up by the spool.', [], () => [[{}, metrics.skippedItems]]);
     counter('jitterscope_collector_identity_scans_total', 'Looks at the network namespaces.', [], () => [[{}, metrics.identityScans]]);
+    counter('jitterscope_collector_conntrack_lookups_total', 'Far ends by whether connection tracking was asked.', ['disposition'], () => [
+      [{ disposition: 'asked' }, metrics.lookups],
+      [{ disposition: 'over_limit' }, metrics.lookupsSkipped],
+    ]);
     gauge('jitterscope_collector_in_flight_bytes', 'Bytes sent and not acked.', [], () => [[{}, metrics.inFlightBytes]]);
     gauge('jitterscope_collector_unobserved_seconds', 'Time before this start in which nobody listened.', [], () => [
       [{}, metrics.unobservedSeconds],

@@ -25,7 +25,7 @@ const conntrackConfig = z
       .enum(['on', 'off'])
       .default('on')
       .describe('Whether connection tracking is asked for the far ends behind translated addresses.'),
-    rate: z.int().min(1).max(100_000).default(500).describe('Look-ups per second; what is beyond is counted.'),
+    rate: z.int().min(1).max(100_000).default(200).describe('Look-ups per second; what is beyond is counted.'),
   })
   .prefault({});
 

@@ -36,6 +36,10 @@ export interface CollectorMetrics {
   inFlightBytes: number;
   /** Looks at the node's namespaces. */
   identityScans: number;
+  /** Questions to connection tracking. */
+  lookups: number;
+  /** Records whose connection was not looked up, because there were too many. */
+  lookupsSkipped: number;
   /** Seconds before this start in which the kernel lived and nobody listened; 0 when unknown. */
   unobservedSeconds: number;
   readonly sampling: SamplingMetrics;
@@ -48,6 +52,8 @@ export function emptyCollectorMetrics(): CollectorMetrics {
     skippedItems: 0,
     inFlightBytes: 0,
     identityScans: 0,
+    lookups: 0,
+    lookupsSkipped: 0,
     unobservedSeconds: 0,
     sampling: {
       cycles: 0,

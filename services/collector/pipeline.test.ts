@@ -44,7 +44,7 @@ function nodeOf() {
     identity: {
       look: () => ({ told: undefined, gone: state.gone.splice(0) }),
       cookies: () => [7],
-      hostCookie: () => undefined,
+      cgroupsOf: () => undefined,
       cgroups: () => [],
       all: () => ({ netns: [], pods: [], nodeCgroups: [] }),
       settle: () => undefined,

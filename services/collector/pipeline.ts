@@ -5,6 +5,7 @@ import type { CollectorBody, EnumNames } from '../../proto/collect.ts';
 import { Batcher, type SealedBatch } from './batcher.ts';
 import type { Clock } from './clock.ts';
 import type { CollectorConfig } from './config.ts';
+import type { Translator } from './conntrack/translator.ts';
 import type { Counter, CounterTotals } from './counters.ts';
 import type { Downtime, LifeSigns } from './downtime.ts';
 import type { NodeIdentity } from './identity/node-identity.ts';
@@ -19,6 +20,8 @@ export interface PipelineParts {
   readonly clock: Clock;
   readonly identity: NodeIdentity;
   readonly bootId: string;
+  /** Undefined: translated addresses are not looked up. */
+  readonly translator: Translator | undefined;
   readonly host: ProbeHost;
   readonly places: KernelPlaces;
   readonly enums: readonly EnumNames[];
@@ -178,10 +181,11 @@ export class CollectorPipeline {
   }
 
   #seal(batch: SealedBatch): void {
-    const { metrics, ship } = this.#parts;
+    const { metrics, ship, translator, identity } = this.#parts;
     metrics.items += batch.count;
     metrics.batches++;
-    ship({ batch });
+    const translations = translator?.translations(batch, identity.node) ?? [];
+    ship({ batch: { ...batch, translations } });
   }
 
   #beat(): void {
@@ -192,6 +196,7 @@ export class CollectorPipeline {
     }
     clock.update();
     this.#batcher.clockOffset = clock.offset;
+    this.#parts.translator?.closeIdle();
     this.#look();
     if (this.#keyframeDue) this.#keyframe();
     // Who begins to read at the heartbeat takes what is numbered below its next item for read.
@@ -210,7 +215,7 @@ export class CollectorPipeline {
   #known(): void {
     const { identity } = this.#parts;
     this.#batcher.setKnown(identity.cookies());
-    this.#batcher.setKnownCgroups(identity.hostCookie(), identity.cgroups());
+    this.#batcher.setKnownCgroups(identity.cgroupsOf(), identity.cgroups());
   }
 
   /** Identity goes out before the records that use it: what is gathered belongs to what was known. */

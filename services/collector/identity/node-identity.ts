@@ -77,8 +77,13 @@ export class NodeIdentity {
     return this.#told;
   }
 
-  /** Cookie of the node's own namespace, where only cgroups tell Pods; undefined while no runtime says which those are. */
-  hostCookie(): number | undefined {
+  /** Cookie of the node's own namespace. */
+  get node(): number | undefined {
+    return this.#netns.hostCookie;
+  }
+
+  /** The node's own namespace while only cgroups tell Pods in it; undefined while no runtime says which those are. */
+  cgroupsOf(): number | undefined {
     return this.#watcher.nodeCgroups.any ? this.#netns.hostCookie : undefined;
   }
 

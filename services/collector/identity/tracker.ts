@@ -30,6 +30,7 @@ export class NetnsTracker {
   readonly #hostInode: number;
   readonly #tracked = new Map<number, Tracked>();
   #lookedNs = 0;
+  #hostCookie: number | undefined;
 
   /** @param hostInode inode of the node's own namespace: that of process 1 */
   constructor(native: Pick<Native, 'netlinkDump'>, node: NodeNamespaces, hostInode: number) {
@@ -56,8 +57,7 @@ export class NetnsTracker {
 
   /** The node's own namespace. */
   get hostCookie(): number | undefined {
-    for (const [cookie, { host }] of this.#tracked) if (host) return cookie;
-    return undefined;
+    return this.#hostCookie;
   }
 
   /** A path that leads into a live namespace. */
@@ -103,6 +103,7 @@ export class NetnsTracker {
       misses: 0,
     };
     this.#tracked.set(netns.cookie, tracked);
+    if (host) this.#hostCookie = netns.cookie;
     return tracked;
   }
 
