@@ -47,7 +47,6 @@ function nodeOf() {
       cgroupsOf: () => undefined,
       cgroups: () => [],
       all: () => ({ netns: [], pods: [], nodeCgroups: [] }),
-      settle: () => undefined,
       live: () => [],
       liveCookies: () => [7],
     },

@@ -40,7 +40,7 @@ export interface PipelineParts {
 
 /** A namespace that nobody knows triggers a look at once, but not more than one in this time. */
 const minLookMs = 100;
-/** What the runtime says of several Pods is told together; a namespace that waits for its Pod is looked at again as soon. */
+/** What the runtime says of several Pods is told together; one that is new and has no Pod is looked at again soon. */
 const gatherMs = 20;
 const waitingLookMs = 200;
 
@@ -112,7 +112,6 @@ export class CollectorPipeline {
     clearTimeout(this.#lingerTimer);
     clearTimeout(this.#lookTimer);
     this.#running = false;
-    this.#parts.identity.settle();
     await this.#parts.host.stop();
     this.#tellLosses();
     this.#batcher.flush();
@@ -184,7 +183,7 @@ export class CollectorPipeline {
     const { metrics, ship, translator, identity } = this.#parts;
     metrics.items += batch.count;
     metrics.batches++;
-    const translations = translator?.translations(batch, identity.node) ?? [];
+    const translations = translator?.translations(batch, identity.node, identity.held) ?? [];
     ship({ batch: { ...batch, translations } });
   }
 

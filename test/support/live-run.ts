@@ -7,7 +7,13 @@ import { JitterscopeProcess } from './jitterscope-process.ts';
 
 /** What a running process says of its hops (cli/control-methods.ts). */
 export interface LiveDispositions {
-  readonly collector: { readonly items: number; readonly skippedItems: number; readonly unobservedSeconds: number };
+  readonly collector: {
+    readonly items: number;
+    readonly skippedItems: number;
+    readonly unobservedSeconds: number;
+    readonly lookups: number;
+    readonly lookupsSkipped: number;
+  };
   readonly aggregator: readonly { readonly events: number; readonly gaps: number; readonly kernelLost: Readonly<Record<string, number>> }[];
 }
 

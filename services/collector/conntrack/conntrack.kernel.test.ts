@@ -7,6 +7,7 @@ import { NetnsLab } from '../../../test/lab/netns-lab.ts';
 import { TrackedNetns } from './tracked-netns.ts';
 import { Translator } from './translator.ts';
 
+const held = { has: () => false };
 let lab: NetnsLab;
 
 beforeAll(() => {
@@ -41,11 +42,11 @@ kernelTest(
     lab.run(a, 'ip', 'route', 'add', '203.0.113.0/24', 'via', b.ipv4);
     lab.run(a, 'ip', '-6', 'route', 'add', '2001:db8:1::/64', 'via', b.ipv6);
     // A connection that is refused at once is forgotten at once (nf_conntrack_tcp_packet): somebody has to answer.
-  const server = lab.start(b, 'sink-server.mjs', '::', '8080');
-  await server.line();
-  const { translator, cookie, metrics, netns } = translatorOf(a.path);
+    const server = lab.start(b, 'sink-server.mjs', '::', '8080');
+    await server.line();
+    const { translator, cookie, metrics, netns } = translatorOf(a.path);
     try {
-      expect(translator.translations({ count: 1, records: recordOf(cookie, a.ipv4, '203.0.113.1', 20_001) }, undefined)).toEqual([]);
+      expect(translator.translations({ count: 1, records: recordOf(cookie, a.ipv4, '203.0.113.1', 20_001) }, undefined, held)).toEqual([]);
       for (const [far, local, backend] of [
         ['203.0.113.1', a.ipv4, b.ipv4],
         ['2001:db8:1::1', a.ipv6, b.ipv6],
@@ -53,13 +54,13 @@ kernelTest(
         await lab.result(a, 'connect.mjs', local, '20001', '1', far, '80');
         // The count of connections is believed for half a second.
         await new Promise((resolve) => setTimeout(resolve, 600));
-        const found = translator.translations({ count: 1, records: recordOf(cookie, local, far, 20_001) }, undefined);
+        const found = translator.translations({ count: 1, records: recordOf(cookie, local, far, 20_001) }, undefined, held);
         expect(found).toEqual([{ index: 0, address: Buffer.from(bytesOf(backend)), port: 8080 }]);
       }
       const answered = metrics.lookups;
       const start = performance.now();
       const other = Array.from({ length: 200 }, (_, n) => recordOf(cookie, a.ipv4, '203.0.113.9', 30_000 + n));
-      for (const records of other) translator.translations({ count: 1, records }, undefined);
+      for (const records of other) translator.translations({ count: 1, records }, undefined, held);
       const perLookupUs = ((performance.now() - start) * 1000) / (metrics.lookups - answered);
       process.stdout.write(`conntrack: ${perLookupUs.toFixed(0)} us a look-up that finds nothing\n`);
       expect(netns.problem).toBeUndefined();
@@ -67,7 +68,9 @@ kernelTest(
       translator.close();
     }
     const without = translatorOf(b.path);
-    expect(without.translator.translations({ count: 1, records: recordOf(without.cookie, b.ipv4, a.ipv4, 1) }, undefined)).toEqual([]);
+    expect(without.translator.translations({ count: 1, records: recordOf(without.cookie, b.ipv4, a.ipv4, 1) }, undefined, held)).toEqual(
+      [],
+    );
     expect(without.metrics.lookups).toBe(0);
     without.translator.close();
   },

@@ -33,7 +33,7 @@ test('a request names the tuple in the attributes of nfnetlink_conntrack.h', () 
     // nlmsghdr, nfgenmsg, CTA_TUPLE_ORIG { CTA_TUPLE_IP { src, dst }, CTA_TUPLE_PROTO { num, sport, dport } }
     '48000000' +
       '0101' +
-      '0100' +
+      '0500' +
       '00000000' +
       '00000000' +
       '02000000' +

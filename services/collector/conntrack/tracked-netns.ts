@@ -25,6 +25,8 @@ interface Netns {
   usedMs: number;
 }
 
+/** The node's is what most translation happens in: the first connection after a quiet time is not to be missed. */
+const nodeCountMs = 50;
 const countMs = 500;
 const idleMs = 5_000;
 const kernelMs = 10_000;
@@ -43,8 +45,8 @@ export class TrackedNetns {
     this.#parts = parts;
   }
 
-  /** Whether a namespace has connections to ask for. */
-  tracks(cookie: number): boolean {
+  /** Whether a namespace has connections to ask for. `isNode`: it is the node's own. */
+  tracks(cookie: number, isNode: boolean): boolean {
     const nowMs = this.#parts.nowMs();
     if (nowMs - this.#tracksMs >= kernelMs) {
       this.#tracksMs = nowMs;
@@ -54,7 +56,7 @@ export class TrackedNetns {
     const netns = this.#netns(cookie, nowMs);
     if (netns === undefined) return false;
     netns.usedMs = nowMs;
-    if (nowMs - netns.countedMs >= countMs) {
+    if (nowMs - netns.countedMs >= (isNode ? nodeCountMs : countMs)) {
       netns.countedMs = nowMs;
       const answer = this.#ask(netns, statsRequest);
       netns.entries = answer === undefined ? 0 : parseEntries(answer);

@@ -1,6 +1,7 @@
 import type { RecordBatch, Translation } from '../../../proto/collect.ts';
 import { recordOffsets } from '../../../schema/record.gen.ts';
 import { RecordReader } from '../../../schema/record.ts';
+import type { HeldAddresses } from '../identity/held-addresses.ts';
 import type { Tuple } from './ctnetlink.ts';
 import { type End, translatedFarEnd } from './far-end.ts';
 import type { TrackedNetns } from './tracked-netns.ts';
@@ -29,8 +30,8 @@ interface Answer {
 const tcp = 6;
 const udp = 17;
 const maxAnswers = 4096;
-/** A batch is looked up while the event loop waits. */
-const maxBatchMs = 4;
+/** The event loop waits for a batch's look-ups: some of 0.1 ms each, or a few where threads wait for a CPU. */
+const maxBatchMs = 20;
 /** The tuple of a socket stays what it is; a tuple alone may be the next connection's. */
 const socketAnswerMs = 30_000;
 const tupleAnswerMs = 1_000;
@@ -56,17 +57,20 @@ export class Translator {
     this.#refilledMs = options.nowMs();
   }
 
-  /** @param node cookie of the node's own namespace, which most translation happens in */
-  translations({ records, count }: RecordBatch, node: number | undefined): Translation[] {
+  /**
+   * @param node cookie of the node's own namespace, which most translation happens in
+   * @param held addresses that are not translated: of namespaces of this node
+   */
+  translations({ records, count }: RecordBatch, node: number | undefined, held: Pick<HeldAddresses, 'has'>): Translation[] {
     const found: Translation[] = [];
     const reader = this.#reader;
     const endMs = this.#options.nowMs() + maxBatchMs;
     this.#refill();
     reader.reset(records ?? new Uint8Array(0));
     for (let index = 0; index < (count ?? 0) && reader.next(); index++) {
-      if (!this.#hasFarEnd()) continue;
-      const nodeTracks = node !== undefined && this.#netns.tracks(node);
-      const ownTracks = this.#netns.tracks(reader.net);
+      if (!this.#hasFarEnd() || held.has(reader.daddr0, reader.daddr1, reader.daddr2, reader.daddr3)) continue;
+      const nodeTracks = node !== undefined && this.#netns.tracks(node, true);
+      const ownTracks = reader.net !== node && this.#netns.tracks(reader.net, false);
       if (!nodeTracks && !ownTracks) continue;
       const end = this.#find(ownTracks ? reader.net : undefined, nodeTracks ? node : undefined, endMs);
       if (end !== undefined) found.push({ index, address: end.address, port: end.port });
@@ -129,7 +133,7 @@ export class Translator {
       sourcePort: sport,
       destinationPort: dport,
     };
-    for (const cookie of own === node ? [own] : [own, node]) {
+    for (const cookie of [own, node]) {
       if (cookie === undefined) continue;
       this.#tokens--;
       this.#metrics.lookups++;

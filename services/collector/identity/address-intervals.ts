@@ -47,9 +47,9 @@ export class AddressIntervals {
     return changed;
   }
 
-  /** Those that it holds. */
-  held(): string[] {
-    return [...this.#held.keys()];
+  /** Those that it holds, 16 bytes each, hex. */
+  held(): Iterable<string> {
+    return this.#held.keys();
   }
 
   /** As they are told; of a namespace that is gone, all end with it. */

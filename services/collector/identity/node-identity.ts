@@ -2,10 +2,11 @@ import type { Identity, NetworkNamespace, Pod } from '../../../proto/collect.ts'
 import type { CgroupTarget } from './cri/container-cgroup.ts';
 import type { PodTracker } from './cri/pod-tracker.ts';
 import type { PodWatcher } from './cri/pod-watcher.ts';
+import type { HeldAddresses } from './held-addresses.ts';
 import type { NetnsTracker } from './tracker.ts';
 
-/** A runtime lists a sandbox when it is made; a namespace that is a Pod's by then is told with its Pod. Others wait in vain for so long. */
-const graceNs = 2e9;
+/** A runtime lists a sandbox only when it is made: so long it is asked again and again who a new namespace is. */
+const newNs = 2e9;
 
 /** What a look changed. */
 export interface IdentityChanges {
@@ -27,10 +28,8 @@ export class NodeIdentity {
   readonly #netns: NetnsTracker;
   readonly #pods: PodTracker;
   readonly #watcher: PodWatcher;
-  readonly #told = new Set<number>();
-  /** New namespaces that may yet turn out to be a Pod's. */
-  readonly #withheld = new Map<number, NetworkNamespace>();
-  #settled = false;
+  /** New namespaces that may yet turn out to be a Pod's, and since when (boot ns) they are known. */
+  readonly #new = new Map<number, number>();
 
   constructor(netns: NetnsTracker, pods: PodTracker, watcher: PodWatcher) {
     this.#netns = netns;
@@ -38,33 +37,21 @@ export class NodeIdentity {
     this.#watcher = watcher;
   }
 
-  /** Whether a namespace waits for its Pod: another look soon. */
+  /** Whether a new namespace has no Pod yet: another look soon. */
   get waiting(): boolean {
-    return this.#withheld.size > 0;
+    return this.#new.size > 0;
   }
 
   /** Looks at the node's namespaces, and takes over what the runtime said since. */
   look(nowBootNs: number): IdentityChanges {
     const { changed, gone } = this.#netns.look(nowBootNs);
     if (gone.length > 0) this.#pods.netnsGone(new Set(gone), nowBootNs);
-    const netns: NetworkNamespace[] = [];
-    for (const message of changed) {
-      const cookie = message.cookie ?? 0;
-      if (this.#told.has(cookie)) netns.push(message);
-      else this.#withheld.set(cookie, message);
-    }
-    netns.push(...this.#release(nowBootNs));
-    for (const cookie of gone) this.#told.delete(cookie);
-    if (this.#withheld.size > 0) this.#watcher.ring();
+    this.#followNew(changed, nowBootNs);
+    if (this.waiting) this.#watcher.ring();
     const pods = this.#pods.takeChanges();
     const nodeCgroups = this.#watcher.nodeCgroups.takeChanges();
-    const nothing = netns.length === 0 && pods.length === 0 && nodeCgroups.length === 0;
-    return { told: nothing ? undefined : { netns, pods, nodeCgroups }, gone };
-  }
-
-  /** The collector ends: nothing waits any longer. */
-  settle(): void {
-    this.#settled = true;
+    const nothing = changed.length === 0 && pods.length === 0 && nodeCgroups.length === 0;
+    return { told: nothing ? undefined : { netns: changed, pods, nodeCgroups }, gone };
   }
 
   /** A record came from who nobody knows: the runtime is asked at once. */
@@ -72,14 +59,19 @@ export class NodeIdentity {
     this.#watcher.unknownCgroup();
   }
 
-  /** Cookies of the namespaces that were told. */
+  /** Cookies of the live namespaces. */
   cookies(): Iterable<number> {
-    return this.#told;
+    return this.#netns.cookies();
   }
 
   /** Cookie of the node's own namespace. */
   get node(): number | undefined {
     return this.#netns.hostCookie;
+  }
+
+  /** Addresses of the node's other namespaces: who talks to one of them is not translated. */
+  get held(): HeldAddresses {
+    return this.#netns.held;
   }
 
   /** The node's own namespace while only cgroups tell Pods in it; undefined while no runtime says which those are. */
@@ -96,10 +88,9 @@ export class NodeIdentity {
     }
   }
 
-  /** All that lives and was told, for a keyframe. */
+  /** All that lives, for a keyframe. */
   all(): LiveIdentity {
-    const netns = this.#netns.all().filter(({ cookie }) => this.#told.has(cookie ?? 0));
-    return { netns, pods: this.#pods.all(), nodeCgroups: this.#watcher.nodeCgroups.all() };
+    return { netns: this.#netns.all(), pods: this.#pods.all(), nodeCgroups: this.#watcher.nodeCgroups.all() };
   }
 
   /** Name of a live namespace, for people. */
@@ -127,16 +118,12 @@ export class NodeIdentity {
     return this.#pods.targets();
   }
 
-  #release(nowBootNs: number): NetworkNamespace[] {
-    const released: NetworkNamespace[] = [];
-    for (const [cookie, message] of this.#withheld) {
-      const { host, toBootNs, fromBootNs } = message;
-      const mayBePod = !this.#settled && this.#watcher.answers && !host && (toBootNs ?? 0) === 0 && nowBootNs - (fromBootNs ?? 0) < graceNs;
-      if (mayBePod && !this.#pods.hasNetns(cookie)) continue;
-      this.#withheld.delete(cookie);
-      this.#told.add(cookie);
-      released.push(message);
+  #followNew(changed: readonly NetworkNamespace[], nowBootNs: number): void {
+    for (const { cookie, host, fromBootNs } of changed) {
+      if (!host && fromBootNs === nowBootNs && this.#watcher.answers) this.#new.set(cookie ?? 0, nowBootNs);
     }
-    return released;
+    for (const [cookie, sinceNs] of this.#new) {
+      if (nowBootNs - sinceNs >= newNs || this.#pods.hasNetns(cookie)) this.#new.delete(cookie);
+    }
   }
 }

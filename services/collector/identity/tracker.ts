@@ -2,6 +2,7 @@ import type { Native } from '../../../native/addon.ts';
 import type { NetworkNamespace } from '../../../proto/collect.ts';
 import { addressRequest, parseAddresses } from './address-dump.ts';
 import { AddressIntervals } from './address-intervals.ts';
+import { HeldAddresses } from './held-addresses.ts';
 import type { FoundNetns, NodeNamespaces } from './node-namespaces.ts';
 
 interface Tracked {
@@ -28,6 +29,8 @@ export class NetnsTracker {
   readonly #native: Pick<Native, 'netlinkDump'>;
   readonly #node: NodeNamespaces;
   readonly #hostInode: number;
+  /** Addresses of all namespaces but the node's own. */
+  readonly held = new HeldAddresses();
   readonly #tracked = new Map<number, Tracked>();
   #lookedNs = 0;
   #hostCookie: number | undefined;
@@ -88,7 +91,12 @@ export class NetnsTracker {
     }
     this.#lookedNs = nowBootNs;
     const ended = this.#ended(found, nowBootNs);
+    if (changed.length + ended.length > 0) this.held.set(this.#heldAddresses());
     return { changed: [...changed, ...ended], gone: ended.map(({ cookie }) => cookie ?? 0) };
+  }
+
+  *#heldAddresses(): Iterable<string> {
+    for (const { addresses, host } of this.#tracked.values()) if (!host) yield* addresses.held();
   }
 
   #begin(netns: FoundNetns, nowBootNs: number): Tracked {
@@ -158,7 +166,5 @@ function withoutProcessesOf(netns: FoundNetns, host: boolean): FoundNetns {
 function messageOf(tracked: Tracked, toBootNs: number): NetworkNamespace {
   const { netns, addresses, fromBootNs, host } = tracked;
   const { cookie, inode, names, processes } = netns;
-  // The held ones by themselves too, for readers that know no intervals yet.
-  const held = addresses.held().map((hex) => Buffer.from(hex, 'hex'));
-  return { cookie, inode, names, processes, addresses: held, addressIntervals: addresses.messages(toBootNs), fromBootNs, toBootNs, host };
+  return { cookie, inode, names, processes, addressIntervals: addresses.messages(toBootNs), fromBootNs, toBootNs, host };
 }
