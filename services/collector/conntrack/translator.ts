@@ -30,8 +30,9 @@ interface Answer {
 const tcp = 6;
 const udp = 17;
 const maxAnswers = 4096;
-/** The event loop waits for a batch's look-ups: some of 0.1 ms each, or a few where threads wait for a CPU. */
-const maxBatchMs = 20;
+/** The event loop waits for a batch's look-ups, of 0.1 ms each; a few are made however long threads wait for a CPU. */
+const maxBatchMs = 10;
+const leastPerBatch = 8;
 /** The tuple of a socket stays what it is; a tuple alone may be the next connection's. */
 const socketAnswerMs = 30_000;
 const tupleAnswerMs = 1_000;
@@ -46,6 +47,9 @@ export class Translator {
   /** Words that the answer depends on: both addresses, ports, protocol, namespace, socket. */
   readonly #key = new Uint32Array(14);
   #view: DataView = new DataView(new ArrayBuffer(0));
+  /** When the batch's look-ups end: at this time, but not before so many were made. */
+  #endMs = 0;
+  #endLookups = 0;
   #tokens: number;
   #refilledMs: number;
 
@@ -64,7 +68,8 @@ export class Translator {
   translations({ records, count }: RecordBatch, node: number | undefined, held: Pick<HeldAddresses, 'has'>): Translation[] {
     const found: Translation[] = [];
     const reader = this.#reader;
-    const endMs = this.#options.nowMs() + maxBatchMs;
+    this.#endMs = this.#options.nowMs() + maxBatchMs;
+    this.#endLookups = this.#metrics.lookups + leastPerBatch;
     this.#refill();
     reader.reset(records ?? new Uint8Array(0));
     for (let index = 0; index < (count ?? 0) && reader.next(); index++) {
@@ -72,7 +77,7 @@ export class Translator {
       const nodeTracks = node !== undefined && this.#netns.tracks(node, true);
       const ownTracks = reader.net !== node && this.#netns.tracks(reader.net, false);
       if (!nodeTracks && !ownTracks) continue;
-      const end = this.#find(ownTracks ? reader.net : undefined, nodeTracks ? node : undefined, endMs);
+      const end = this.#find(ownTracks ? reader.net : undefined, nodeTracks ? node : undefined);
       if (end !== undefined) found.push({ index, address: end.address, port: end.port });
     }
     return found;
@@ -107,12 +112,12 @@ export class Translator {
     return !(mapped && bytes[daddrAt + 12] === 127);
   }
 
-  #find(own: number | undefined, node: number | undefined, endMs: number): End | undefined {
+  #find(own: number | undefined, node: number | undefined): End | undefined {
     const hash = this.#hash();
     const nowMs = this.#options.nowMs();
     const known = this.#answers.get(hash);
     if (known !== undefined && nowMs < known.untilMs && known.key.every((word, at) => word === this.#key[at])) return known.end;
-    if (this.#tokens < 1 || nowMs >= endMs) {
+    if (this.#tokens < 1 || (nowMs >= this.#endMs && this.#metrics.lookups >= this.#endLookups)) {
       this.#metrics.lookupsSkipped++;
       return undefined;
     }
