@@ -86,7 +86,8 @@ function judge({ source, destination, jitterscope }: ResetEvent, truths: Readonl
   // The node's address is the node's: which of its Pods is behind it nobody can tell from outside.
   const farName = truth.kind === 'hostNetwork' && destination.ip === nodeIp ? '' : fullName(far);
   if (podOf(destination) === farName) return undefined;
-  const doubt = truth.kind.endsWith('new') && podOf(destination) === '' && jitterscope.identity.destination === 'ambiguous';
+  // An address that changed hands between two looks is in doubt, and one that no look has found yet is nobody's.
+  const doubt = truth.kind.endsWith('new') && podOf(destination) === '' && /^(ambiguous|external)$/.test(jitterscope.identity.destination);
   return doubt ? 'in doubt' : `${truth.kind}: ${podOf(destination) || 'nobody'} where ${fullName(far)} is far`;
 }
 

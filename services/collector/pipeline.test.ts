@@ -48,7 +48,6 @@ function nodeOf() {
       cgroups: () => [],
       all: () => ({ netns: [], pods: [], nodeCgroups: [] }),
       live: () => [],
-      liveCookies: () => [7],
     },
     host: {
       open: (onChunk: (chunk: Buffer) => void) => {

@@ -239,7 +239,7 @@ export class CollectorPipeline {
   /** Counters of live namespaces, and of those of which nobody knew when they went. */
   #readCounters(): readonly Counter[] {
     const totals = this.#counters.read();
-    const finals = this.#counters.sweep(new Set(this.#parts.identity.liveCookies()));
+    const finals = this.#counters.sweep(new Set(this.#parts.identity.cookies()));
     return this.#named([...finals, ...totals.live()]);
   }
 

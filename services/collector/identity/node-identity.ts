@@ -44,11 +44,14 @@ export class NodeIdentity {
 
   /** Looks at the node's namespaces, and takes over what the runtime said since. */
   look(nowBootNs: number): IdentityChanges {
+    const told = this.#pods.takeChanges();
+    // The runtime gave a Pod its addresses before it told of it.
+    for (const { netns } of told) this.#netns.addressesChanged(netns ?? 0);
     const { changed, gone } = this.#netns.look(nowBootNs);
     if (gone.length > 0) this.#pods.netnsGone(new Set(gone), nowBootNs);
     this.#followNew(changed, nowBootNs);
     if (this.waiting) this.#watcher.ring();
-    const pods = this.#pods.takeChanges();
+    const pods = [...told, ...this.#pods.takeChanges()];
     const nodeCgroups = this.#watcher.nodeCgroups.takeChanges();
     const nothing = changed.length === 0 && pods.length === 0 && nodeCgroups.length === 0;
     return { told: nothing ? undefined : { netns: changed, pods, nodeCgroups }, gone };
@@ -101,11 +104,6 @@ export class NodeIdentity {
   /** Live namespaces, told or not, and paths that lead into them. */
   live(): Iterable<{ readonly cookie: number; readonly path: string }> {
     return this.#netns.live();
-  }
-
-  /** Cookies of live namespaces, told or not. */
-  liveCookies(): Iterable<number> {
-    return this.#netns.cookies();
   }
 
   /** A path that leads into a live namespace. */

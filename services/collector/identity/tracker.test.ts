@@ -68,20 +68,50 @@ test('a rename, and a first process, are told', () => {
   expect(node.tracker.all()[0].processes).toEqual([{ pid: 7, comm: 'a' }]);
 });
 
-test('a change of addresses is told: at the next second while the namespace is young, later within half a minute', () => {
+test('a change of addresses is told: at each look while the namespace is new, at the next second while it is young, later within half a minute', () => {
   const node = new TestNode();
   node.found = [netns(1, ['web'])];
   node.look(1);
   node.answer = () => Buffer.alloc(0);
-  expect(node.look(1.5).changed).toEqual([]);
-  expect(node.look(2).changed).toEqual([[1, 'web', 0]]);
-  for (let at = 3; at < 70; at++) node.look(at);
+  expect(node.look(1.2).changed).toEqual([[1, 'web', 0]]);
+  for (const at of [6, 6.5]) node.look(at);
+  node.answer = () => captured;
+  expect(node.look(6.8).changed).toEqual([]);
+  expect(node.look(7.1).changed).toEqual([[1, 'web', 0]]);
+  node.answer = () => Buffer.alloc(0);
+  node.look(8.2);
+  for (let at = 9; at < 70; at++) node.look(at);
   const dumps = node.dumps;
   for (let at = 70; at < 130; at++) node.look(at);
   expect(node.dumps - dumps).toBeLessThanOrEqual(3);
   node.answer = () => captured;
   const told = Array.from({ length: 31 }, (_, n) => node.look(130 + n).changed.length);
   expect(told.reduce((a, b) => a + b)).toBe(1);
+});
+
+test('an address is held from the look before it was found to the look that no longer found it', () => {
+  const node = new TestNode();
+  const held = () =>
+    node.tracker.all()[0].addressIntervals?.map(({ fromBootNs, toBootNs }) => [(fromBootNs ?? 0) / second, (toBootNs ?? 0) / second]);
+  node.answer = () => Buffer.alloc(0);
+  node.look(1);
+  node.found = [netns(1, ['web'])];
+  node.look(2);
+  node.look(3);
+  node.answer = () => captured;
+  node.look(4);
+  expect(new Set(held()?.map(String))).toEqual(new Set(['3,0']));
+  node.answer = () => Buffer.alloc(0);
+  node.look(5);
+  expect(new Set(held()?.map(String))).toEqual(new Set(['3,5']));
+  // Late records ask for two minutes who held it.
+  for (let at = 6; at < 170; at++) node.look(at);
+  expect(held()).toEqual([]);
+  // It comes with its addresses: it got them after the last look at which it was not there.
+  node.answer = () => captured;
+  node.found = [netns(2, ['other'])];
+  node.look(170);
+  expect(new Set(held(2)?.map(String))).toEqual(new Set(['169,0']));
 });
 
 test('addresses that cannot be read stay as they were', () => {

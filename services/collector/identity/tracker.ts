@@ -17,7 +17,8 @@ interface Tracked {
   misses: number;
 }
 
-/** Addresses come after the namespace, and seldom change later. */
+/** Addresses come after the namespace, and seldom change later: at first every look reads them. */
+const newNs = 5e9;
 const youngNs = 60e9;
 const youngRefreshNs = 1e9;
 const oldRefreshNs = 30e9;
@@ -79,6 +80,12 @@ export class NetnsTracker {
     return tracked?.host ? 'host' : tracked?.netns.names[0];
   }
 
+  /** The next look reads a namespace's addresses: somebody said that they changed. */
+  addressesChanged(cookie: number): void {
+    const tracked = this.#tracked.get(cookie);
+    if (tracked !== undefined) tracked.addressesDueNs = 0;
+  }
+
   /** Looks at the node once. Returns what changed since the last look, and the cookies of namespaces that are gone. */
   look(nowBootNs: number): { changed: NetworkNamespace[]; gone: number[] } {
     const found = this.#node.look();
@@ -131,7 +138,8 @@ export class NetnsTracker {
 
   #lookAtAddresses(tracked: Tracked, nowBootNs: number): boolean {
     if (nowBootNs < tracked.addressesDueNs) return false;
-    tracked.addressesDueNs = nowBootNs + (nowBootNs - tracked.fromBootNs < youngNs ? youngRefreshNs : oldRefreshNs);
+    const ageNs = nowBootNs - tracked.fromBootNs;
+    tracked.addressesDueNs = nowBootNs + (ageNs < newNs ? 0 : ageNs < youngNs ? youngRefreshNs : oldRefreshNs);
     const found = this.#addresses(tracked.netns.path);
     return found !== undefined && tracked.addresses.look(found, nowBootNs);
   }
