@@ -91,8 +91,11 @@ test('a change of addresses is told: at each look while the namespace is new, at
 
 test('an address is held from the look before it was found to the look that no longer found it', () => {
   const node = new TestNode();
-  const held = () =>
-    node.tracker.all()[0].addressIntervals?.map(({ fromBootNs, toBootNs }) => [(fromBootNs ?? 0) / second, (toBootNs ?? 0) / second]);
+  const held = (cookie = 1) =>
+    node.tracker
+      .all()
+      .find((one) => one.cookie === cookie)
+      ?.addressIntervals?.map(({ fromBootNs, toBootNs }) => [(fromBootNs ?? 0) / second, (toBootNs ?? 0) / second]);
   node.answer = () => Buffer.alloc(0);
   node.look(1);
   node.found = [netns(1, ['web'])];
