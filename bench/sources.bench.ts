@@ -1,6 +1,6 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -33,7 +33,9 @@ async function run(): Promise<void> {
       ip('-n', name, 'link', 'set', 'lo', 'up');
     }
     holders.push(...(await holdSockets(names, folder)));
-    const live = names.map((name) => `/run/netns/${name}`).map((path) => ({ path, cookie: Number(native.netnsCookie(path)) }));
+    const live = names
+      .map((name) => `/run/netns/${name}`)
+      .map((path) => ({ path, inode: statSync(path).ino, cookie: Number(native.netnsCookie(path)) }));
     const metrics = emptyCollectorMetrics();
     let bytes = 0;
     let messages = 0;

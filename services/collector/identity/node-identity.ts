@@ -102,7 +102,7 @@ export class NodeIdentity {
   }
 
   /** Live namespaces, told or not, and paths that lead into them. */
-  live(): Iterable<{ readonly cookie: number; readonly path: string }> {
+  live(): Iterable<{ readonly cookie: number; readonly inode: number; readonly path: string }> {
     return this.#netns.live();
   }
 

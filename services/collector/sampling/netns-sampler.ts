@@ -36,11 +36,11 @@ export class NetnsSampler {
   /** Sockets in use, as sockstat and sockstat6 told last: without one nobody listens. */
   #inuse = { ipv4: Number.POSITIVE_INFINITY, ipv6: Number.POSITIVE_INFINITY };
 
-  constructor(handle: NetnsHandle, sources: NetnsSources, baselines: Pick<Baselines, 'of'>, counts: DifferCounts) {
+  constructor(handle: NetnsHandle, cookie: number, sources: NetnsSources, baselines: Pick<Baselines, 'of'>, counts: DifferCounts) {
     this.#handle = handle;
     this.#sources = sources;
     this.#names = sources.files.map(({ file }) => file);
-    this.targets = new OwnedTargets({ netns: handle.cookie, cgroup: 0 }, baselines, counts);
+    this.targets = new OwnedTargets({ netns: cookie, cgroup: 0 }, baselines, counts);
   }
 
   /** Reads everything once. @param anew true: trusts nothing that was learnt from earlier reads. Throws when nothing can be read. */

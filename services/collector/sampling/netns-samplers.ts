@@ -7,6 +7,7 @@ import { UnseenNetns } from './unseen-netns.ts';
 /** A namespace as the tracker knows it. */
 export interface LiveNetns {
   readonly cookie: number;
+  readonly inode: number;
   /** A path that leads into it, or did. */
   readonly path: string;
 }
@@ -14,14 +15,19 @@ export interface LiveNetns {
 /** The namespaces that are read: one descriptor for each, from the look that found it until a last read. */
 export class NetnsSamplers {
   readonly #native: Pick<Native, 'openNetns'>;
-  readonly #make: (handle: NetnsHandle) => NetnsSampler;
+  readonly #make: (handle: NetnsHandle, cookie: number) => NetnsSampler;
   readonly #log: Log;
   readonly #limiter: LogLimiter;
   readonly #samplers = new Map<number, NetnsSampler>();
   readonly #unseen = new UnseenNetns();
   #neverOpened = 0;
 
-  constructor(native: Pick<Native, 'openNetns'>, make: (handle: NetnsHandle) => NetnsSampler, log: Log, limiter: LogLimiter) {
+  constructor(
+    native: Pick<Native, 'openNetns'>,
+    make: (handle: NetnsHandle, cookie: number) => NetnsSampler,
+    log: Log,
+    limiter: LogLimiter,
+  ) {
     this.#native = native;
     this.#make = make;
     this.#log = log;
@@ -50,11 +56,12 @@ export class NetnsSamplers {
     const namespaces = [...live];
     this.#unseen.look(namespaces.map(({ cookie }) => cookie));
     const added: NetnsSampler[] = [];
-    for (const { cookie, path } of namespaces) {
+    for (const netns of namespaces) {
+      const { cookie } = netns;
       if (this.#samplers.has(cookie)) continue;
-      const handle = this.#open(cookie, path);
+      const handle = this.#open(netns);
       if (handle === undefined) continue;
-      const sampler = this.#make(handle);
+      const sampler = this.#make(handle, cookie);
       this.#samplers.set(cookie, sampler);
       added.push(sampler);
     }
@@ -74,11 +81,12 @@ export class NetnsSamplers {
     this.#samplers.clear();
   }
 
-  #open(cookie: number, path: string): NetnsHandle | undefined {
+  #open({ cookie, inode, path }: LiveNetns): NetnsHandle | undefined {
     try {
       const handle = this.#native.openNetns(path);
       // The process or the name may be another namespace's by now.
-      if (handle.cookie === cookie || handle.inode === cookie) return handle;
+      // Before 5.14 a namespace cannot be asked for its cookie; held by a descriptor its inode is as good.
+      if (handle.cookie === cookie || (handle.cookie === handle.inode && handle.inode === inode)) return handle;
       handle.close();
     } catch (thrown) {
       const { errnoName } = thrown as { errnoName?: string };

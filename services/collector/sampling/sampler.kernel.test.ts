@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect } from 'vitest';
@@ -51,7 +51,8 @@ function samplerOf() {
 }
 
 const cookieOf = ({ path }: LabNetns): number => Number(native.netnsCookie(path));
-const live = (...namespaces: LabNetns[]) => namespaces.map((netns) => ({ cookie: cookieOf(netns), path: netns.path }));
+const live = (...namespaces: LabNetns[]) =>
+  namespaces.map((netns) => ({ cookie: cookieOf(netns), inode: statSync(netns.path).ino, path: netns.path }));
 /** Waits until a cycle that began later than now has ended. */
 const nextCycle = async (): Promise<void> => {
   const from = run.ledger.cycles;
@@ -140,7 +141,7 @@ kernelTest('what a namespace counted at last is told once it has no name, and it
 
 kernelTest('a path that leads into another namespace by now is not read as the one that is gone', async () => {
   const { a, b } = lab;
-  run.sampler.follow([{ cookie: cookieOf(a), path: b.path }]);
+  run.sampler.follow([{ cookie: cookieOf(a), inode: statSync(a.path).ino, path: b.path }]);
   run.sampler.start();
   await nextCycle();
   expect(run.metrics.netns).toBe(0);
@@ -212,7 +213,7 @@ kernelTest('a namespace that cannot be read is a counted failure, and the others
   native = { ...native, openNetns: (path) => (path === 'broken' ? broken : real.openNetns(path)) };
   try {
     run = samplerOf();
-    run.sampler.follow([{ cookie: 77, path: 'broken' }, ...live(lab.a)]);
+    run.sampler.follow([{ cookie: 77, inode: 1, path: 'broken' }, ...live(lab.a)]);
     run.sampler.start();
     await nextCycle();
     expect(run.metrics.failures).toBeGreaterThan(0);

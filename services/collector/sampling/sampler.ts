@@ -79,7 +79,12 @@ export class Sampler {
       metrics.sampling.messages++;
       parts.ship(body);
     }, parts.bootNs);
-    this.#samplers = new NetnsSamplers(native, (handle) => new NetnsSampler(handle, sources, baselines, metrics.sampling), log, limiter);
+    this.#samplers = new NetnsSamplers(
+      native,
+      (handle, cookie) => new NetnsSampler(handle, cookie, sources, baselines, metrics.sampling),
+      log,
+      limiter,
+    );
     this.#node = new NodeSampler(numbers, baselines, metrics.sampling);
     this.#cgroups = new CgroupSamplers(parts.cgroups, numbers, baselines, metrics.sampling);
     this.#pace = new Pace(parts.intervalMs);
