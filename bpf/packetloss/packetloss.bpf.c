@@ -33,7 +33,7 @@ enum tail_word {
 #define FIRST_NAMESPACE_INODE 0xefffff00
 
 #define STACK_FRAMES 16
-/* bpf_prog_..., bpf_trace_run..., and the function that frees the packet: what the tracepoint itself adds. */
+/* bpf_prog_..., bpf_trace_run..., and the function that frees the packet. With other listeners there is one more: user space goes by the site. */
 #define OWN_FRAMES 3
 
 /* An entry stays until user space has read it and deletes it: an id that is in the map is never reused. */

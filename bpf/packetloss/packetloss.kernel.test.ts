@@ -616,6 +616,8 @@ kernelTest('a stack leads from the drop outwards', async () => {
     (address) => address !== 0n,
   );
   const names = frames.map((address) => run.symbols?.nameOf(Number(BigInt.asUintN(32, address - stext))));
-  expect([names[0], Number(frames[0] - stext)]).toEqual([siteOf(seen), seen.record.v1]);
+  // Who else listens to the tracepoint puts a frame of its own before it.
+  const site = frames.findIndex((address) => Number(address - stext) === seen.record.v1);
+  expect([site === 0 || site === 1, names[site]]).toEqual([true, siteOf(seen)]);
   expect(names).toContain('udp_sendmsg');
 });

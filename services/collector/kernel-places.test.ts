@@ -50,6 +50,12 @@ test('a stack ends where the soft interrupt begins; a place without a name is to
   expect(places.take().stacks).toEqual([{ id: 1, frames: ['nf_hook_slow', '_stext+0x50'] }]);
 });
 
+test('a stack begins at the site of its record, whatever the tracepoint put before it', () => {
+  const { places } = placesOf(new Map([[1, stackOf(40, 10, 20)]]));
+  places.see(10, 1);
+  expect(places.take().stacks).toEqual([{ id: 1, frames: ['nf_hook_slow', 'ip_rcv'] }]);
+});
+
 test('a stack that is not in the map any more is not told, and looked for again', () => {
   const stacks = new Map<number, Uint8Array>();
   const { places } = placesOf(stacks);

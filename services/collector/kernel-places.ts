@@ -33,7 +33,8 @@ export class KernelPlaces {
   readonly #symbols = new Map<number, string>();
   readonly #stacks = new Map<number, readonly string[]>();
   readonly #newSites = new Set<number>();
-  readonly #newStacks = new Set<number>();
+  /** By id: the site of a record that tells it. */
+  readonly #newStacks = new Map<number, number>();
 
   constructor(probes: readonly Probe[], source: PlaceSource) {
     for (const { number, places } of probes) if (places !== undefined) this.siteAt[number] = places.siteAt;
@@ -49,7 +50,7 @@ export class KernelPlaces {
     const knownSite = this.#symbols.has(site);
     if (!knownSite) this.#newSites.add(site);
     const knownStack = stack < 0 || this.#stacks.has(stack);
-    if (!knownStack) this.#newStacks.add(stack);
+    if (!knownStack) this.#newStacks.set(stack, site);
     return knownSite && knownStack;
   }
 
@@ -69,8 +70,8 @@ export class KernelPlaces {
       this.#symbols.set(offset, name);
       symbols.push({ offset, name });
     }
-    for (const id of this.#newStacks) {
-      const frames = this.#framesOf(id);
+    for (const [id, site] of this.#newStacks) {
+      const frames = this.#framesOf(id, site);
       if (frames === undefined) continue;
       this.#stacks.set(id, frames);
       stacks.push({ id, frames: [...frames] });
@@ -93,16 +94,18 @@ export class KernelPlaces {
     };
   }
 
-  #framesOf(id: number): readonly string[] | undefined {
+  /** From the site on: how many frames of the tracepoint's own lie before it depends on who else listens to it. */
+  #framesOf(id: number, site: number): readonly string[] | undefined {
     const bytes = this.#source.readStack(id);
     const { stext } = this.#source;
     if (bytes === undefined || stext === undefined) return undefined;
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    const frames: string[] = [];
+    let frames: string[] = [];
     for (let at = 0; at + addressBytes <= bytes.length; at += addressBytes) {
       const address = view.getBigUint64(at, true);
       if (address === 0n) break;
       const offset = Number(BigInt.asUintN(32, address - stext));
+      if (offset === site) frames = [];
       const name = this.#source.nameOf(offset);
       if (interruptEntries.has(name)) break;
       frames.push(name === '' ? `_stext+0x${offset.toString(16)}` : name);
