@@ -1,11 +1,11 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { DeadLetter, EventBatch, RawMessage } from './bus.ts';
+import { DeadLetter, EventBatch, MetricBatch, RawMessage } from './bus.ts';
 import { CollectorMessage, GatewayMessage } from './collect.ts';
 
 const folder = new URL('golden/', import.meta.url);
 
-const types = { RawMessage, EventBatch, DeadLetter, CollectorMessage, GatewayMessage } as const;
+const types = { RawMessage, EventBatch, MetricBatch, DeadLetter, CollectorMessage, GatewayMessage } as const;
 const names = readdirSync(folder)
   .filter((name) => name.endsWith('.bin'))
   .map((name) => name.slice(0, -4));
@@ -61,7 +61,7 @@ test('every kind of message on the wire and on the bus is there', () => {
     expect(bodies).toContain(`CollectorMessage.${body}`);
   for (const body of ['welcome', 'ack', 'keyframeRequest', 'settings', 'command']) expect(bodies).toContain(`GatewayMessage.${body}`);
   for (const body of ['message', 'tick', 'replay']) expect(bodies).toContain(`RawMessage.${body}`);
-  expect(bodies).toEqual(expect.arrayContaining(['EventBatch.lines', 'DeadLetter.payload']));
+  expect(bodies).toEqual(expect.arrayContaining(['EventBatch.lines', 'MetricBatch.groups', 'DeadLetter.payload']));
 });
 
 test('fields of a later version do not hinder', () => {

@@ -1,9 +1,11 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { probes } from '../../../bpf/registry.ts';
 import type { CollectorBody, NetworkNamespace, TargetSamples } from '../../../proto/collect.ts';
 import { metrics } from '../../../schema/record.gen.ts';
 import type { PartitionSnapshot } from '../partition-state.ts';
 import { netnsOf, rawOf, seriesOptions, TestPartition, tickOf } from '../test-stream.ts';
+import { probeSeriesOf } from './probe-series.ts';
 import { MetricTotals } from './test-metric-totals.ts';
 
 const layout = { id: 1, source: 'snmp', fields: ['Tcp.RetransSegs', 'Tcp.CurrEstab', 'Tcp.NewInLinux'] };
@@ -221,6 +223,18 @@ test('probes: totals of sessions add up, with the names of the session for what 
   expect(run.totals.shown()).toMatchObject({ [key]: 17, [key.replace('NO_SOCKET', '77')]: 1 });
 });
 
+test('the buckets of a histogram, and the sum of its values, are fields of one target', async () => {
+  const metric = { kind: 'histogram', number: 900, sum: 901, name: 'wait_seconds', help: 'h', unit: 'us' } as const;
+  const run = new Run();
+  const series = { ...seriesOptions, probes: probeSeriesOf([{ ...probes[0], name: 'life', metrics: [metric] }]) };
+  Object.assign(run, { partition: new RecordedPartition({}, series) });
+  const of = (number: number, bucket: number, value: number) => ({ net: 7, metric: number, bucket, label: 0, value });
+  const counters = [of(900, 4, 2), of(900, 11, 1), of(901, 0, 1500)];
+  await run.collector().open([netnsOf(7, { names: ['a'] })], 'boot-1', { counters });
+  await run.ticks(1);
+  expect(run.totals.shown()).toEqual({ [`life 900/4${a}`]: 2, [`life 900/11${a}`]: 1, [`life 900/sum${a}`]: 1500 });
+});
+
 test('drop sites: places of one function are one series, under its name as soon as somebody tells it', async () => {
   const run = new Run();
   const enums = [{ name: 'skb_drop_reason', values: [{ value: 8, name: 'NETFILTER_DROP' }] }];
@@ -309,6 +323,56 @@ async function restartedAt(values: readonly Uint8Array[], cut: number): Promise<
   await after.feed(...values.slice(cut));
   return [...before.metricBatches, ...after.metricBatches];
 }
+
+const hostileNumber = fc.oneof(fc.nat({ max: 5 }), fc.constantFrom(-1, 2 ** 32, 2 ** 53, 1e300, Number.NaN, Number.POSITIVE_INFINITY));
+const hostileText = fc.oneof(fc.constantFrom('snmp', 'tcpreset', 'a', '__proto__', 'constructor', ''), fc.string({ maxLength: 300 }));
+const hostileSamples = fc.record({
+  layouts: fc.array(fc.record({ id: fc.nat({ max: 5 }), source: hostileText, fields: fc.array(hostileText, { maxLength: 5 }) }), {
+    maxLength: 4,
+  }),
+  targets: fc.array(
+    fc.record({
+      layout: fc.nat({ max: 5 }),
+      netns: fc.nat({ max: 5 }),
+      cgroup: fc.nat({ max: 2 }),
+      labels: fc.dictionary(hostileText, hostileText, { maxKeys: 10 }),
+      bootNs: fc.nat({ max: 1e6 }),
+      indexes: fc.array(fc.nat({ max: 9 }), { maxLength: 6 }),
+      values: fc.array(hostileNumber, { maxLength: 6 }),
+      all: fc.boolean(),
+      last: fc.boolean(),
+    }),
+    { maxLength: 6 },
+  ),
+  counters: fc.array(
+    fc.record({ net: fc.nat({ max: 5 }), metric: fc.nat({ max: 12 }), bucket: fc.nat(), label: fc.nat(), value: fc.nat() }),
+    { maxLength: 5 },
+  ),
+  full: fc.boolean(),
+  end: fc.boolean(),
+});
+
+test('whatever samples hold, nothing throws, what is told can be read, and the bounds hold', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(hostileSamples, { maxLength: 20 }), async (drawn) => {
+      const run = new Run();
+      Object.assign(run, { partition: new RecordedPartition({}, { ...seriesOptions, maxSeries: 40 }) });
+      const collector = await run.collector().open([netnsOf(1)]);
+      for (const samples of drawn) {
+        await collector.say({ samples });
+        await run.ticks(2);
+      }
+      await run.ticks(65);
+      expect(run.totals.faults).toEqual([]);
+      expect(run.totals.untold()).toEqual([]);
+      const { store } = run.partition.state.series;
+      // A source's series may be folded into `other`, which has room of its own.
+      expect(store.series).toBeLessThanOrEqual(40 + 2 * store.sources.all.reduce((sum, { fields }) => sum + fields.length, 0));
+      expect(store.heldValues).toBeLessThanOrEqual(160);
+    }),
+    { numRuns: 200 },
+  );
+});
 
 /** What happens to a node, step by step. */
 const steps = fc.array(
