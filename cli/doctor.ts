@@ -9,8 +9,10 @@ import { askControl } from '../core/control.ts';
 import { createLog } from '../core/log.ts';
 import type { Native } from '../native/addon.ts';
 import { loadNative, readBpfObject } from '../native/index.ts';
+import type { CollectorConfig } from '../services/collector/config.ts';
 import { LiveSymbols } from '../services/collector/live-symbols.ts';
 import { ProbeHost } from '../services/collector/probe-host.ts';
+import { runtimeFindings } from './doctor-runtime.ts';
 import { sourceFindings } from './doctor-sources.ts';
 import { type Finding, hintOf } from './finding.ts';
 import { shortSocketPath } from './socket-path.ts';
@@ -23,12 +25,12 @@ const capabilities: readonly { readonly bit: number; readonly name: string; read
 ];
 
 /** `jitterscope doctor`: looks at kernel, privileges, probes and folder, and changes nothing. Exit code 1 when something fails. */
-export async function doctor(dataDir: string, json: boolean, transport: Transport | 'auto'): Promise<number> {
+export async function doctor(dataDir: string, json: boolean, config: CollectorConfig): Promise<number> {
   const findings = [...systemFindings()];
   const native = tryNative(findings);
   if (native !== undefined) {
-    findings.push(...(await probeFindings(native, transport)));
-    findings.push(...identityFindings(native), ...sourceFindings(native));
+    findings.push(...(await probeFindings(native, config.transport)));
+    findings.push(...identityFindings(native), ...(await runtimeFindings(native, config)), ...sourceFindings(native));
   }
   findings.push(...dataFindings(dataDir), await runningFinding(dataDir));
   if (json) process.stdout.write(`${JSON.stringify(findings, undefined, 2)}\n`);

@@ -3,11 +3,10 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Probe } from '../../bpf/probe.ts';
 import { type Log, LogLimiter } from '../../core/log.ts';
-import type { Native, NetnsHandle } from '../../native/addon.ts';
+import type { Native } from '../../native/addon.ts';
 import { Clock } from './clock.ts';
 import type { CollectorConfig } from './config.ts';
-import { TrackedNetns } from './conntrack/tracked-netns.ts';
-import { Translator } from './conntrack/translator.ts';
+import { openTranslator } from './conntrack/open-translator.ts';
 import type { CounterTotals } from './counters.ts';
 import { type Downtime, LifeSigns } from './downtime.ts';
 import { findHierarchies } from './identity/cri/cgroup-hierarchies.ts';
@@ -92,7 +91,7 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
     readStack: (id) => host.stack(id),
     deleteStack: (id) => host.deleteStack(id),
   });
-  const translator = config.conntrack.lookups === 'on' ? translatorOf(native, identity, config.conntrack.rate, metrics) : undefined;
+  const translator = openTranslator(native, identity, config.conntrack, metrics);
   const pipeline = new CollectorPipeline({
     clock,
     identity,
@@ -154,20 +153,6 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
       return shipper.close(graceMs);
     },
   };
-}
-
-function translatorOf(native: Native, identity: NodeIdentity, rate: number, metrics: CollectorMetrics): Translator {
-  const nowMs = (): number => performance.now();
-  const open = (cookie: number): NetnsHandle | undefined => {
-    const path = identity.pathOf(cookie);
-    if (path === undefined) return undefined;
-    const handle = native.openNetns(path);
-    // The path may lead into the next namespace by now.
-    if (handle.cookie === cookie || handle.inode === cookie) return handle;
-    handle.close();
-    return undefined;
-  };
-  return new Translator(new TrackedNetns({ open, nowMs }), { rate, nowMs }, metrics);
 }
 
 /** 16 bytes as hex: one life of one collector on one boot of one machine. */

@@ -14,7 +14,6 @@ export interface TrackedNetnsParts {
   /** Opens a namespace by its cookie; undefined when nobody knows it any longer. Throws when it cannot be entered. */
   open(cookie: number): NetnsHandle | undefined;
   nowMs(): number;
-  /** Whether the kernel tracks connections at all. Asking it otherwise would load its module. */
   kernelTracks?(): boolean;
 }
 
@@ -50,7 +49,7 @@ export class TrackedNetns {
     const nowMs = this.#parts.nowMs();
     if (nowMs - this.#tracksMs >= kernelMs) {
       this.#tracksMs = nowMs;
-      this.#tracks = (this.#parts.kernelTracks ?? moduleLoaded)();
+      this.#tracks = (this.#parts.kernelTracks ?? kernelTracks)();
     }
     if (!this.#tracks) return false;
     const netns = this.#netns(cookie, nowMs);
@@ -117,6 +116,7 @@ export class TrackedNetns {
   }
 }
 
-function moduleLoaded(): boolean {
+/** Whether the kernel tracks connections at all. Asking it by netlink would load its module. */
+export function kernelTracks(): boolean {
   return existsSync('/proc/sys/net/netfilter/nf_conntrack_max');
 }

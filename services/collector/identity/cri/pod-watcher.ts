@@ -1,3 +1,4 @@
+import { type ServiceError, status } from '@grpc/grpc-js';
 import { messageOf } from '../../../../core/app-error.ts';
 import type { Log, LogLimiter } from '../../../../core/log.ts';
 import { backoffMs, sleep } from '../../../../core/retry.ts';
@@ -29,6 +30,8 @@ const minPollMs = 100;
 const minTreeNs = 1e9;
 /** Where no runtime is found: kubelet and runtime may be installed later. */
 const noSocketMs = 5_000;
+/** One that does not speak CRI, as Docker's containerd by default: its configuration may be changed. */
+const noCriMs = 60_000;
 const backoff = { initialMs: 200, maxMs: 5_000 };
 
 /** Follows the container runtime for as long as the collector lives: by events where it has them, else by lists. */
@@ -43,6 +46,7 @@ export class PodWatcher {
   #problem: string | undefined;
   #answeredMs = -Infinity;
   #eventful = false;
+  #speaksCri = true;
   #treeWanted = true;
   #treeAtNs = -Infinity;
 
@@ -99,7 +103,7 @@ export class PodWatcher {
     const { signal } = this.#stop;
     for (let failures = 0; !signal.aborted; ) {
       const { socket, problem } = findEndpoint(this.#parts.config.socket);
-      this.#problem = problem;
+      if (problem !== undefined) this.#problem = problem;
       if (socket === undefined) {
         await this.#pause(noSocketMs);
         continue;
@@ -107,7 +111,8 @@ export class PodWatcher {
       const answeredMs = this.#answeredMs;
       await this.#followSocket(socket);
       failures = this.#answeredMs > answeredMs ? 0 : failures + 1;
-      if (!signal.aborted) await sleep(minPollMs + backoffMs(failures, backoff), signal).catch(() => undefined);
+      if (!this.#speaksCri) await this.#pause(noCriMs);
+      else if (!signal.aborted) await sleep(minPollMs + backoffMs(failures, backoff), signal).catch(() => undefined);
     }
   }
 
@@ -126,6 +131,7 @@ export class PodWatcher {
       }
     } catch (thrown) {
       this.#problem = `the container runtime at ${socket} does not answer: ${messageOf(thrown)}`;
+      this.#speaksCri = (thrown as Partial<ServiceError>).code !== status.UNIMPLEMENTED;
       if (!this.#stop.signal.aborted) {
         limiter.once('cri', () => log.warn({ socket, cause: messageOf(thrown) }, 'the container runtime does not answer; known Pods stay'));
       }
@@ -166,6 +172,7 @@ export class PodWatcher {
       changed();
     }
     this.#problem = undefined;
+    this.#speaksCri = true;
     this.#answeredMs = performance.now();
     this.#answered();
   }
