@@ -7,6 +7,7 @@ import { kernelTracks } from '../services/collector/conntrack/tracked-netns.ts';
 import { findHierarchies } from '../services/collector/identity/cri/cgroup-hierarchies.ts';
 import { CriClient } from '../services/collector/identity/cri/client.ts';
 import { findEndpoint } from '../services/collector/identity/cri/endpoint.ts';
+import { hostNetnsPath } from '../services/collector/identity/netns-lister.ts';
 import { type Finding, hintOf } from './finding.ts';
 
 const remedies: Readonly<Record<number, string>> = {
@@ -65,7 +66,7 @@ function conntrackFinding(native: Native, { conntrack, hostNetns }: Pick<Collect
     return { area: 'identity', what, state: 'ok', found: 'not asked for: collector.conntrack.lookups is off' };
   if (!kernelTracks()) return { area: 'identity', what, state: 'ok', found: 'this kernel tracks no connections: nothing is translated' };
   try {
-    const entries = parseEntries(native.netlinkDump(hostNetns, netlinkNetfilter, statsRequest));
+    const entries = parseEntries(native.netlinkDump(hostNetnsPath(hostNetns), netlinkNetfilter, statsRequest));
     return { area: 'identity', what, state: 'ok', found: `${entries} connections tracked in the node's namespace` };
   } catch (thrown) {
     const remedy = hintOf(thrown) || 'Run as root, or give the process CAP_NET_ADMIN and CAP_SYS_ADMIN.';

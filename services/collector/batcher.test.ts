@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { recordFlags, recordOffsets } from '../../schema/record.gen.ts';
-import { writeRecords } from '../../schema/record-writer.ts';
+import { type RecordFields, writeRecords } from '../../schema/record-writer.ts';
 import { Batcher, type SealedBatch } from './batcher.ts';
 
 function chunkOf(count: number, net = 1, tail = 0): Buffer {
@@ -237,4 +237,22 @@ test('places in code that the stream has not named are announced before their re
     [7, 4000],
   ]);
   expect(announced).toEqual([2]);
+});
+
+test('in the node’s own namespace a record of a cgroup that nobody knows is announced, elsewhere it is not', () => {
+  let unknown = 0;
+  const host = 2 ** 33 + 5;
+  const { batcher } = batcherOf(1e6, () => unknown++);
+  const add = (fields: RecordFields) => batcher.add(Buffer.from(writeRecords([{ flags: recordFlags.CGROUP, ...fields }])));
+  batcher.setKnown([host, 7]);
+  add({ net: host, cgroup: 99 });
+  expect(unknown, 'nobody asks for cgroups yet').toBe(0);
+  batcher.setKnownCgroups(host, [1, 2 ** 40 + 3]);
+  add({ net: host, cgroup: 1 });
+  add({ net: host, cgroup: 2 ** 40 + 3 });
+  add({ net: host, cgroup: 99, flags: 0 });
+  add({ net: 7, cgroup: 99 });
+  expect(unknown).toBe(0);
+  add({ net: host, cgroup: 99 });
+  expect(unknown).toBe(1);
 });

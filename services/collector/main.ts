@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Probe } from '../../bpf/probe.ts';
 import { type Log, LogLimiter } from '../../core/log.ts';
@@ -10,11 +10,11 @@ import { openTranslator } from './conntrack/open-translator.ts';
 import type { CounterTotals } from './counters.ts';
 import { type Downtime, LifeSigns } from './downtime.ts';
 import { findHierarchies } from './identity/cri/cgroup-hierarchies.ts';
-import { type CgroupTarget, ContainerCgroups } from './identity/cri/container-cgroup.ts';
+import { ContainerCgroups } from './identity/cri/container-cgroup.ts';
 import { PodTracker } from './identity/cri/pod-tracker.ts';
 import { PodWatcher } from './identity/cri/pod-watcher.ts';
 import { netnsCookieOf } from './identity/netns-cookie.ts';
-import { hostInode, openNetnsLister, watchNetnsFolder } from './identity/netns-lister.ts';
+import { hostNetnsPath, openNetnsLister, watchNetnsFolder } from './identity/netns-lister.ts';
 import { NodeIdentity } from './identity/node-identity.ts';
 import { NodeNamespaces } from './identity/node-namespaces.ts';
 import { NetnsTracker } from './identity/tracker.ts';
@@ -50,8 +50,6 @@ export interface Collector {
   counters(): CounterTotals;
   /** Name of a live namespace, for people. */
   netnsName(cookie: number): string | undefined;
-  /** Cgroups of the containers that run. */
-  cgroups(): readonly CgroupTarget[];
   /** The hole before this start; undefined when there was none. */
   readonly downtime: Downtime | undefined;
   /** Why some namespaces cannot be named; undefined when all can. */
@@ -76,7 +74,7 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
   const limiter = new LogLimiter();
   const lister = openNetnsLister(native, log);
   const namespaces = new NodeNamespaces(native, lister.iterate);
-  const tracker = new NetnsTracker(native, namespaces, hostInode(config.hostNetns));
+  const tracker = new NetnsTracker(native, namespaces, statSync(hostNetnsPath(config.hostNetns)).ino);
   const cgroups = new ContainerCgroups(findHierarchies());
   const changed = (): void => pipeline.lookSoon();
   const pods = new PodTracker({ clock, cgroups, cookieOf: (path) => netnsCookieOf(path, native, tracker), changed });
@@ -142,7 +140,6 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
     probes: () => host.status(),
     counters: () => pipeline.readTotals(),
     netnsName: (cookie) => identity.nameOf(cookie),
-    cgroups: () => identity.cgroupTargets(),
     identityProblem: () => lister.problem ?? namespaces.problem ?? (config.cri.socket === 'auto' ? undefined : watcher.problem),
     async close(graceMs = 5_000) {
       folder?.close();

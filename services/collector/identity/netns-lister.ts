@@ -31,16 +31,14 @@ export function openNetnsLister(native: Native, log: Log): NetnsLister {
   }
 }
 
-/**
- * Inode of the node's own namespace.
- * @param path configured: that of process 1 by default
- */
-export function hostInode(path: string): number {
+/** The path that leads into the node's own namespace, as far as we can tell. @param configured that of process 1 by default */
+export function hostNetnsPath(configured: string): string {
   try {
-    return statSync(path).ino;
+    statSync(configured);
+    return configured;
   } catch {
-    // Without CAP_SYS_PTRACE process 1 is closed to us; our own namespace is the node's then, as far as we can tell.
-    return statSync('/proc/self/ns/net').ino;
+    // Without CAP_SYS_PTRACE process 1 is closed to us; our own namespace is the node's then.
+    return '/proc/self/ns/net';
   }
 }
 

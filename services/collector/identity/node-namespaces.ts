@@ -30,6 +30,7 @@ interface Entered {
 }
 
 const netnsFolder = '/run/netns';
+const ownNetns = '/proc/self/ns/net';
 const maxProcesses = 4;
 
 /**
@@ -39,6 +40,7 @@ const maxProcesses = 4;
 export class NodeNamespaces {
   readonly #native: Pick<Native, 'netnsCookie'>;
   readonly #iterate: (() => ProcessNetns[]) | undefined;
+  readonly #ownInode = statSync(ownNetns).ino;
   /** Cookies of named namespaces, so that they are entered once. */
   #entered = new Map<string, Entered>();
   /** Why namespaces without a process stay unknown; undefined while that works. */
@@ -83,7 +85,9 @@ export class NodeNamespaces {
   #addProcess(found: Map<number, FoundNetns>, row: ProcessNetns): void {
     const { cookie, inode, pid, comm } = row;
     const netns = found.get(cookie);
-    if (netns === undefined) found.set(cookie, { cookie, inode, names: [], processes: [{ pid, comm }], path: `/proc/${pid}/ns/net` });
+    // Another process may be closed to us, as process 1 is without CAP_SYS_PTRACE; we ourselves are not.
+    const path = inode === this.#ownInode ? ownNetns : `/proc/${pid}/ns/net`;
+    if (netns === undefined) found.set(cookie, { cookie, inode, names: [], processes: [{ pid, comm }], path });
     else if (netns.processes.length < maxProcesses) netns.processes.push({ pid, comm });
   }
 
@@ -119,7 +123,7 @@ export class NodeNamespaces {
 
 /** Mounted namespaces under /run/netns. A file that is left over without its mount is not of the nsfs and is passed over. */
 function namedNamespaces(): { name: string; inode: number; madeMs: number; path: string }[] {
-  const nsfs = statSync('/proc/self/ns/net').dev;
+  const nsfs = statSync(ownNetns).dev;
   const named: ReturnType<typeof namedNamespaces> = [];
   let names: string[] = [];
   try {
