@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { completeLock } from './gen-lock.mjs';
 import { generateRecord } from './gen-record.mjs';
+import { generateReference } from './gen-reference.mjs';
 import { setUp } from './setup.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -82,11 +83,8 @@ export function staleFiles(files) {
   });
 }
 
-/** Command line. Resolves with the exit code. */
-export async function main(args) {
-  if (!(await setUp({ only: 'packages' })).packages) return 1;
-  const check = args.includes('--check');
-  const files = generateAll();
+/** Writes what is stale, or tells of it; returns how many files were. */
+function update(files, check) {
   const stale = staleFiles(files);
   for (const path of stale) {
     if (check) {
@@ -97,6 +95,17 @@ export async function main(args) {
     writeFileSync(join(root, path), files[path]);
     process.stdout.write(`gen: wrote ${path}\n`);
   }
-  if (stale.length === 0) process.stdout.write('gen: everything is up to date\n');
-  return check && stale.length > 0 ? 1 : 0;
+  return stale.length;
+}
+
+/** Command line. Resolves with the exit code. */
+export async function main(args) {
+  if (!(await setUp({ only: 'packages' })).packages) return 1;
+  const check = args.includes('--check');
+  let stale = update(generateAll(), check);
+  // The pages come from the compiled program, which the files above are part of.
+  if (!(await setUp({ only: 'build' })).typescript) return 1;
+  stale += update(await generateReference(root), check);
+  if (stale === 0) process.stdout.write('gen: everything is up to date\n');
+  return check && stale > 0 ? 1 : 0;
 }
