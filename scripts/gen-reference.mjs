@@ -1,4 +1,5 @@
 // The pages of docs/reference: made from the vocabulary that the program itself uses. Needs the compiled program.
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
@@ -74,15 +75,65 @@ ${probes.map(probeSection).join('\n\n')}
 `;
 }
 
+function metricRow({ name, type, unit, help }, labels) {
+  return [`\`${name}\``, type, unit ?? '', labels, help];
+}
+
+const titles = ['metric', 'type', 'unit', 'labels', 'meaning'];
+
+/** Everything on /metrics: the kernel's counters, the probes', the pipeline's own. */
+function metricsPage({ knownFields, describeMetric, probes, pipelineMetrics }) {
+  const bySource = new Map();
+  for (const { source, field } of knownFields()) {
+    if (!bySource.has(source)) bySource.set(source, []);
+    bySource.get(source).push(metricRow(describeMetric(source, field), ''));
+  }
+  const own = pipelineMetrics
+    .getMetricsAsArray()
+    .map(({ name, help, type, labelNames }) => metricRow({ name, type, help }, labelNames.join(', ')));
+  const ofProbes = probes.flatMap((probe) =>
+    probe.metrics.map((metric) => metricRow({ ...metric, type: metric.kind ?? 'counter' }, labelsOf(metric))),
+  );
+  return `${header('schema/metrics.ts, bpf/*/probe.ts and cli/pipeline-metrics.ts')}
+# Metrics
+
+On \`/metrics\`, in the text format and, where the client asks for it, as OpenMetrics. Every series of the kernel carries
+\`k8s_node\`, and \`k8s_namespace\` and \`k8s_pod\` for a Pod, or \`netns\` for a network namespace that is no Pod's; those of
+the node itself carry \`k8s_node\` alone. Counters are the kernel's own totals: they go on over restarts of the agent.
+
+A field that a newer kernel prints and this list does not know is exported too, as type \`unknown\`, and its help says so.
+
+## Probes
+
+${table(titles, ofProbes)}
+
+${[...bySource].map(([source, rows]) => `## ${source}\n\n${table(titles, rows)}`).join('\n\n')}
+
+## The pipeline itself
+
+${table(titles, own)}
+`;
+}
+
 /** Loads what the pages are made of from the compiled program. */
 async function vocabularyOf(root) {
   const load = (path) => import(pathToFileURL(join(root, 'dist', path)).href);
-  const [event, registry] = await Promise.all([load('schema/event.js'), load('bpf/registry.js')]);
-  return { ...event, ...registry };
+  const [event, metrics, registry, own] = await Promise.all(
+    ['schema/event.js', 'schema/metrics.js', 'bpf/registry.js', 'cli/pipeline-metrics.js'].map(load),
+  );
+  // Names alone are asked for: nothing of the pipeline is read before somebody scrapes.
+  const pipelineMetrics = own.pipelineMetrics({}, { metrics: {} });
+  const costFile = join(root, 'bench', 'probe-cost.json');
+  const probeCost = existsSync(costFile) ? JSON.parse(readFileSync(costFile, 'utf8')) : undefined;
+  return { ...event, ...metrics, ...registry, pipelineMetrics, probeCost };
 }
 
 /** Path from the root → text. */
 export async function generateReference(root) {
   const vocabulary = await vocabularyOf(root);
-  return { 'docs/reference/events.md': eventsPage(vocabulary), 'docs/reference/probes.md': probesPage(vocabulary) };
+  return {
+    'docs/reference/events.md': eventsPage(vocabulary),
+    'docs/reference/metrics.md': metricsPage(vocabulary),
+    'docs/reference/probes.md': probesPage(vocabulary),
+  };
 }
