@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
 /* Emits numbered records as a probe does (emit.h), by either transport; for the addon's tests. */
 #include "emit.h"
 
