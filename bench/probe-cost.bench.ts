@@ -11,6 +11,7 @@ import { defaultSettings } from '../bpf/settings.ts';
 import { createLog } from '../core/log.ts';
 import type { BpfObject } from '../native/addon.ts';
 import { loadNative } from '../native/index.ts';
+import { LiveSymbols } from '../services/collector/live-symbols.ts';
 import { ProbeHost } from '../services/collector/probe-host.ts';
 
 const windowMs = 150;
@@ -139,7 +140,9 @@ async function main(): Promise<void> {
     return;
   }
   const folder = mkdtempSync(join(tmpdir(), 'jitterscope-bench-'));
-  const host = new ProbeHost(loadNative(), { drainMs: 10, chunkBytes: 256 * 1024, maxChunks: 32 }, createLog('warn'));
+  const native = loadNative();
+  const names = new LiveSymbols().namesFor(native);
+  const host = new ProbeHost(native, { drainMs: 10, chunkBytes: 256 * 1024, maxChunks: 32, names }, createLog('warn'));
   try {
     const program = join(folder, 'load');
     execFileSync('cc', ['-O2', '-o', program, fileURLToPath(new URL('../../bench/load.c', import.meta.url))]);
