@@ -86,11 +86,22 @@ test('what is missing is what dpkg does not have installed; a versioned clang wi
     'nftables',
     'tcpdump',
     'busybox-static',
+    'prometheus',
   ]);
 });
 
 test.runIf(isRoot)('root installs exactly what is missing, in one go and without questions', () => {
-  fakeDebian('gcc', 'libc6-dev', 'iproute2', 'tcpdump', 'containerd', 'runc', 'containernetworking-plugins', 'busybox-static');
+  fakeDebian(
+    'gcc',
+    'libc6-dev',
+    'iproute2',
+    'tcpdump',
+    'containerd',
+    'runc',
+    'containernetworking-plugins',
+    'busybox-static',
+    'prometheus',
+  );
   const { stderr, value } = evaluate('setup-system.mjs', names(`m.installNeeds(m.missingNeeds('test'), () => m.missingNeeds('test'))`));
   expect(value).toEqual([]);
   expect(readFileSync(join(folder, 'apt-calls'), 'utf8').split('\n')).toEqual([
