@@ -37,13 +37,15 @@ export class Exposition {
       await render(family);
       const { text } = family;
       if (text.every(({ length }) => length === 0)) continue;
-      pieces.push(Buffer.from(headerText(family.description, format)), ...text);
-      bytes += text.reduce((sum, { length }) => sum + length, 0);
+      for (const piece of [Buffer.from(headerText(family.description, format)), ...text]) {
+        pieces.push(piece);
+        bytes += piece.length;
+        if (bytes < pieceBytes) continue;
+        yield Buffer.concat(pieces);
+        pieces = [];
+        bytes = 0;
+      }
       if (turn.isOver()) await turn.next();
-      if (bytes < pieceBytes) continue;
-      yield Buffer.concat(pieces);
-      pieces = [];
-      bytes = 0;
     }
     if (format === 'openmetrics') pieces.push(Buffer.from('# EOF\n'));
     yield Buffer.concat(pieces);

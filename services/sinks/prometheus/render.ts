@@ -1,12 +1,14 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
+import { Turn } from '../../../core/turn.ts';
 import { escapedHelp } from './escape.ts';
 import type { Family, FamilyDescription, FamilyRow } from './family.ts';
 
 /** Text formats of Prometheus: 0.0.4, and OpenMetrics 1.0. */
 export type TextFormat = 'text' | 'openmetrics';
 
-/** Rows whose text is made before other work gets its turn: some 3 ms. */
-const rowsPerTurn = 5000;
+/** Text is made for so long before other work gets its turn. */
+const turnMs = 5;
+/** Rows of one piece of text: a histogram's have some 25 lines each. */
+const rowsPerPiece = 200;
 /** A histogram shows at least the buckets up to 2^20 us, so that most series have the same. */
 const leastBuckets = 20;
 const microseconds = 1e6;
@@ -36,12 +38,13 @@ async function rows(family: Family): Promise<void> {
   family.compact();
   const { description, rows: all } = family;
   const pieces: Buffer[] = [];
-  for (let from = 0; from < all.length; from += rowsPerTurn) {
+  const turn = new Turn(turnMs);
+  for (let from = 0; from < all.length; from += rowsPerPiece) {
     let text = '';
-    const to = Math.min(all.length, from + rowsPerTurn);
+    const to = Math.min(all.length, from + rowsPerPiece);
     for (let at = from; at < to; at++) text += rowText(all[at], family);
     pieces.push(Buffer.from(text));
-    if (to < all.length) await nextTurn();
+    if (turn.isOver()) await turn.next();
   }
   if (family.other.size > 0) pieces.push(Buffer.from(otherText(family, description)));
   family.text = pieces;
