@@ -218,3 +218,20 @@ test('label values of any text leave lines that parse to them', async () => {
     }),
   );
 });
+
+test('a partition that goes and comes back adds nothing to other but what was counted since', async () => {
+  const shown = new Shown({ maxSeriesPerMetric: 1 });
+  const keyframe = { keyframe: true, part: 0, parts: 1 };
+  const told = (x: number, y: number): Told[] => [
+    { labels: { pod: 'x' }, values: { a: x } },
+    { labels: { pod: 'y' }, values: { a: y } },
+  ];
+  shown.tell(told(5, 1000), keyframe);
+  const other = async (): Promise<string | undefined> => (await shown.lines()).find((line) => line.includes('other'))?.split(' ')[1];
+  expect(await other()).toBe('1000');
+  shown.series.drop(0);
+  shown.tell(told(5, 1000), keyframe);
+  expect(await other()).toBe('1000');
+  shown.tell(told(5, 1007));
+  expect(await other()).toBe('1007');
+});

@@ -36,6 +36,8 @@ export class ShownSeries {
   /** Field that a family's name belongs to. */
   readonly #owners = new Map<string, string>();
   readonly #partitions = new Map<number, PartitionKeyframe>();
+  /** Partitions that were somebody else's: what they have counted until they are read whole again is no increment. */
+  readonly #returning = new Set<number>();
   readonly #ended = new Set<ShownGroup>();
   readonly #now: () => number;
 
@@ -71,14 +73,16 @@ export class ShownSeries {
       return { shown, places: (fields ?? []).map((field) => shown.placeOf(field)) };
     });
     const ageMs = Math.max(0, Date.now() - (batch.at?.seconds ?? 0) * 1000);
+    const isOld = this.loading || this.#returning.has(partition);
     for (const group of batch.groups ?? []) {
       const layout = sources[group.layout ?? 0];
-      if (layout !== undefined) this.#group(state, layout.shown, layout.places, group, ageMs);
+      if (layout !== undefined) this.#group(state, layout.shown, layout.places, group, ageMs, isOld);
     }
     if (!batch.keyframe) return undefined;
     state.nextPart = isNext ? state.nextPart + 1 : -1;
     if (state.nextPart !== (batch.parts ?? 0)) return undefined;
     this.#wholeKeyframe(state, ageMs);
+    this.#returning.delete(partition);
     return state.offset;
   }
 
@@ -86,6 +90,7 @@ export class ShownSeries {
   drop(partition: number): void {
     for (const group of this.#partitions.get(partition)?.groups.values() ?? []) this.#remove(group);
     this.#partitions.delete(partition);
+    this.#returning.add(partition);
   }
 
   /** Takes out what ended long enough ago. */
@@ -132,7 +137,15 @@ export class ShownSeries {
     return { family, part: described.part };
   }
 
-  #group(state: PartitionKeyframe, source: ShownSource, places: readonly number[], told: MetricGroupBody, ageMs: number): void {
+  /** @param isOld what is told first was counted before this process showed the partition */
+  #group(
+    state: PartitionKeyframe,
+    source: ShownSource,
+    places: readonly number[],
+    told: MetricGroupBody,
+    ageMs: number,
+    isOld: boolean,
+  ): void {
     const labels = labelsText(told.labelNames ?? [], told.labelValues ?? []);
     const key = `${source.source}{${labels}}`;
     let group = state.groups.get(key);
@@ -149,11 +162,11 @@ export class ShownSeries {
     }
     if (!told.ended && group.ended) this.#revive(group);
     const { indexes, values } = told;
-    for (let at = 0; at < (values?.length ?? 0); at++) this.#value(group, places[indexes?.[at] ?? 0] ?? -1, values?.[at] ?? 0);
+    for (let at = 0; at < (values?.length ?? 0); at++) this.#value(group, places[indexes?.[at] ?? 0] ?? -1, values?.[at] ?? 0, isOld);
     if (told.ended) this.#end(group, (told.endedMs ?? 0) + ageMs);
   }
 
-  #value(group: ShownGroup, place: number, value: number): void {
+  #value(group: ShownGroup, place: number, value: number, isOld: boolean): void {
     const field = place < 0 ? undefined : group.source.fields[place];
     if (field === undefined) return;
     group.reach(place);
@@ -171,8 +184,8 @@ export class ShownSeries {
     if (!row.isOther) return;
     const isFirst = Number.isNaN(before);
     // What was there at the start is no increment: a sum of this process starts from 0, as counters of processes do.
-    const isOld = isFirst && this.loading && family.outlives;
-    family.addToOther(part, isOld ? 0 : value - (isFirst ? 0 : before));
+    const isCounted = isFirst && isOld && family.outlives;
+    family.addToOther(part, isCounted ? 0 : value - (isFirst ? 0 : before));
   }
 
   #row(group: ShownGroup, family: Family, place: number): FamilyRow {
