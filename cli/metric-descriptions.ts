@@ -3,6 +3,8 @@ import { describeMetric } from '../schema/metrics.ts';
 import type { FamilyDescription, FieldDescription } from '../services/sinks/prometheus/family.ts';
 
 const microsecondScale = 1e-6;
+/** Highest bucket of a log2 histogram of u64 (bpf/probe.ts). */
+const maxBucket = 64;
 
 /** How fields of sources and metrics of probes are shown in Prometheus. */
 export function metricDescriptions(probes: readonly Probe[]): (source: string, field: string) => FieldDescription | undefined {
@@ -15,8 +17,10 @@ export function metricDescriptions(probes: readonly Probe[]): (source: string, f
     const [number = '', bucket] = field.split('/');
     const family = ofProbe.get(number);
     if (family === undefined) return undefined;
-    if (bucket === undefined) return { family, part: 'value' };
-    return { family, part: bucket === 'sum' ? 'sum' : Number(bucket) };
+    if (family.type !== 'histogram') return bucket === undefined ? { family, part: 'value' } : undefined;
+    if (bucket === 'sum') return { family, part: 'sum' };
+    // Each bucket up to the highest one is a line of every series.
+    return bucket !== undefined && /^\d{1,2}$/.test(bucket) && Number(bucket) <= maxBucket ? { family, part: Number(bucket) } : undefined;
   };
 }
 
