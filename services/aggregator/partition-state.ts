@@ -9,8 +9,8 @@ const maxSessionsPerNode = 16;
 /** Nodes of one partition; beyond, the one that was silent the longest is forgotten. */
 const maxNodes = 10_000;
 
-/** 2: identities hold Pods and intervals of addresses. */
-export const snapshotVersion = 2;
+/** 3: boots of nodes hold when something was heard of them. */
+export const snapshotVersion = 3;
 
 /** All that the aggregator knows of one raw partition. It follows from the partition's messages and nothing else. */
 export class PartitionState {

@@ -5,6 +5,8 @@ import type { SourceFields } from './source-fields.ts';
 
 /** Sessions of which a contribution keeps the totals apart; of more, the first one's are taken for final. */
 const maxSessions = 8;
+/** What a contribution takes beside its values, as if it were values: one without any takes room, too. */
+export const contributionRoom = 3;
 
 /**
  * What one thing adds to the series of its labels: a namespace, a device of it, a container. It is known by the boot and
@@ -16,8 +18,6 @@ export class Contribution {
   readonly source: SourceFields;
   /** Its own dimensions, without those of the place. */
   own: Labels;
-  /** Values that it was made for. */
-  readonly room: number;
   /** What was told last, by place of the field. Of a probe: the sum over sessions. */
   values: Float64Array<ArrayBuffer>;
   /** What was told before a value fell: it counts on. */
@@ -39,15 +39,19 @@ export class Contribution {
   /** Boot time (ns) from which a reading shows that it is back; older ones only came late. */
   endedReadNs = 0;
 
-  constructor(key: string, place: Place, source: SourceFields, own: Labels, room = source.fields.length) {
+  constructor(key: string, place: Place, source: SourceFields, own: Labels) {
     this.key = key;
     this.place = place;
     this.source = source;
     this.own = own;
-    this.room = room;
-    this.values = new Float64Array(room);
-    this.known = new Uint8Array(room);
+    this.values = new Float64Array(source.fields.length);
+    this.known = new Uint8Array(source.fields.length);
     if (source.ofProbe) this.sessions = new Map();
+  }
+
+  /** Room that it takes, in values. */
+  get room(): number {
+    return contributionRoom + this.values.length;
   }
 
   /** What it adds to a series that counts. */
@@ -56,9 +60,8 @@ export class Contribution {
     return this.carry === undefined ? this.values[field] : this.carry[field] + this.values[field];
   }
 
-  /** Takes in a value as the kernel has it. Returns whether something changed. */
+  /** Takes in a value as the kernel has it; the field is within its values. Returns whether something changed. */
   set(field: number, value: number): boolean {
-    this.#makeRoom(field);
     const before = this.values[field];
     if (this.known[field] === 1 && value === before) return false;
     if (value < before && this.source.counts[field]) this.#carryOn(field, before);
@@ -69,7 +72,6 @@ export class Contribution {
 
   /** Takes in a session's total. Sessions may come beside each other: one that was left behind is sent later. */
   setOfSession(session: string, field: number, value: number): boolean {
-    this.#makeRoom(field);
     const sessions = this.sessions as Map<string, Float64Array<ArrayBuffer>>;
     let totals = sessions.get(session);
     if (totals === undefined || totals.length < this.values.length) {
@@ -102,20 +104,20 @@ export class Contribution {
     this.carry = undefined;
   }
 
-  #carryOn(field: number, before: number): void {
-    if (this.carry === undefined || this.carry.length < this.values.length)
-      this.carry = grown(this.carry ?? new Float64Array(0), this.values.length);
-    this.carry[field] += before;
-  }
-
-  #makeRoom(field: number): void {
-    if (field < this.values.length) return;
+  /** Gets room for all fields that the source has by now. */
+  grow(): void {
     const { length } = this.source.fields;
     this.values = grown(this.values, length);
     if (this.carry !== undefined) this.carry = grown(this.carry, length);
     const known = new Uint8Array(length);
     known.set(this.known);
     this.known = known;
+  }
+
+  #carryOn(field: number, before: number): void {
+    if (this.carry === undefined || this.carry.length < this.values.length)
+      this.carry = grown(this.carry ?? new Float64Array(0), this.values.length);
+    this.carry[field] += before;
   }
 }
 

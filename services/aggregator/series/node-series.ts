@@ -9,6 +9,16 @@ export const otherNetns = -1;
 
 /** Boots of a node that are told apart. */
 const maxBoots = 16;
+/** A boot of which nothing was heard for so long is not the one that lives, if another is heard. */
+const bootHeardMs = 60_000;
+
+/** One boot of a node. */
+export interface Boot {
+  /** When it began by the node's own clock, Unix seconds. */
+  readonly startedUnixS: number;
+  /** When something was heard of it last, ms of the store's clock. */
+  heardMs: number;
+}
 
 /** A SampleLayout: where its fields stand in the source's arrays. -1: nowhere. */
 export interface SampleFields {
@@ -33,8 +43,7 @@ export interface SampleSession {
 export class NodeSeries {
   readonly name: string;
   readonly sessions = new Map<string, SampleSession>();
-  /** When each boot began, Unix seconds. */
-  readonly boots = new Map<string, number>();
+  readonly boots = new Map<string, Boot>();
   readonly contributions = new Map<string, Contribution>();
   readonly places = new Map<string, Place>();
   /** Places without labels yet. */
@@ -50,17 +59,30 @@ export class NodeSeries {
   }
 
   /** A session belongs to a boot that began at a time (Unix seconds). */
-  learnBoot(bootId: string, startedUnixS: number): void {
-    this.boots.set(bootId, Math.max(startedUnixS, this.boots.get(bootId) ?? Number.NEGATIVE_INFINITY));
+  learnBoot(bootId: string, startedUnixS: number, nowMs: number): void {
+    const known = this.boots.get(bootId)?.startedUnixS ?? Number.NEGATIVE_INFINITY;
+    this.boots.set(bootId, { startedUnixS: Math.max(startedUnixS, known), heardMs: nowMs });
     if (this.boots.size <= maxBoots) return;
-    const [[first]] = [...this.boots].sort((a, b) => a[1] - b[1]);
+    const [[first]] = [...this.boots].sort((a, b) => a[1].heardMs - b[1].heardMs || a[1].startedUnixS - b[1].startedUnixS);
     this.boots.delete(first);
   }
 
-  /** Whether the node has been booted since: nothing of that boot lives. */
-  isOver(bootId: string): boolean {
-    const started = this.boots.get(bootId) ?? Number.NEGATIVE_INFINITY;
-    for (const other of this.boots.values()) if (other > started) return true;
+  hearBoot(bootId: string, nowMs: number): void {
+    const boot = this.boots.get(bootId);
+    if (boot !== undefined) boot.heardMs = nowMs;
+  }
+
+  /**
+   * Whether the node has been booted since: nothing of that boot lives. The clock of a node may be wrong when it starts,
+   * so its word decides only between boots that are both heard, as when a session that was left behind is sent late.
+   */
+  isOver(bootId: string, nowMs: number): boolean {
+    const own = this.boots.get(bootId);
+    const isHeard = own !== undefined && nowMs - own.heardMs < bootHeardMs;
+    for (const other of this.boots.values()) {
+      if (other === own || nowMs - other.heardMs >= bootHeardMs) continue;
+      if (!isHeard || other.startedUnixS > own.startedUnixS) return true;
+    }
     return false;
   }
 
@@ -76,6 +98,10 @@ export class NodeSeries {
     };
     this.sessions.set(key, created);
     return created;
+  }
+
+  hasPlace(bootId: string, netns: number, cgroup: number): boolean {
+    return this.places.has(placeKey(bootId, netns, cgroup));
   }
 
   /** The place of a target, made on first use. */

@@ -23,6 +23,9 @@ export function probeSeriesOf(probes: readonly Probe[]): ReadonlyMap<number, Pro
   return series;
 }
 
+/** Bucket 64 of a log2 histogram holds the largest u64; there is none behind it. */
+export const maxHistogramBucket = 64;
+
 /** Where one counter of the counter map belongs: its own labels, and the field of the probe. */
 export interface CounterPlace {
   readonly own: Labels;
@@ -34,8 +37,14 @@ export interface CounterPlace {
   readonly isNamed: boolean;
 }
 
-/** Names what a counter's bucket and label say. What has no name stays a number. */
-export function counterPlace({ metric, isSum }: ProbeSeries, bucket: number, label: number, session: SessionState): CounterPlace {
+/** Names what a counter's bucket and label say. What has no name stays a number. Undefined for a bucket that no histogram has. */
+export function counterPlace(
+  { metric, isSum }: ProbeSeries,
+  bucket: number,
+  label: number,
+  session: SessionState,
+): CounterPlace | undefined {
+  if (metric.kind === 'histogram' && bucket > maxHistogramBucket) return undefined;
   if (metric.kind === 'histogram') return { own: noLabels, field: `${metric.number}/${isSum ? 'sum' : bucket}`, key: '', isNamed: true };
   const pairs: Record<string, string> = {};
   if (metric.bucket !== undefined) {

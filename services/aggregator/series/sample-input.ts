@@ -44,7 +44,7 @@ export class SampleInput {
     const node = this.#store.node(session.node);
     const told = node.session(session.session);
     told.bootId = (keyframe.bootId ?? '').slice(0, maxBootIdLength);
-    node.learnBoot(told.bootId, instantFrom(keyframe.firstOffset).seconds);
+    node.learnBoot(told.bootId, instantFrom(keyframe.firstOffset).seconds, this.#store.clockMs);
     this.#counters(node, told.bootId, session, keyframe.counters ?? []);
   }
 
@@ -52,6 +52,7 @@ export class SampleInput {
     const { counters } = this.#store;
     const node = this.#store.node(session.node);
     const told = node.session(session.session);
+    if (told.bootId !== undefined) node.hearBoot(told.bootId, this.#store.clockMs);
     counters.messages++;
     this.#learn(told, samples);
     const unseen = samples.unseenNetns ?? 0;
@@ -70,7 +71,7 @@ export class SampleInput {
       if (reason !== undefined) addTo(counters.dropped, reason, 1);
     }
     this.#counters(node, told.bootId, session, samples.counters ?? []);
-    this.#cycle(node, told, told.bootId, samples);
+    this.#cycle(node, told, told.bootId, session, samples);
   }
 
   #learn(told: SampleSession, { layouts }: Samples): void {
@@ -99,14 +100,16 @@ export class SampleInput {
     const own = ownLabels(target.labels);
     if (own === undefined) return 'invalid_labels';
     const readNs = target.bootNs ?? 0;
-    const place = node.place(session, bootId, target.netns ?? 0, target.cgroup ?? 0, readNs, this.#store.clockMs);
+    const [netns, cgroup] = [target.netns ?? 0, target.cgroup ?? 0];
+    if (!node.hasPlace(bootId, netns, cgroup) && !this.#store.hasRoom(layout.source)) return 'too_many_targets';
+    const place = node.place(session, bootId, netns, cgroup, readNs, this.#store.clockMs);
     const contribution = this.#store.contribution(node, place, layout.source, own);
     if (contribution === undefined) return 'too_many_targets';
     // A session that was left behind is sent beside the current one: what it has read is older.
     if (readNs < contribution.readNs || (contribution.closed && readNs <= contribution.endedReadNs)) return 'late';
     if (contribution.closed) this.#store.reopen(contribution);
     contribution.readNs = readNs;
-    if (readNs >= contribution.endedReadNs) this.#store.revive(contribution);
+    if (readNs >= contribution.endedReadNs) this.#revive(node, contribution);
     this.#values(contribution, layout, target);
     if (target.last) this.#store.close(contribution, readNs);
     return undefined;
@@ -118,7 +121,9 @@ export class SampleInput {
       const index = all ? at : (indexes?.[at] ?? -1);
       const field = index >= 0 && index < places.length ? places[index] : -1;
       const value = told[at];
-      if (field < 0 || !Number.isFinite(value)) addTo(this.#store.counters.dropped, 'invalid_value', 1);
+      const isNone = field < 0 || !Number.isFinite(value) || (value < 0 && contribution.source.counts[field]);
+      if (isNone) addTo(this.#store.counters.dropped, 'invalid_value', 1);
+      else if (!this.#store.reach(contribution, field)) addTo(this.#store.counters.dropped, 'too_many_targets', 1);
       else if (contribution.set(field, value)) this.#store.mark(contribution, field);
     }
   }
@@ -130,27 +135,50 @@ export class SampleInput {
       // What probes count of themselves (emitted, suppressed) is the collector's to show.
       if (series === undefined || !Number.isSafeInteger(value)) continue;
       this.#store.counters.targets++;
-      if (!this.#counter(node, bootId, session, sample, series, value)) addTo(this.#store.counters.dropped, 'too_many_targets', 1);
+      const reason = this.#counter(node, bootId, session, sample, series, value);
+      if (reason !== undefined) addTo(this.#store.counters.dropped, reason, 1);
     }
   }
 
-  #counter(node: NodeSeries, bootId: string, session: SessionState, sample: CounterSample, series: ProbeSeries, value: number): boolean {
-    const source = this.#store.sources.get(series.probe, true);
-    const { own, field, key, isNamed } = counterPlace(series, sample.bucket ?? 0, sample.label ?? 0, session);
+  /** Takes a probe's counter in; the reason when it cannot be used. */
+  #counter(
+    node: NodeSeries,
+    bootId: string,
+    session: SessionState,
+    sample: CounterSample,
+    series: ProbeSeries,
+    value: number,
+  ): 'invalid_value' | 'too_many_targets' | undefined {
+    const store = this.#store;
+    const told = counterPlace(series, sample.bucket ?? 0, sample.label ?? 0, session);
+    if (told === undefined) return 'invalid_value';
+    const { own, field, key, isNamed } = told;
+    const source = store.sources.get(series.probe, true);
     const at = source?.placeOf(field) ?? -1;
-    if (source === undefined || at < 0) return false;
-    const place = node.place(session, bootId, sample.net || otherNetns, 0, session.watermarkNs, this.#store.clockMs);
-    const contribution = this.#store.contribution(node, place, source, own, key);
-    if (contribution === undefined) return false;
-    if (isNamed && labelsKey(contribution.own) !== labelsKey(own)) this.#store.rename(contribution, own);
-    if (!contribution.setOfSession(session.session, at, value)) return true;
-    if (contribution.endedReadNs !== Number.POSITIVE_INFINITY) this.#store.revive(contribution);
-    this.#store.mark(contribution, at);
-    return true;
+    if (source === undefined || at < 0) return 'too_many_targets';
+    const netns = sample.net || otherNetns;
+    if (!node.hasPlace(bootId, netns, 0) && !store.hasRoom(source)) return 'too_many_targets';
+    const place = node.place(session, bootId, netns, 0, session.watermarkNs, store.clockMs);
+    const contribution = store.contribution(node, place, source, own, key);
+    if (contribution === undefined || !store.reach(contribution, at)) return 'too_many_targets';
+    if (isNamed && labelsKey(contribution.own) !== labelsKey(own)) store.rename(contribution, own);
+    const isChanged = contribution.setOfSession(session.session, at, value);
+    // Told again unchanged, it lives; of a namespace that is gone that is only said late.
+    if (isChanged || !place.gone) this.#revive(node, contribution);
+    if (isChanged) store.mark(contribution, at);
+    return undefined;
+  }
+
+  /** It is told again. Of a boot that is over that is only said late. */
+  #revive(node: NodeSeries, contribution: Contribution): void {
+    const { live, place } = contribution;
+    if (live || node.isOver(place.bootId, this.#store.clockMs)) return;
+    this.#store.revive(contribution);
+    if (place.gone) node.leaving.add(place);
   }
 
   /** What a whole full cycle did not tell of is gone, and so is all of the boots before. */
-  #cycle(node: NodeSeries, told: SampleSession, bootId: string, { full, end, targets }: Samples): void {
+  #cycle(node: NodeSeries, told: SampleSession, bootId: string, session: SessionState, { full, end, targets }: Samples): void {
     if (full) {
       for (const { bootNs } of targets ?? []) told.cycleStartNs = Math.min(told.cycleStartNs ?? Number.POSITIVE_INFINITY, bootNs ?? 0);
     }
@@ -158,9 +186,15 @@ export class SampleInput {
     const startNs = told.cycleStartNs;
     if (full && !told.broken && startNs !== undefined) {
       for (const contribution of node.contributions.values()) {
-        const isThisBoot = contribution.place.bootId === bootId;
-        if (isThisBoot && contribution.sessions === undefined && contribution.readNs < startNs) this.#store.end(contribution, startNs);
-        else if (!isThisBoot && node.isOver(contribution.place.bootId)) this.#store.end(contribution, Number.POSITIVE_INFINITY);
+        const { place, readNs, sessions } = contribution;
+        if (place.bootId !== bootId) {
+          if (node.isOver(place.bootId, this.#store.clockMs)) this.#store.end(contribution, 0);
+        } else if (sessions === undefined) {
+          if (readNs < startNs) this.#store.end(contribution, startNs);
+        } else if (place.session !== session && place.readNs < startNs) {
+          // A namespace that went between two sessions: neither says so.
+          this.#store.end(contribution, 0);
+        }
       }
     }
     told.cycleStartNs = undefined;

@@ -111,16 +111,16 @@ export class SeriesGroup {
   }
 
   /** A contribution that had ended came back. */
-  revived(): void {
+  revived(contribution: Contribution): void {
     this.#revive();
+    this.#markGauges(contribution);
   }
 
   /** A living contribution ended, or went away. Returns whether none is left. */
   lost(contribution: Contribution): boolean {
     this.live--;
     if (this.live === 0) return true;
-    for (let field = 0; field < contribution.known.length; field++)
-      if (contribution.known[field] === 1 && !this.source.counts[field]) this.mark(field);
+    this.#markGauges(contribution);
     return false;
   }
 
@@ -131,6 +131,11 @@ export class SeriesGroup {
     this.endedMs = clockMs;
     this.endedUnixMs = unixMs;
     this.dirty = true;
+  }
+
+  /** What is now is the sum of what lives. */
+  #markGauges({ known }: Contribution): void {
+    for (let field = 0; field < known.length; field++) if (known[field] === 1 && !this.source.counts[field]) this.mark(field);
   }
 
   #revive(): void {

@@ -3,7 +3,7 @@ import { deserialize, serialize } from 'node:v8';
 import type { SessionState } from '../session.ts';
 import { Contribution } from './contribution.ts';
 import type { Labels } from './labels.ts';
-import { NodeSeries, type SampleFields, type SampleSession } from './node-series.ts';
+import { type Boot, NodeSeries, type SampleFields, type SampleSession } from './node-series.ts';
 import type { Place } from './place.ts';
 import type { SeriesCounters } from './series-counters.ts';
 import { SeriesGroup } from './series-group.ts';
@@ -43,7 +43,7 @@ type GroupRow = readonly [
 
 interface NodeRow {
   readonly name: string;
-  readonly boots: ReadonlyMap<string, number>;
+  readonly boots: ReadonlyMap<string, Boot>;
   readonly heardMs: number;
   readonly silent: boolean;
   readonly sessions: readonly (readonly [key: string, session: Omit<SampleSession, 'layouts'>, layouts: ReadonlyMap<number, number>])[];
@@ -68,7 +68,7 @@ type ContributionRow = readonly [
   known: Uint8Array<ArrayBuffer>,
   sessions: ReadonlyMap<string, Float64Array<ArrayBuffer>> | undefined,
   group: string | undefined,
-  state: readonly [readNs: number, live: boolean, closed: boolean, endedMs: number, endedReadNs: number, room: number],
+  state: readonly [readNs: number, live: boolean, closed: boolean, endedMs: number, endedReadNs: number],
 ];
 
 /**
@@ -177,7 +177,7 @@ function restoreNode(
   store.nodes.set(row.name, node);
   node.heardMs = row.heardMs;
   node.silent = row.silent;
-  for (const [bootId, started] of row.boots) node.boots.set(bootId, started);
+  for (const [bootId, boot] of row.boots) node.boots.set(bootId, boot);
   for (const [key, session, own] of row.sessions) {
     node.sessions.set(key, { ...session, layouts: new Map([...own].map(([id, index]) => [id, layouts[index]])) });
   }
@@ -199,7 +199,8 @@ function groupRow(group: SeriesGroup, source: number): GroupRow {
 function restoreGroup(store: SeriesStore, row: GroupRow, sources: readonly SourceFields[]): void {
   const [id, key, source, labels, base, flags, ended, moved, endedMs, endedUnixMs, dirty] = row;
   const group = new SeriesGroup(id, key, sources[source], labels);
-  Object.assign(group, { base, flags, ended, moved, endedMs, endedUnixMs, dirty });
+  // What is read from a block is a view of the whole checkpoint: it must not live as long as the series.
+  Object.assign(group, { base: base.slice(), flags: flags.slice(), ended, moved, endedMs, endedUnixMs, dirty });
   for (let field = 0; field < flags.length; field++) if (group.isKnown(field)) group.series++;
   store.groups.set(key, group);
   store.series += group.series;
@@ -207,19 +208,19 @@ function restoreGroup(store: SeriesStore, row: GroupRow, sources: readonly Sourc
 
 function contributionRow(contribution: Contribution, source: number): ContributionRow {
   const { key, place, own, values, carry, known, sessions, group } = contribution;
-  const { readNs, live, closed, endedMs, endedReadNs, room } = contribution;
-  const state = [readNs, live, closed, endedMs, endedReadNs, room] as const;
+  const { readNs, live, closed, endedMs, endedReadNs } = contribution;
+  const state = [readNs, live, closed, endedMs, endedReadNs] as const;
   return [key, place.key, source, own, values, carry, known, sessions, group?.key, state];
 }
 
 function restoreContribution(store: SeriesStore, node: NodeSeries, row: ContributionRow, sources: readonly SourceFields[]): void {
   const [key, placeKey, source, own, values, carry, known, sessions, groupKey, state] = row;
   const place = node.places.get(placeKey) as Place;
-  const contribution = new Contribution(key, place, sources[source], own, state[5]);
-  contribution.values = values;
-  contribution.carry = carry;
-  contribution.known = known;
-  for (const [session, totals] of sessions ?? []) contribution.sessions?.set(session, totals);
+  const contribution = new Contribution(key, place, sources[source], own);
+  contribution.values = values.slice();
+  contribution.carry = carry?.slice();
+  contribution.known = known.slice();
+  for (const [session, totals] of sessions ?? []) contribution.sessions?.set(session, totals.slice());
   [contribution.readNs, contribution.live, contribution.closed, contribution.endedMs, contribution.endedReadNs] = state;
   node.contributions.set(key, contribution);
   place.contributions.add(contribution);

@@ -1,4 +1,4 @@
-import { Contribution } from './contribution.ts';
+import { Contribution, contributionRoom } from './contribution.ts';
 import { joined, type Labels, labelsFrom, labelsKey } from './labels.ts';
 import { NodeSeries } from './node-series.ts';
 import type { Place } from './place.ts';
@@ -6,7 +6,7 @@ import { newSeriesCounters, type SeriesCounters } from './series-counters.ts';
 import { SeriesGroup } from './series-group.ts';
 import { type SourceFields, SourceTable } from './source-fields.ts';
 
-/** Values that contributions may hold, for each series that may be: beyond, targets are refused. */
+/** Room that contributions may take, in values, for each series that may be: beyond, targets are refused. */
 const valuesPerSeries = 4;
 
 /** All series of one partition, and what adds to them. It follows from the partition's messages and nothing else. */
@@ -28,7 +28,7 @@ export class SeriesStore {
   /** Append times of the ticks on which what changed, and all of it, was published last, ms. */
   publishedMs = Number.NEGATIVE_INFINITY;
   keyframeMs = Number.NEGATIVE_INFINITY;
-  /** Values that contributions hold. */
+  /** Room that contributions take, in values. */
   heldValues = 0;
   /** Append time of the tick behind which room was made last, ms. */
   madeRoomMs = -1;
@@ -58,14 +58,29 @@ export class SeriesStore {
     const key = `${source.source}/${place.key}/${ownKey}`;
     const known = node.contributions.get(key);
     if (known !== undefined) return known;
-    if (this.heldValues + source.fields.length > this.maxSeries * valuesPerSeries) return undefined;
+    if (!this.hasRoom(source)) return undefined;
     const created = new Contribution(key, place, source, own);
     this.heldValues += created.room;
     node.contributions.set(key, created);
     place.contributions.add(created);
     this.attach(created, false);
-    if (node.isOver(place.bootId)) this.end(created, Number.POSITIVE_INFINITY);
+    if (node.isOver(place.bootId, this.clockMs)) this.end(created, 0);
     return created;
+  }
+
+  /** Whether one more contribution to a source's series may be. */
+  hasRoom({ fields }: SourceFields): boolean {
+    return this.heldValues + contributionRoom + fields.length <= this.maxSeries * valuesPerSeries;
+  }
+
+  /** Makes room for a field that the source got later. Returns false when there is none. */
+  reach(contribution: Contribution, field: number): boolean {
+    if (field < contribution.values.length) return true;
+    const more = contribution.source.fields.length - contribution.values.length;
+    if (this.heldValues + more > this.maxSeries * valuesPerSeries) return false;
+    this.heldValues += more;
+    contribution.grow();
+    return true;
   }
 
   /** A value of the contribution changed. */
@@ -114,7 +129,7 @@ export class SeriesStore {
   revive(contribution: Contribution): void {
     if (contribution.live) return;
     contribution.live = true;
-    contribution.group?.revived();
+    contribution.group?.revived(contribution);
   }
 
   /** Read a last time: what it counted is folded into its series. */

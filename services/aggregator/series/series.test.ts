@@ -311,6 +311,99 @@ test.each([
   expect(run.partition.state.series.store.counters.dropped).toEqual(dropped);
 });
 
+test('a boot whose clock began too late does not hide the boot behind it', async () => {
+  const run = new Run();
+  const late = { firstOffset: { seconds: 1_790_100_000, nanos: 0 } };
+  const first = await run.collector().open([netnsOf(7, { names: ['a'] })], 'boot-1', late);
+  await first.read(target(7, 500, [100, 8, 0]));
+  await run.ticks(5);
+  const second = await run.collector(sessionTwo).open([netnsOf(7, { names: ['a'] })], 'boot-2');
+  await second.say({ samples: { layouts: [layout], targets: [target(7, 9, [1, 2, 0])], full: true, end: true } });
+  for (let round = 1; round <= 8; round++) {
+    await run.ticks(10);
+    await second.read(target(7, 10 * round, [1 + round, 2, 0]));
+  }
+  await second.say({ samples: { layouts: [layout], targets: [target(7, 99, [9, 2, 0])], full: true, end: true } });
+  await run.ticks(1);
+  expect(run.totals.shown()).toEqual({ [`${retrans}${a}`]: 109, [`snmp Tcp.CurrEstab${a}`]: 2, [`snmp Tcp.NewInLinux${a}`]: 0 });
+  expect(run.totals.faults).toEqual([]);
+});
+
+const resets = (net: number, value: number) => ({ net, metric: metrics.TCPRESET_SENT, bucket: 3, label: 0, value });
+const resetsOf = (netns: string) => `tcpreset ${metrics.TCPRESET_SENT}{k8s_node="node1",netns="${netns}",reason="3"}`;
+
+test('probes: what a namespace that went between two sessions had counted ends with the next full cycle', async () => {
+  const run = new Run();
+  const both = [netnsOf(7, { names: ['a'] }), netnsOf(8, { names: ['b'] })];
+  const first = await run.collector().open(both, 'boot-1', { counters: [resets(7, 5), resets(8, 6)] });
+  await first.read(target(7, 1, [1, 1, 0]), target(8, 1, [1, 1, 0]));
+  await run.ticks(5);
+  const second = await run.collector(sessionTwo).open([both[0]]);
+  await second.say({ samples: { layouts: [layout], targets: [target(7, 9, [1, 1, 0])], full: true, end: true } });
+  await run.ticks(1);
+  expect(run.totals.values.get(resetsOf('a'))).toMatchObject({ value: 5, ended: false });
+  expect(run.totals.values.get(resetsOf('b'))).toMatchObject({ value: 6, ended: true });
+});
+
+test('probes: counters that are told again behind a silence live, and count on', async () => {
+  const run = new Run();
+  const collector = await run.collector().open([netnsOf(7, { names: ['a'] })], 'boot-1', { counters: [resets(7, 5)] });
+  await run.ticks(310);
+  expect(run.totals.values.get(resetsOf('a'))).toMatchObject({ ended: true });
+  await collector.say({ samples: { counters: [resets(7, 5)], full: true, end: true } });
+  await run.ticks(1);
+  expect(run.totals.values.get(resetsOf('a'))).toMatchObject({ value: 5, ended: false });
+  await collector.say({ samples: { counters: [resets(7, 6)], end: true } });
+  await run.ticks(1);
+  expect(run.totals.values.get(resetsOf('a'))).toMatchObject({ value: 6, ended: false });
+});
+
+test('a bucket that no histogram has is counted, and makes no series', async () => {
+  const run = new Run();
+  const metric = { kind: 'histogram', number: 9001, sum: 9002, unit: 'us', name: 'wait_seconds', help: 'h' } as const;
+  const waits = new Map([[9001, { probe: 'waits', metric, isSum: false }]]);
+  Object.assign(run, { partition: new RecordedPartition({}, { ...seriesOptions, probes: waits }) });
+  const wait = (bucket: number) => ({ net: 7, metric: 9001, bucket, label: 0, value: 1 });
+  await run.collector().open([netnsOf(7, { names: ['a'] })], 'boot-1', { counters: [64, 65, 4_294_967_295].map(wait) });
+  await run.ticks(1);
+  expect(run.totals.shown()).toEqual({ [`waits 9001/64${a}`]: 1 });
+  expect(run.partition.state.series.store.counters.dropped).toEqual({ invalid_value: 2 });
+});
+
+test('a node that tells ever new targets, without a field or with one that grows, fills no more than its room', async () => {
+  const partition = new RecordedPartition({}, { ...seriesOptions, maxSeries: 100 });
+  const run = Object.assign(new Run(), { partition });
+  const layouts = [
+    { id: 1, source: 'one', fields: ['x'] },
+    { id: 2, source: 'none', fields: [] },
+  ];
+  const collector = await run.collector().open([]);
+  await collector.say({ samples: { layouts, end: true } });
+  const one = Array.from({ length: 50 }, (_, at) => target(5000 + at, 1, [1]));
+  const none = Array.from({ length: 500 }, (_, at) => target(1000 + at, 1, [], { layout: 2 }));
+  await collector.read(...one, ...none);
+  const wide = [{ id: 1, source: 'one', fields: ['x', ...Array.from({ length: 300 }, (_, at) => `y${at}`)] }];
+  const grown = one.map(({ netns }) => ({ layout: 1, netns: netns ?? 0, bootNs: 2e9, indexes: [300], values: [1] }));
+  await collector.say({ samples: { layouts: wide, targets: grown, end: true } });
+  await run.ticks(5);
+  const { nodes, heldValues, counters } = partition.state.series.store;
+  const { places, contributions } = nodes.get('node1') ?? { places: new Map(), contributions: new Map() };
+  expect([...contributions.values()].reduce((sum, { values }) => sum + values.length, 0)).toBeLessThanOrEqual(400);
+  expect(heldValues).toBeLessThanOrEqual(400);
+  expect(contributions.size).toBeLessThanOrEqual(134);
+  expect(places.size).toBeLessThanOrEqual(contributions.size);
+  expect(counters.dropped.too_many_targets).toBeGreaterThan(400);
+});
+
+test('a counter below zero is none', async () => {
+  const run = new Run();
+  const collector = await run.collector().open([]);
+  await collector.read(target(0, 1, [5, 1, 0]), target(0, 2, [-5, -1, 0]));
+  await run.ticks(1);
+  expect(run.totals.shown()).toMatchObject({ [`${retrans}{k8s_node="node1"}`]: 5, 'snmp Tcp.CurrEstab{k8s_node="node1"}': -1 });
+  expect(run.partition.state.series.store.counters.dropped).toEqual({ invalid_value: 1 });
+});
+
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 
 /** What is published of these messages when the state goes through a checkpoint in between, and the output is made again from it. */
