@@ -2,7 +2,12 @@ import type { Native } from '../native/addon.ts';
 import type { EventDescription } from './event.ts';
 
 /** What a probe's selection asks of the running kernel. */
-export type KernelFacts = Pick<Native, 'tracepointArgs' | 'hasMember'>;
+export interface KernelFacts extends Pick<Native, 'tracepointArgs' | 'hasMember'> {
+  /** Whether an object loads as it is, for what is known only by trying; left out: it does not. @param object without .bpf.o */
+  loads?(object: string): boolean;
+  /** Whether the operator lets programs run at every system call of the node; left out: no. */
+  readonly hookSystemCalls?: boolean;
+}
 
 /** Something that a probe cannot do on this kernel; the rest of it works. */
 export interface Degradation {
@@ -81,6 +86,18 @@ export interface ProbeHistogram extends ProbeMetricBase {
 
 export type ProbeMetric = ProbeCounter | ProbeHistogram;
 
+/** A number that decides which of a probe's observations become events. Changed while the probe runs; counters do not change. */
+export interface ProbeThreshold {
+  /** With unit: slowConnectUs. */
+  readonly name: string;
+  readonly meaning: string;
+  /** Section of the object that holds it, a u32 at this offset. */
+  readonly section: string;
+  readonly offset: number;
+  /** What the object starts with. */
+  readonly default: number;
+}
+
 /** One field of a probe's records whose meaning is the probe's own. */
 export interface ProbeField {
   /** Name in struct record. */
@@ -131,6 +148,7 @@ export interface Probe {
   readonly enumerations: readonly KernelEnumeration[];
   readonly metrics: readonly ProbeMetric[];
   readonly fields: readonly ProbeField[];
+  readonly thresholds?: readonly ProbeThreshold[];
   /** What it costs, in words with figures. */
   readonly cost: string;
   /** What it cannot see. */

@@ -77,3 +77,10 @@ export function bucketKey(net: bigint | number, probe: number): Uint8Array {
   view.setBigUint64(8, BigInt(probe), true);
   return new Uint8Array(view.buffer);
 }
+
+/** Bytes of a probe's threshold for `writeData(section, offset, bytes)`. */
+export function encodeThreshold(value: number): Uint8Array {
+  const view = new DataView(new ArrayBuffer(4));
+  view.setUint32(0, value, true);
+  return new Uint8Array(view.buffer);
+}

@@ -42,12 +42,17 @@ export const eventFields: readonly EventField[] = [
   { path: 'event.kind', type: 'keyword', description: 'event (a kernel event) or alert (a finding).' },
   { path: 'event.category[]', type: 'keyword', description: 'ECS category: network.' },
   { path: 'event.type[]', type: 'keyword', description: 'ECS types: connection, denied, end, error, info.' },
-  { path: 'event.action', type: 'keyword', description: 'What happened: reset-sent, reset-received, retransmit, packet-dropped.' },
+  {
+    path: 'event.action',
+    type: 'keyword',
+    description:
+      'What happened: reset-sent, reset-received, retransmit, packet-dropped, connect-failed, connect-slow, connection-closed, accept-queue, accept-slow.',
+  },
   {
     path: 'event.reason',
     type: 'keyword',
     description:
-      'Why. A reset or a dropped packet: the name the running kernel has for it (enum sk_rst_reason, skb_drop_reason). A retransmit: its kind.',
+      'Why. A reset or a dropped packet: the name the running kernel has for it (enum sk_rst_reason, skb_drop_reason). A retransmit: its kind. A failed connect: the name of its errno, ABORTED or NOT_SENT. A closed connection: how it ended. An accept queue: FILLING, STALLED or FULL.',
   },
   { path: 'event.id', type: 'keyword', description: 'Unique id: 16 hex digits of node and session, "-", item number.' },
   { path: 'event.severity', type: 'long', description: '1 info, 2 warning, 3 critical.' },
@@ -101,7 +106,11 @@ export const eventFields: readonly EventField[] = [
     type: 'long',
     description: 'Connections that may wait for accept() before more are refused: one more than that fits.',
   },
-  { path: 'jitterscope.values.errno', type: 'long', description: 'Why this host did not send the packet (errno). Absent when it did.' },
+  {
+    path: 'jitterscope.values.errno',
+    type: 'long',
+    description: 'Why this host did not send the packet, or the error that the application got. Absent when there is none.',
+  },
   {
     path: 'jitterscope.values.queue_dropped',
     type: 'long',
@@ -109,6 +118,37 @@ export const eventFields: readonly EventField[] = [
   },
   { path: 'jitterscope.values.length_bytes', type: 'long', description: 'Length of the dropped packet from its network header on.' },
   { path: 'jitterscope.values.fragment_offset_bytes', type: 'long', description: 'Where a dropped later fragment begins in its datagram.' },
+  {
+    path: 'jitterscope.values.connect_us',
+    type: 'long',
+    description: 'Time from connect() to the connection or its failure, microseconds.',
+  },
+  { path: 'jitterscope.values.syn_retransmits', type: 'long', description: 'How often the SYN was sent again.' },
+  {
+    path: 'jitterscope.values.duration_us',
+    type: 'long',
+    description: 'Time from the establishment of the connection to its end, microseconds.',
+  },
+  { path: 'jitterscope.values.sent_bytes', type: 'long', description: 'Bytes of the application that the far end acknowledged.' },
+  { path: 'jitterscope.values.received_bytes', type: 'long', description: 'Bytes received for the application.' },
+  { path: 'jitterscope.values.sent_segments', type: 'long', description: 'Segments sent, those sent again included.' },
+  { path: 'jitterscope.values.received_segments', type: 'long', description: 'Segments received.' },
+  { path: 'jitterscope.values.retransmitted_segments', type: 'long', description: 'Segments of the connection that were sent again.' },
+  {
+    path: 'jitterscope.values.oldest_wait_us',
+    type: 'long',
+    description: 'How long the oldest connection in the accept queue has waited, microseconds.',
+  },
+  {
+    path: 'jitterscope.values.listener_drops',
+    type: 'long',
+    description: 'SYNs and connections that the listening socket has dropped since it listens.',
+  },
+  {
+    path: 'jitterscope.values.accept_wait_us',
+    type: 'long',
+    description: 'Time from the establishment of the connection to accept(), microseconds.',
+  },
   {
     path: 'jitterscope.drop.site',
     type: 'keyword',

@@ -46,10 +46,8 @@ int owner_seed(struct bpf_iter__task_file *ctx)
 	sk = socket->sk;
 	if (!sk || (sk->__sk_common.skc_family != AF_INET && sk->__sk_common.skc_family != AF_INET6) || sk->sk_protocol != IPPROTO_TCP)
 		return 0;
-	if (bpf_sk_storage_get(&owners, sk, 0, 0))
-		return 0;
 	owner = bpf_sk_storage_get(&owners, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
-	if (owner)
+	if (owner && !owner->tgid)
 		owner_read(owner, task);
 	return 0;
 }

@@ -2,6 +2,7 @@
 /*
  * The counter map of a probe's object: counts and log2 histograms, always kept, whatever the token
  * bucket does to events. Numbers of metrics are never reused; schema/record.gen.ts carries them.
+ * A histogram has one counter per bucket (histogram.h); the sum of its values is a metric of its own.
  */
 #ifndef JITTERSCOPE_COUNTER_H
 #define JITTERSCOPE_COUNTER_H
@@ -22,6 +23,15 @@ enum metric {
 	METRIC_TCPRETRANS_SEGMENTS = 6,	  /* bucket: enum retransmit_kind; segments, as RetransSegs counts them */
 	METRIC_TCPRETRANS_RETRANSMITS = 7, /* bucket: enum retransmit_kind; packets, of one segment or many */
 	METRIC_PACKETLOSS_DROPS = 8,	  /* bucket: drop reason (packetloss.bpf.c: bucket_of_reason); label: drop site */
+	METRIC_TCPLIFE_CONNECT = 16,	  /* bucket: log2 of us; time from connect() to established */
+	METRIC_TCPLIFE_CONNECT_US = 17,	  /* sum of METRIC_TCPLIFE_CONNECT */
+	METRIC_TCPLIFE_FAILED = 18,	  /* bucket: errno, or enum connect_failure */
+	METRIC_TCPLIFE_ACCEPTED = 19,	  /* bucket: 0 */
+	METRIC_TCPLIFE_CLOSED = 20,	  /* bucket: enum ending */
+	METRIC_TCPLIFE_BYTES = 21,	  /* bucket: enum direction; of connections that are closed */
+	METRIC_TCPACCEPT_QUEUED = 22,	  /* bucket: enum fill; label: port */
+	METRIC_TCPACCEPT_WAIT = 23,	  /* bucket: log2 of us; time from established to accept() */
+	METRIC_TCPACCEPT_WAIT_US = 24,	  /* sum of METRIC_TCPACCEPT_WAIT */
 };
 
 #endif

@@ -68,10 +68,24 @@ enum {
 	TCP_ESTABLISHED = 1,
 	TCP_SYN_SENT = 2,
 	TCP_SYN_RECV = 3,
+	TCP_FIN_WAIT1 = 4,
+	TCP_FIN_WAIT2 = 5,
 	TCP_TIME_WAIT = 6,
+	TCP_CLOSE = 7,
+	TCP_CLOSE_WAIT = 8,
+	TCP_LAST_ACK = 9,
 	TCP_LISTEN = 10,
+	TCP_CLOSING = 11,
 	TCP_NEW_SYN_RECV = 12,
 };
+
+/* include/uapi/linux/net.h: SS_UNCONNECTED while connect() has not got as far as waiting for an answer. */
+typedef enum {
+	SS_FREE = 0,
+	SS_UNCONNECTED = 1,
+	SS_CONNECTING = 2,
+	SS_CONNECTED = 3,
+} socket_state;
 
 /* Registers of a kprobe: the layout of asm/ptrace.h, under the names bpf_tracing.h uses. */
 #if defined(__TARGET_ARCH_x86)
@@ -128,7 +142,9 @@ typedef struct {
 	__s64 counter;
 } atomic64_t;
 
-struct socket;
+typedef struct {
+	int counter;
+} atomic_t;
 
 struct sock_common {
 	__be32 skc_daddr;
@@ -138,6 +154,7 @@ struct sock_common {
 	unsigned short skc_family;
 	volatile unsigned char skc_state;
 	int skc_bound_dev_if;
+	unsigned long skc_flags;
 	possible_net_t skc_net;
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
@@ -161,13 +178,29 @@ struct sock_cgroup_data___val {
 	__u64 val;
 };
 
+struct socket;
+struct sk_buff;
+
+typedef struct {
+	int owned;
+} socket_lock_t;
+
+struct sk_buff_head {
+	struct sk_buff *next;
+};
+
 struct sock {
 	struct sock_common __sk_common;
+	socket_lock_t sk_lock;
+	struct sk_buff_head sk_error_queue;
 	__u16 sk_protocol;
+	int sk_err;
+	int sk_err_soft;
+	struct socket *sk_socket;
 	int sk_rx_dst_ifindex;
 	__u32 sk_ack_backlog;
 	__u32 sk_max_ack_backlog;
-	struct socket *sk_socket;
+	atomic_t sk_drops;
 	struct sock_cgroup_data sk_cgrp_data;
 };
 
@@ -176,8 +209,15 @@ struct inet_sock {
 	__be16 inet_sport;
 };
 
+struct request_sock;
+
+struct request_sock_queue {
+	struct request_sock *rskq_accept_head;
+};
+
 struct inet_connection_sock {
 	struct inet_sock icsk_inet;
+	struct request_sock_queue icsk_accept_queue;
 	__u8 icsk_ca_state : 5;
 	__u8 icsk_retransmits;
 	__u8 icsk_pending;
@@ -189,10 +229,19 @@ struct tcp_sock {
 	__u32 srtt_us;
 	__u32 packets_out;
 	__u32 total_retrans;
+	__u32 segs_in;
+	__u32 segs_out;
+	__u64 bytes_received;
+	__u64 bytes_acked;
+	__u64 tcp_mstamp; /* CLOCK_MONOTONIC, us: of the last packet, in or out, or timer */
+	struct {
+		__u64 time; /* CLOCK_MONOTONIC, us: of the establishment until the application has read something */
+	} rcvq_space;
 };
 
 struct request_sock {
 	struct sock_common __req_common;
+	struct sock *sk;
 	__u8 num_retrans;
 };
 
@@ -202,10 +251,23 @@ struct tcp_skb_cb {
 };
 
 struct socket {
+	socket_state state;
+	struct file *file;
 	struct sock *sk;
 };
 
-struct file;
+struct file {
+	void *private_data;
+};
+
+struct fdtable {
+	unsigned int max_fds;
+	struct file **fd;
+};
+
+struct files_struct {
+	struct fdtable *fdt;
+};
 
 struct net_device {
 	char name[16];
@@ -248,6 +310,16 @@ struct skb_shared_info {
 	unsigned short gso_segs;
 };
 
+struct sock_extended_err {
+	__u32 ee_errno;
+	__u8 ee_origin;
+};
+
+/* In sk_buff's cb while the packet waits in a socket's error queue. */
+struct sock_exterr_skb {
+	struct sock_extended_err ee;
+};
+
 struct nsproxy {
 	struct net *net_ns;
 };
@@ -257,7 +329,19 @@ struct task_struct {
 	int tgid;
 	char comm[16];
 	struct task_struct *group_leader;
+	struct files_struct *files;
 	struct nsproxy *nsproxy;
+};
+
+/* Of struct pt_regs: the number of the system call, where the architecture keeps it. */
+struct pt_regs___syscall {
+	unsigned long orig_ax; /* x86 */
+	int syscallno;	       /* arm64 */
+};
+
+/* Argument of inet_csk_accept since 6.10. */
+struct proto_accept_arg {
+	int flags;
 };
 
 struct seq_file;

@@ -92,8 +92,11 @@ struct {
 
 /* Whose a socket is; filled by bpf/base, read by owner.h. */
 struct owner {
-	__u32 tgid;
+	__u32 tgid; /* 0: not known */
 	char comm[16];
+	/* tcplife's; here, because each storage of a socket costs an allocation per connection. */
+	__u32 life;	/* enum life */
+	__u64 since_us; /* CLOCK_MONOTONIC of connect(); once LIFE_ESTABLISHED is set, of the establishment */
 };
 
 struct {

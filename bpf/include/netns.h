@@ -28,6 +28,21 @@ static __always_inline struct netns netns_of(struct net *net)
 	return netns;
 }
 
+/* Of a socket that the verifier knows as one: plain loads, without the calls that netns_of needs. */
+static __always_inline struct netns netns_of_sock(const struct sock *sk)
+{
+	struct net *net = sk->__sk_common.skc_net.net;
+	struct netns netns = {};
+
+	if (bpf_core_field_exists(net->net_cookie))
+		netns.id = net->net_cookie;
+	if (!netns.id) {
+		netns.id = net->ns.inum;
+		netns.flags = RECORD_NET_IS_INODE;
+	}
+	return netns;
+}
+
 /*
  * An incoming packet's namespace. TCP clears skb->dev before it works on a packet for a socket; the route's device, which
  * the kernel itself goes by when it has no socket, is in the same namespace.

@@ -16,7 +16,7 @@ static __always_inline void owner_tell(struct record *record, struct sock *sk)
 {
 	struct owner *owner = bpf_sk_storage_get(&owners, sk, 0, 0);
 
-	if (!owner)
+	if (!owner || !owner->tgid)
 		return;
 	record->flags |= RECORD_OWNER;
 	record->tgid = owner->tgid;
