@@ -29,10 +29,13 @@ test('every number of enum probe is one probe, and the other way round', () => {
 });
 
 test('every counter of counter.h is described by one probe, or shared by all', () => {
-  const described = probes.flatMap((probe) => probe.metrics.map(({ number }) => number));
+  const described = probes.flatMap((probe) =>
+    probe.metrics.flatMap((metric) => (metric.kind === 'histogram' ? [metric.number, metric.sum] : [metric.number])),
+  );
   const shared = sharedMetrics.map((name) => metrics[name as keyof typeof metrics]);
   expect([...described, ...shared].sort((a, b) => a - b)).toEqual(Object.values(metrics).sort((a, b) => a - b));
-  for (const metric of probes.flatMap((probe) => probe.metrics)) expect(metric.name).toMatch(/^jitterscope_[a-z0-9_]+_total$/);
+  for (const metric of probes.flatMap((probe) => probe.metrics))
+    expect(metric.name).toMatch(metric.kind === 'histogram' ? /^jitterscope_[a-z0-9_]+_seconds$/ : /^jitterscope_[a-z0-9_]+_total$/);
 });
 
 test.each(probes)('$name: source, README, tests and fixtures are there', (probe) => {
@@ -65,8 +68,10 @@ test.each(probes)('$name: every program it may choose is in its C source, and it
     .filter((file) => /\.[ch]$/.test(file) && existsSync(file))
     .map((file) => readFileSync(file, 'utf8'))
     .join('\n');
-  for (const args of [undefined, 1, 2, 3]) {
-    const { programs, attach, iterators, whenNotAttached } = probe.select({ tracepointArgs: () => args, hasMember: () => true });
+  const kernels = [undefined, 1, 2, 3].flatMap((args) => [true, false].map((loaded) => ({ args, loaded })));
+  for (const { args, loaded } of kernels) {
+    const facts = { tracepointArgs: () => args, hasMember: () => true, loads: () => loaded, hookSystemCalls: true };
+    const { programs, attach, iterators, whenNotAttached } = probe.select(facts);
     for (const program of programs) expect(source).toMatch(new RegExp(`\\(?\\b${program}[,(]`));
     expect(programs).toEqual(expect.arrayContaining([...attach, ...iterators, ...whenNotAttached.keys()]));
   }
@@ -74,4 +79,5 @@ test.each(probes)('$name: every program it may choose is in its C source, and it
   for (const { name, meaning } of probe.fields) expect(readme).toContain(`| ${name} | ${meaning}`);
   for (const blindSpot of probe.blindSpots) expect(readme).toContain(blindSpot);
   for (const metric of probe.metrics) expect(readme).toContain(metric.name);
+  for (const { name, meaning } of probe.thresholds ?? []) expect(readme).toContain(`| ${name} | ${meaning}`);
 });

@@ -39,6 +39,12 @@ export const collectorConfig = z
       .describe(
         'How records leave the kernel: one ring buffer, or a perf buffer for each CPU; auto: a ring where the kernel has them (5.8).',
       ),
+    hookSystemCalls: z
+      .boolean()
+      .default(false)
+      .describe(
+        'Whether a probe may look at every system call where the kernel offers nothing better: tcpaccept then measures waits for accept(), and each system call of the node takes about 0.1 µs longer.',
+      ),
     batchSize: size('256KiB', { atLeast: '4KiB' }).describe('A batch of records is sent when it has this size ...'),
     batchLinger: duration('200ms').describe('... or when its first record has waited this long.'),
     heartbeatInterval: duration('1s').describe('How often a heartbeat is sent and the namespaces are looked at.'),

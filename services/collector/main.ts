@@ -81,7 +81,13 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
   const watcher = new PodWatcher({ config: config.cri, tracker: pods, clock, cgroupMount: cgroups.mounts.unified, log, limiter, changed });
   const identity = new NodeIdentity(tracker, pods, watcher);
   const symbols = new LiveSymbols();
-  const reading = { drainMs: config.drainInterval, chunkBytes, maxChunks, transport: config.transport };
+  const reading = {
+    drainMs: config.drainInterval,
+    chunkBytes,
+    maxChunks,
+    transport: config.transport,
+    hookSystemCalls: config.hookSystemCalls,
+  };
   const host = new ProbeHost(native, { ...reading, names: symbols.namesFor(native) }, log);
   const places = new KernelPlaces(options.probes, {
     stext: symbols.stext,

@@ -7,6 +7,7 @@ import { readBpfObject } from '../../native/index.ts';
 import {
   attachSelected,
   type BaseOptions,
+  kernelFacts,
   type LoadedBase,
   loadBase,
   loadProbe,
@@ -33,6 +34,8 @@ interface Running {
 export interface HostOptions extends ReaderOptions, BaseOptions {
   /** What probes may ask of the running kernel's names. */
   readonly names: KernelNames;
+  /** Whether probes may look at every system call of the node. */
+  readonly hookSystemCalls?: boolean;
 }
 
 /** What all probes share. */
@@ -106,7 +109,7 @@ export class ProbeHost {
     if (base === undefined) return { name, state: 'failed', attached: [], problems: this.#failure === undefined ? [] : [this.#failure] };
     let object: BpfObject | undefined;
     try {
-      const selection = probe.select(this.#native);
+      const selection = probe.select(kernelFacts(this.#native, this.#options.hookSystemCalls));
       object = loadProbe(this.#native, name, readBpfObject(name), selection, base);
       object.writeData(settingsSection, 0, encodeSettings(settings));
       const unprepared = prepareObject(probe, object, this.#options.names);

@@ -1,6 +1,6 @@
 import { cpus } from 'node:os';
 import { selectBase } from '../../bpf/base/select.ts';
-import type { Degradation, KernelNames, Probe, Selection } from '../../bpf/probe.ts';
+import type { Degradation, KernelFacts, KernelNames, Probe, Selection } from '../../bpf/probe.ts';
 import { probeMaps } from '../../bpf/settings.ts';
 import { chooseTransport, perfCpuBytes, type Transport, transportMaps, transportSection } from '../../bpf/transport.ts';
 import { messageOf } from '../../core/app-error.ts';
@@ -32,6 +32,26 @@ export interface LoadedBase {
 export interface Attached {
   readonly programs: readonly string[];
   readonly problems: readonly Degradation[];
+}
+
+/** What probes ask of the running kernel. @param hookSystemCalls whether they may make every system call slower */
+export function kernelFacts(native: Native, hookSystemCalls = false): KernelFacts {
+  return {
+    hookSystemCalls,
+    tracepointArgs: (name) => native.tracepointArgs(name),
+    hasMember: (struct, member) => native.hasMember(struct, member),
+    loads(name) {
+      const object = native.openObject(name, readBpfObject(name));
+      try {
+        object.load();
+        return true;
+      } catch {
+        return false;
+      } finally {
+        object.close();
+      }
+    },
+  };
 }
 
 /** Loads what all probes share (bpf/base). Throws a NativeFailure. */

@@ -16,6 +16,7 @@ import { LiveSymbols } from '../../services/collector/live-symbols.ts';
 import {
   attachSelected,
   type BaseOptions,
+  kernelFacts,
   loadBase,
   loadProbe,
   prepareObject,
@@ -71,7 +72,7 @@ export class ProbeRun {
       this.#chunks.push(Uint8Array.from(chunk)),
     );
     attachSelected(this.base, base.selection);
-    const selection = probe.select(native);
+    const selection = probe.select(kernelFacts(native));
     this.object = loadProbe(native, probe.object, object, selection, base);
     for (const net of options.only ?? []) this.list(net);
     if (options.only !== undefined) this.set({ ...defaultSettings, filterMode: 'listed' });
