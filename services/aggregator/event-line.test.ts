@@ -85,7 +85,7 @@ const drop = record.chain((fields) =>
 /** A record of tcplife or tcpaccept: their variants, with what only their tails tell. */
 const life = fc
   .constantFrom([4, 1], [4, 2], [4, 3], [5, 1], [5, 2])
-  .chain(([probe, variant]) => retransmit.map((fields) => ({ ...fields, probe: probe as number, variant: variant as number })));
+  .chain(([probe, variant]) => retransmit.map((fields) => ({ ...fields, probe: probe, variant: variant })));
 
 const nasty = fc.oneof(
   fc.string({ unit: 'binary', maxLength: 255 }),
