@@ -1,9 +1,9 @@
 import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, connect, type Socket } from 'node:net';
 import { Counter, Gauge, Registry } from 'prom-client';
 import { expect, onTestFinished, test } from 'vitest';
 import { createLog } from '../core/log.ts';
-import type { Family } from '../services/sinks/prometheus/family.ts';
+import { Family } from '../services/sinks/prometheus/family.ts';
 import { Exposition } from './exposition.ts';
 import { serveMetrics } from './metrics-server.ts';
 
@@ -91,3 +91,30 @@ test('an IPv6 address stands in brackets', async () => {
   onTestFinished(() => void server.close());
   expect((server.address() as AddressInfo).address).toBe('::1');
 });
+
+/** Sends a scrape, and never reads the answer. */
+function stuckScrape(port: number): Promise<Socket> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1', () => {
+      socket.pause();
+      socket.write('GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n', () => resolve(socket));
+    });
+    socket.on('error', () => undefined);
+    onTestFinished(() => void socket.destroy());
+  });
+}
+
+test('scrapers that do not read, or are gone before it is their turn, keep no other from its answer', async () => {
+  const family = new Family({ name: 'large', type: 'gauge', help: 'h', scale: 1 });
+  family.dirty = false;
+  // More than the buffers of sockets take.
+  family.text = Array.from({ length: 32 }, () => Buffer.alloc(1024 * 1024, '#'));
+  const server = (await serveMetrics('127.0.0.1:0', expositionOf(new Registry(), [family]), () => [], 300)) as Server;
+  onTestFinished(() => void server.close());
+  const { port } = server.address() as AddressInfo;
+  for (let scraper = 0; scraper < 2; scraper++) await stuckScrape(port);
+  for (let scraper = 0; scraper < 8; scraper++) (await stuckScrape(port)).destroy();
+  const response = await fetch(`http://127.0.0.1:${port}/metrics`);
+  const text = await response.text();
+  expect([response.status, text.length > 32 * 1024 * 1024]).toEqual([200, true]);
+}, 30_000);

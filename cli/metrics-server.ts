@@ -22,12 +22,19 @@ const maxScrapes = 2;
 const maxWaiting = 32;
 /** A scraper that takes longer to read is cut off: Prometheus itself waits 10 s by default. */
 const scrapeMs = 60_000;
+/** A scraper that takes nothing for so long is cut off: others wait for its place. Less than what Prometheus waits. */
+const stalledMs = 4_000;
 
-/** Serves /metrics, /healthz and /readyz. */
-export async function serveMetrics(listen: string, exposition: Exposition, ready: () => readonly string[]): Promise<Server | undefined> {
+/** Serves /metrics, /healthz and /readyz. @param maxStalledMs a scraper that takes nothing for so long is cut off */
+export async function serveMetrics(
+  listen: string,
+  exposition: Exposition,
+  ready: () => readonly string[],
+  maxStalledMs = stalledMs,
+): Promise<Server | undefined> {
   if (listen === 'off') return undefined;
   const colon = listen.lastIndexOf(':');
-  const scrapes = new Scrapes(exposition);
+  const scrapes = new Scrapes(exposition, maxStalledMs);
   const server = createServer((request, response) => {
     const path = (request.url ?? '').split('?')[0];
     if (path === '/healthz') response.end('ok\n');
@@ -59,45 +66,80 @@ export async function serveMetrics(listen: string, exposition: Exposition, ready
 /** Answers scrapes, a bounded number of them at once. */
 class Scrapes {
   readonly #exposition: Exposition;
+  readonly #maxStalledMs: number;
   readonly #waiting: (() => void)[] = [];
   #running = 0;
 
-  constructor(exposition: Exposition) {
+  constructor(exposition: Exposition, maxStalledMs: number) {
     this.#exposition = exposition;
+    this.#maxStalledMs = maxStalledMs;
   }
 
   /** Does not reject: who goes away in the middle of an answer is nobody's failure. */
   async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    if (this.#running >= maxScrapes) {
-      if (this.#waiting.length >= maxWaiting) {
-        response.statusCode = 503;
-        response.end(`${maxWaiting} scrapes wait already\n`);
-        return;
-      }
-      await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    }
-    this.#running++;
+    if (this.#running < maxScrapes) this.#running++;
+    else if (this.#waiting.length >= maxWaiting) {
+      response.statusCode = 503;
+      response.end(`${maxWaiting} scrapes wait already\n`);
+      return;
+    } else if (!(await this.#place(response))) return;
     try {
       await this.#write(request, response);
     } catch {
       response.destroy();
     } finally {
-      this.#running--;
-      this.#waiting.shift()?.();
+      // The place is handed on, if somebody waits for it.
+      const next = this.#waiting.shift();
+      if (next === undefined) this.#running--;
+      else next();
     }
+  }
+
+  /** Waits for a place. Returns false when the scraper went away before. */
+  #place(response: ServerResponse): Promise<boolean> {
+    return new Promise((resolve) => {
+      const take = (): void => {
+        response.off('close', leave);
+        resolve(true);
+      };
+      const leave = (): void => {
+        this.#waiting.splice(this.#waiting.indexOf(take), 1);
+        resolve(false);
+      };
+      this.#waiting.push(take);
+      response.once('close', leave);
+    });
   }
 
   async #write(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const format = negotiatedFormat(request.headers.accept);
     response.setHeader('content-type', contentTypeOf(format));
     response.setHeader('vary', 'accept, accept-encoding');
-    const signal = AbortSignal.timeout(scrapeMs);
-    const text = Readable.from(this.#exposition.text(format), { objectMode: false, highWaterMark: 1 });
-    if (!acceptsGzip(request.headers['accept-encoding'])) {
-      await pipeline(text, response, { signal });
-      return;
+    const stalled = new AbortController();
+    let timer: NodeJS.Timeout | undefined;
+    const watch = (): void => {
+      timer = setTimeout(() => stalled.abort(), this.#maxStalledMs);
+    };
+    const pieces = this.#exposition.text(format);
+    async function* watched(): AsyncGenerator<Buffer, void, undefined> {
+      for await (const piece of pieces) {
+        watch();
+        yield piece;
+        clearTimeout(timer);
+      }
+      watch();
     }
-    response.setHeader('content-encoding', 'gzip');
-    await pipeline(text, createGzip({ level: constants.Z_BEST_SPEED }), response, { signal });
+    const text = Readable.from(watched(), { objectMode: false, highWaterMark: 1 });
+    const options = { signal: AbortSignal.any([AbortSignal.timeout(scrapeMs), stalled.signal]) };
+    try {
+      if (!acceptsGzip(request.headers['accept-encoding'])) {
+        await pipeline(text, response, options);
+        return;
+      }
+      response.setHeader('content-encoding', 'gzip');
+      await pipeline(text, createGzip({ level: constants.Z_BEST_SPEED }), response, options);
+    } finally {
+      clearTimeout(timer);
+    }
   }
 }
