@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { recordFlags } from '../../schema/record.gen.ts';
 import { wordsOf } from './address-index.ts';
 import { NodeIdentity } from './identity.ts';
-import { batchOf, netnsOf, rawOf, reset, TestPartition, tickOf, v4 } from './test-stream.ts';
+import { batchOf, netnsOf, podOf, rawOf, reset, TestPartition, tickOf, v4 } from './test-stream.ts';
 
 const second = 1e9;
 
@@ -218,4 +218,20 @@ test('the local end is the node in its own namespace, and unknown where nobody k
     message: expect.stringMatching(/^10\.9\.9\.9 reset/),
   });
   expect(await endsOf(v4(10, 244, 1, 3), v4(10, 244, 1, 5), 4104)).toMatchObject({ message: expect.stringMatching(/^nginx\[9\] reset/) });
+});
+
+test('what one node tells is kept up to a bound over all its namespaces and Pods, and ends make room again', () => {
+  const identity = new NodeIdentity();
+  const addresses = Array.from({ length: 50_000 }, (_, at) => v4(10, 0, at >> 8, at & 255));
+  for (const cookie of [1, 2, 3, 4]) identity.learn({ netns: [netnsOf(cookie, { addresses, toBootNs: cookie === 1 ? second : 0 })] }, 0);
+  const kept = () => identity.snapshot().netns.map((netns) => netns.addresses.length);
+  expect(kept()).toEqual([50_000, 50_000, 131_072 - 100_000, 0]);
+  // The first one is forgotten.
+  identity.learn({ netns: [netnsOf(5)] }, 300 * second);
+  identity.learn({ netns: [netnsOf(4, { addresses })] }, 300 * second);
+  expect(kept()).toEqual([50_000, 131_072 - 100_000, 50_000, 0]);
+  const cgroups = Array.from({ length: 4000 }, (_, at) => at + 1);
+  const containers = Array.from({ length: 50 }, (_, at) => ({ id: `c${at}`, name: 'app', cgroups }));
+  for (const name of ['a', 'b']) identity.learn({ pods: [podOf(name, 1, { containers })] }, 0);
+  expect(identity.snapshot().pods.map((pod) => pod.containers.length)).toEqual([50, 0]);
 });

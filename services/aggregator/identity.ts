@@ -35,6 +35,8 @@ const two32 = 0x1_0000_0000;
 /** What one session said about its node's namespaces and Pods, and the look-ups for both ends of a record. */
 export class NodeIdentity {
   #netns: Netns[] = [];
+  /** Addresses that they hold or held. */
+  #addresses = 0;
   /** Index of each namespace by cookie, inode and start. */
   #known = new Map<string, number>();
   #byCookie = new U64Index();
@@ -185,9 +187,13 @@ export class NodeIdentity {
   }
 
   /** Returns whether it became known. */
-  #put(netns: Netns): boolean {
-    const key = keyOfNetns(netns);
+  #put(told: Netns): boolean {
+    const key = keyOfNetns(told);
     const known = this.#known.get(key);
+    const before = known === undefined ? 0 : this.#netns[known].addresses.length;
+    const room = maxAddresses - this.#addresses + before;
+    const netns = told.addresses.length <= room ? told : { ...told, addresses: told.addresses.slice(0, room) };
+    if (known !== undefined || this.#netns.length < maxNetns) this.#addresses += netns.addresses.length - before;
     if (known !== undefined) this.#netns[known] = unlessSame(this.#netns[known], netns);
     else if (this.#netns.length < maxNetns) {
       this.#known.set(key, this.#netns.push(netns) - 1);
@@ -204,15 +210,14 @@ export class NodeIdentity {
     this.#byCookie = new U64Index();
     this.#byInode = new IntervalIndex();
     this.#byAddress = new AddressIndex();
-    let addresses = 0;
+    this.#addresses = 0;
     for (const [id, netns] of this.#netns.entries()) {
       this.#known.set(keyOfNetns(netns), id);
       this.#byCookie.set(netns.cookie >>> 0, Math.floor(netns.cookie / two32), id);
       this.#byInode.add(netns.inode, id, netns.fromBootNs - lookSlackNs, netns.toBootNs);
-      for (const { address, fromBootNs, toBootNs } of netns.addresses) {
-        if (++addresses > maxAddresses) break;
+      this.#addresses += netns.addresses.length;
+      for (const { address, fromBootNs, toBootNs } of netns.addresses)
         this.#byAddress.add(Buffer.from(address, 'hex'), id, fromBootNs, toBootNs);
-      }
     }
     this.#podOfInode = podsOfInodes(this.#netns, this.#pods.all);
     for (const [id, pod] of this.#pods.all.entries()) {

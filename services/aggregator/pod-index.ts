@@ -11,12 +11,15 @@ export interface PodContainer {
 
 /** More sandboxes of one node than this are not plausible; further ones stay unknown. */
 const maxPods = 16_384;
+/** Containers, cgroups and addresses of all Pods of one node; what Pods tell beyond is left out. */
+const maxParts = 262_144;
 
 /** The Pods of one node, and who had which namespace and cgroup. Changes are followed by `rebuild`. */
 export class PodIndex {
   /** By sandbox, in the order in which they became known. */
   readonly #known = new Map<string, Pod>();
   #pods: readonly Pod[] = [];
+  #parts = 0;
   #containers: PodContainer[] = [];
   #byNetns = new IntervalIndex();
   #byCgroup = new IntervalIndex();
@@ -33,7 +36,12 @@ export class PodIndex {
 
   put(pod: Pod): void {
     const known = this.#known.get(pod.sandboxId);
-    if (known !== undefined || this.#known.size < maxPods) this.#known.set(pod.sandboxId, unlessSame(known, pod));
+    if (known === undefined && this.#known.size >= maxPods) return;
+    const before = known === undefined ? 0 : partsOf(known);
+    const isRoom = this.#parts - before + partsOf(pod) <= maxParts;
+    const kept = unlessSame(known, isRoom ? pod : { ...pod, containers: [], addresses: [] });
+    this.#parts += partsOf(kept) - before;
+    this.#known.set(pod.sandboxId, kept);
   }
 
   /** Ends all that live and are not listed. */
@@ -43,7 +51,11 @@ export class PodIndex {
 
   /** Forgets what ended before a time, and makes the look-ups anew. */
   rebuild(forgetBeforeNs: number): void {
-    for (const [id, pod] of this.#known) if (pod.toBootNs <= forgetBeforeNs) this.#known.delete(id);
+    for (const [id, pod] of this.#known) {
+      if (pod.toBootNs > forgetBeforeNs) continue;
+      this.#parts -= partsOf(pod);
+      this.#known.delete(id);
+    }
     this.#pods = [...this.#known.values()];
     this.#containers = [];
     this.#byNetns = new IntervalIndex();
@@ -81,4 +93,8 @@ export class PodIndex {
   #container(id: number): PodContainer | undefined {
     return id <= nobody ? undefined : this.#containers[id];
   }
+}
+
+function partsOf({ addresses, containers }: Pod): number {
+  return containers.reduce((sum, { cgroups }) => sum + 1 + cgroups.length, addresses.length);
 }
