@@ -89,19 +89,22 @@ export class Contribution {
     return true;
   }
 
+  /** What it counted is in its series for good: its values need no room. */
+  release(): void {
+    this.values = noValues;
+    this.known = noneKnown;
+    this.carry = undefined;
+  }
+
   /** Starts anew behind a close: what comes now is another thing with the same name, as a device that was made again. */
   reopen(): void {
     this.closed = false;
     const { counts } = this.source;
-    // What is in no series yet must not get lost.
-    const isFolded = this.place.labels !== undefined;
+    // What was not folded is in no series yet: it must not get lost.
     for (let field = 0; field < this.values.length; field++) {
-      if (!isFolded && counts[field] && this.values[field] > 0) this.#carryOn(field, this.values[field]);
+      if (counts[field] && this.values[field] > 0) this.#carryOn(field, this.values[field]);
     }
     this.values.fill(0);
-    if (!isFolded) return;
-    this.known.fill(0);
-    this.carry = undefined;
   }
 
   /** Gets room for all fields that the source has by now. */
@@ -120,6 +123,9 @@ export class Contribution {
     this.carry[field] += before;
   }
 }
+
+const noValues = new Float64Array(0);
+const noneKnown = new Uint8Array(0);
 
 /** A longer copy. */
 export function grown(values: Float64Array<ArrayBuffer>, length: number): Float64Array<ArrayBuffer> {

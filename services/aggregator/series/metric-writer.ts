@@ -51,6 +51,9 @@ export class MetricWriter {
       if (!(this.#keyframe ? group.isKnown(field) : group.isDirty(field))) continue;
       // A gauge ends with what it measured.
       if (group.ended && !source.counts[field]) continue;
+      const value = group.value(field);
+      // Most of what ended stayed 0, and has no increment that anybody could have missed.
+      if (group.ended && this.#keyframe && value === 0) continue;
       if (part.bytes + valueBytes > maxMessageBytes) {
         // A group that is larger than a message goes on in the next.
         part = this.#part(maxMessageBytes);
@@ -65,7 +68,7 @@ export class MetricWriter {
         part.bytes += 3 * source.fields[field].length + 2;
       }
       body.indexes.push(index);
-      body.values.push(group.value(field));
+      body.values.push(value);
       part.bytes += valueBytes;
     }
   }

@@ -7,6 +7,19 @@ const KNOWN = 1;
 /** It changed since it was published. */
 const DIRTY = 2;
 
+/** Totals that are not 0, with their fields in rising order. */
+export interface PackedTotals {
+  readonly fields: Uint16Array<ArrayBuffer>;
+  readonly totals: Float64Array<ArrayBuffer>;
+}
+
+const noTotals = new Float64Array(0);
+
+function packedTotal({ fields, totals }: PackedTotals, field: number): number {
+  const at = fields.indexOf(field);
+  return at < 0 ? 0 : totals[at];
+}
+
 /** The series of one source that share all labels. Their totals never go back, whatever becomes of what adds to them. */
 export class SeriesGroup {
   /** In the order in which they came: the order of everything that is published. */
@@ -14,8 +27,10 @@ export class SeriesGroup {
   readonly key: string;
   readonly source: SourceFields;
   readonly labels: Labels;
-  /** What ended contributions left behind, by place of the field. */
+  /** What ended contributions left behind, by place of the field; empty while it is packed. */
   base: Float64Array<ArrayBuffer>;
+  /** In place of `base` while nothing adds to it: only what is not 0. */
+  packed: PackedTotals | undefined;
   flags: Uint8Array<ArrayBuffer>;
   readonly contributions: Contribution[] = [];
   /** How many of them live. */
@@ -43,6 +58,7 @@ export class SeriesGroup {
   /** The value as it is published. */
   value(field: number): number {
     if (this.source.counts[field]) {
+      if (this.packed !== undefined) return packedTotal(this.packed, field);
       let total = this.base[field];
       for (const contribution of this.contributions) total += contribution.total(field);
       return total;
@@ -81,6 +97,7 @@ export class SeriesGroup {
   clean(): void {
     this.dirty = false;
     for (let field = 0; field < this.flags.length; field++) this.flags[field] &= ~DIRTY;
+    if (this.ended && this.contributions.length === 0) this.#pack();
   }
 
   /**
@@ -90,6 +107,7 @@ export class SeriesGroup {
    */
   attach(contribution: Contribution, fromOtherLabels: boolean): number {
     let added = 0;
+    this.#unpack();
     for (let field = 0; field < contribution.known.length; field++) {
       if (contribution.known[field] === 0) continue;
       if (fromOtherLabels && this.isKnown(field) && this.source.counts[field]) this.base[field] -= contribution.total(field);
@@ -144,6 +162,23 @@ export class SeriesGroup {
     this.ended = false;
     this.moved = false;
     this.markAll();
+  }
+
+  /** Most of what a namespace counted in its life is 0. */
+  #pack(): void {
+    if (this.packed !== undefined) return;
+    const fields: number[] = [];
+    for (let field = 0; field < this.base.length; field++) if (this.base[field] !== 0) fields.push(field);
+    this.packed = { fields: Uint16Array.from(fields), totals: Float64Array.from(fields, (field) => this.base[field]) };
+    this.base = noTotals;
+  }
+
+  #unpack(): void {
+    if (this.packed === undefined) return;
+    const { fields, totals } = this.packed;
+    this.base = new Float64Array(this.flags.length);
+    for (let at = 0; at < fields.length; at++) this.base[fields[at]] = totals[at];
+    this.packed = undefined;
   }
 
   #makeRoom(field: number): void {

@@ -6,7 +6,7 @@ import type { Labels } from './labels.ts';
 import { type Boot, NodeSeries, type SampleFields, type SampleSession } from './node-series.ts';
 import type { Place } from './place.ts';
 import type { SeriesCounters } from './series-counters.ts';
-import { SeriesGroup } from './series-group.ts';
+import { type PackedTotals, SeriesGroup } from './series-group.ts';
 import type { SeriesStore } from './series-store.ts';
 import type { SourceFields } from './source-fields.ts';
 import type { TargetLabels } from './target-labels.ts';
@@ -39,6 +39,7 @@ type GroupRow = readonly [
   endedMs: number,
   endedUnixMs: number,
   dirty: boolean,
+  packed: PackedTotals | undefined,
 ];
 
 interface NodeRow {
@@ -192,15 +193,16 @@ function restoreNode(
 }
 
 function groupRow(group: SeriesGroup, source: number): GroupRow {
-  const { id, key, labels, base, flags, ended, moved, endedMs, endedUnixMs, dirty } = group;
-  return [id, key, source, labels, base, flags, ended, moved, endedMs, endedUnixMs, dirty];
+  const { id, key, labels, base, flags, ended, moved, endedMs, endedUnixMs, dirty, packed } = group;
+  return [id, key, source, labels, base, flags, ended, moved, endedMs, endedUnixMs, dirty, packed];
 }
 
 function restoreGroup(store: SeriesStore, row: GroupRow, sources: readonly SourceFields[]): void {
-  const [id, key, source, labels, base, flags, ended, moved, endedMs, endedUnixMs, dirty] = row;
+  const [id, key, source, labels, base, flags, ended, moved, endedMs, endedUnixMs, dirty, packed] = row;
   const group = new SeriesGroup(id, key, sources[source], labels);
   // What is read from a block is a view of the whole checkpoint: it must not live as long as the series.
-  Object.assign(group, { base: base.slice(), flags: flags.slice(), ended, moved, endedMs, endedUnixMs, dirty });
+  const own = packed && { fields: packed.fields.slice(), totals: packed.totals.slice() };
+  Object.assign(group, { base: base.slice(), flags: flags.slice(), ended, moved, endedMs, endedUnixMs, dirty, packed: own });
   for (let field = 0; field < flags.length; field++) if (group.isKnown(field)) group.series++;
   store.groups.set(key, group);
   store.series += group.series;

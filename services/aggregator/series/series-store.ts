@@ -94,7 +94,7 @@ export class SeriesStore {
     if (labels === undefined) return;
     const group = this.#group(contribution.source, joined(labels.labels, contribution.own));
     this.series += group.attach(contribution, fromOtherLabels);
-    if (contribution.closed) group.detach(contribution);
+    if (contribution.closed) this.#fold(group, contribution);
     if (group.live === 0 && !group.ended) group.end(this.clockMs, this.lastTickMs, false);
   }
 
@@ -137,7 +137,7 @@ export class SeriesStore {
     this.end(contribution, readNs);
     contribution.endedReadNs = readNs;
     contribution.closed = true;
-    contribution.group?.detach(contribution);
+    if (contribution.group !== undefined) this.#fold(contribution.group, contribution);
   }
 
   /** Something else has the name of what was closed. */
@@ -159,6 +159,13 @@ export class SeriesStore {
   forgetGroup(group: SeriesGroup): void {
     this.groups.delete(group.key);
     this.series -= group.series;
+  }
+
+  /** What a closed contribution counted is its series' own from here on. */
+  #fold(group: SeriesGroup, contribution: Contribution): void {
+    group.detach(contribution);
+    this.heldValues -= contribution.values.length;
+    contribution.release();
   }
 
   #group(source: SourceFields, labels: Labels): SeriesGroup {

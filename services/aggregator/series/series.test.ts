@@ -5,6 +5,7 @@ import type { CollectorBody, NetworkNamespace, TargetSamples } from '../../../pr
 import { metrics } from '../../../schema/record.gen.ts';
 import type { PartitionSnapshot } from '../partition-state.ts';
 import { netnsOf, rawOf, seriesOptions, TestPartition, tickOf } from '../test-stream.ts';
+import { contributionRoom } from './contribution.ts';
 import { probeSeriesOf } from './probe-series.ts';
 import { MetricTotals } from './test-metric-totals.ts';
 
@@ -145,6 +146,26 @@ test('a name used again goes on from the total of the one before; a gauge does n
   await run.ticks(5);
   expect(run.totals.values.get(`${retrans}${a}`)).toMatchObject({ value: 115, ended: false });
   expect(run.totals.shown()).toMatchObject({ [`snmp Tcp.CurrEstab${a}`]: 2 });
+  expect(run.totals.faults).toEqual([]);
+});
+
+test('what has ended holds only what is not 0, and the cap is not spent on it', async () => {
+  const run = new Run();
+  const collector = await run.collector().open([netnsOf(7, { names: ['a'] })]);
+  const { store } = run.partition.state.series;
+  await collector.read(target(7, 1, [0, 3, 0]));
+  await run.ticks(5);
+  expect(store.heldValues).toBe(contributionRoom + 3);
+  await collector.read(target(7, 2, [4, 3, 0], { last: true }));
+  await run.ticks(2);
+  const [group] = store.groups.values();
+  expect(store.heldValues).toBe(contributionRoom);
+  expect([group.base.length, [...(group.packed?.fields ?? [])], [...(group.packed?.totals ?? [])]]).toEqual([0, [0], [4]]);
+  // Something else that has its name and its place: both hold values again, and go on from the total.
+  await collector.read(target(7, 9, [5, 2, 0]));
+  await run.ticks(2);
+  expect(store.heldValues).toBe(contributionRoom + 3);
+  expect(run.totals.values.get(`${retrans}${a}`)).toMatchObject({ value: 9, ended: false });
   expect(run.totals.faults).toEqual([]);
 });
 

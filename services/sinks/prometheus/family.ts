@@ -27,7 +27,12 @@ export interface FamilyRow {
   readonly buckets: number[] | undefined;
   /** Beyond the cap: part of `other`. */
   readonly isOther: boolean;
+  /** Taken out: it is shown no longer. */
+  gone: boolean;
 }
+
+/** Rows that are gone are forgotten together, when there are more than this and than others. */
+const maxStale = 256;
 
 /** All series of one metric, and their text as it was rendered last. */
 export class Family {
@@ -39,7 +44,7 @@ export class Family {
   readonly other = new Map<'value' | 'sum' | number, number>();
   /** A value, or which series there are, has changed since the text was rendered. */
   dirty = true;
-  /** Rows of groups that are gone. */
+  /** Rows that are gone. */
   stale = 0;
   /** The text of all rows, cut into pieces. */
   text: readonly Buffer[] = [];
@@ -62,10 +67,19 @@ export class Family {
     this.other.set(part, (this.other.get(part) ?? 0) + by);
   }
 
-  /** Drops the rows of groups that are gone. */
+  /** Takes a row out. Nobody may ever ask for the text: what is gone must not gather until then. */
+  drop(row: FamilyRow): void {
+    row.gone = true;
+    this.dirty = true;
+    if (!row.isOther) this.own--;
+    this.stale++;
+    if (this.stale > maxStale && this.stale * 2 > this.rows.length) this.compact();
+  }
+
+  /** Forgets the rows that are gone. */
   compact(): void {
     if (this.stale === 0) return;
-    this.rows = this.rows.filter(({ group }) => !group.removed);
+    this.rows = this.rows.filter(({ gone }) => !gone);
     this.stale = 0;
   }
 }

@@ -112,6 +112,33 @@ test('counters of what has ended are shown for a while, gauges are not; what com
   expect(await shown.lines()).toEqual(['a_total{pod="y"} 8', 'now{pod="y"} 1']);
 });
 
+test('of what has ended only counters that are not 0 stay, however often it is told', async () => {
+  const shown = new Shown();
+  const values = { a: 0, seconds: 5e6, now: 7, odd: 0 };
+  shown.tell([{ labels: { pod: 'x' }, values }]);
+  expect(shown.series.series).toBe(4);
+  shown.tell([{ labels: { pod: 'x' }, ended: true }]);
+  shown.tell([{ labels: { pod: 'x' }, values: { a: 0, seconds: 5e6 }, ended: true }], { keyframe: true, part: 0, parts: 1 });
+  expect(shown.series.series).toBe(1);
+  expect(await shown.lines()).toEqual(['used_seconds_total{pod="x"} 5']);
+  shown.tell([{ labels: { pod: 'x' }, values }]);
+  expect(shown.series.series).toBe(4);
+  expect((await shown.lines()).sort()).toEqual(['a_total{pod="x"} 0', 'now{pod="x"} 7', 'odd{pod="x"} 0', 'used_seconds_total{pod="x"} 5']);
+});
+
+test('what is gone gathers nowhere, even if nobody scrapes', () => {
+  const shown = new Shown({ maxSeriesPerMetric: 10_000 });
+  const family = () => shown.series.families.get('a_total')!;
+  for (let pod = 0; pod < 5000; pod++) {
+    shown.tell([{ labels: { pod: String(pod) }, values: { a: pod + 1 } }]);
+    shown.tell([{ labels: { pod: String(pod) }, ended: true }]);
+    shown.now += 300_000;
+    shown.series.expire();
+  }
+  expect(family().own).toBe(0);
+  expect(family().rows.length).toBeLessThan(1000);
+});
+
 test('what goes on under other labels is not shown twice', async () => {
   const shown = new Shown();
   shown.tell([{ labels: { pod: 'x' }, values: { a: 5 } }]);

@@ -15,7 +15,7 @@ function histogramOf(series: number): Family {
     group.values[sum] = 9;
     const buckets: number[] = [];
     buckets[3] = bucket;
-    family.rows.push({ group, place: sum, buckets, isOther: false });
+    family.rows.push({ group, place: sum, buckets, isOther: false, gone: false });
   }
   return family;
 }

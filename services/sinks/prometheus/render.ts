@@ -50,8 +50,8 @@ async function rows(family: Family): Promise<void> {
   family.text = pieces;
 }
 
-function rowText({ group, place, buckets, isOther }: FamilyRow, family: Family): string {
-  if (isOther || group.removed || (group.ended && !family.outlives)) return '';
+function rowText({ group, place, buckets, isOther, gone }: FamilyRow, family: Family): string {
+  if (isOther || gone || (group.ended && !family.outlives)) return '';
   const { name, scale } = family.description;
   const value = group.values[place];
   if (buckets === undefined) return sample(name, group.labels, value * scale);

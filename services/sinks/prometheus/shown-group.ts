@@ -1,4 +1,4 @@
-import type { Family, FamilyRow } from './family.ts';
+import type { FamilyRow } from './family.ts';
 import type { ShownSource } from './shown-source.ts';
 
 /** Series of one source that share all labels, as they were told last. */
@@ -9,8 +9,8 @@ export class ShownGroup {
   readonly labels: string;
   /** By place of the field in the source; NaN where none was told. */
   values: Float64Array<ArrayBuffer>;
-  /** Rows of it by family: what has to be taken out when it goes. */
-  readonly rows = new Map<Family, FamilyRow>();
+  /** By slot (ShownField): what has to be taken out when it goes. */
+  readonly rows: (FamilyRow | undefined)[] = [];
   ended = false;
   /** When it goes, once it has ended: ms of the monotonic clock. */
   goneAtMs = 0;
@@ -23,6 +23,14 @@ export class ShownGroup {
     this.source = source;
     this.labels = labels;
     this.values = new Float64Array(source.fields.length).fill(Number.NaN);
+  }
+
+  /** Its rows, each with its slot. */
+  *shownRows(): Iterable<readonly [slot: number, row: FamilyRow]> {
+    for (let slot = 0; slot < this.rows.length; slot++) {
+      const row = this.rows[slot];
+      if (row !== undefined) yield [slot, row];
+    }
   }
 
   /** Makes room for a field that the source got later. */

@@ -125,7 +125,7 @@ export class ShownSeries {
   }
 
   /** Two fields of the same name would make duplicates: the first one has it. */
-  #describe(source: string, field: string): ShownField | undefined {
+  #describe(source: string, field: string): Omit<ShownField, 'slot'> | undefined {
     const described = this.#options.describe(source, field);
     if (described === undefined) return undefined;
     const { name } = described.family;
@@ -171,11 +171,11 @@ export class ShownSeries {
     if (field === undefined) return;
     group.reach(place);
     const before = group.values[place];
-    if (before === value) return;
+    if (before === value || (group.ended && value === 0 && Number.isNaN(before))) return;
     group.values[place] = value;
-    const { family, part } = field;
+    const { family, part, slot } = field;
     family.dirty = true;
-    const row = group.rows.get(family) ?? this.#row(group, family, place);
+    const row = group.rows[slot] ?? this.#row(group, family, place, slot);
     if (part === 'value' || part === 'sum') row.place = place;
     else if (row.buckets !== undefined) {
       row.buckets[part] = place;
@@ -188,13 +188,14 @@ export class ShownSeries {
     family.addToOther(part, isCounted ? 0 : value - (isFirst ? 0 : before));
   }
 
-  #row(group: ShownGroup, family: Family, place: number): FamilyRow {
+  #row(group: ShownGroup, family: Family, place: number, slot: number): FamilyRow {
     const isOther = family.own >= this.#options.maxSeriesPerMetric;
-    const row: FamilyRow = { group, place, buckets: family.description.type === 'histogram' ? [] : undefined, isOther };
+    const row: FamilyRow = { group, place, buckets: family.description.type === 'histogram' ? [] : undefined, isOther, gone: false };
     if (isOther) this.counters.folded++;
     else family.own++;
     family.rows.push(row);
-    group.rows.set(family, row);
+    while (group.rows.length < slot) group.rows.push(undefined);
+    group.rows[slot] = row;
     return row;
   }
 
@@ -203,19 +204,23 @@ export class ShownSeries {
     group.ended = true;
     group.goneAtMs = this.#now() + this.#options.endedVisibleMs - agoMs;
     this.#ended.add(group);
-    for (const [family, row] of group.rows) {
+    for (const [slot, row] of group.shownRows()) {
+      const { family } = group.source.fields[slot] as ShownField;
       family.dirty = true;
       if (row.isOther && !family.outlives) family.addToOther('value', -group.values[row.place]);
+      if (row.buckets !== undefined || (family.outlives && group.values[row.place] !== 0)) continue;
+      // A gauge is shown no longer, and a counter of 0 has no increment to be scraped: most of what ended is that.
+      group.values[row.place] = Number.NaN;
+      group.rows[slot] = undefined;
+      family.drop(row);
     }
   }
 
+  /** What was taken out at the end is told again. */
   #revive(group: ShownGroup): void {
     group.ended = false;
     this.#ended.delete(group);
-    for (const [family, row] of group.rows) {
-      family.dirty = true;
-      if (row.isOther && !family.outlives) family.addToOther('value', group.values[row.place]);
-    }
+    for (const [slot] of group.shownRows()) (group.source.fields[slot] as ShownField).family.dirty = true;
   }
 
   #remove(group: ShownGroup): void {
@@ -223,11 +228,7 @@ export class ShownSeries {
     this.#end(group, 0);
     group.removed = true;
     this.#ended.delete(group);
-    for (const [family, row] of group.rows) {
-      family.dirty = true;
-      family.stale++;
-      if (!row.isOther) family.own--;
-    }
+    for (const [slot, row] of group.shownRows()) (group.source.fields[slot] as ShownField).family.drop(row);
     for (const { groups } of this.#partitions.values()) if (groups.get(group.key) === group) groups.delete(group.key);
   }
 
