@@ -4,7 +4,7 @@ import type { Native } from '../native/addon.ts';
 import { findHierarchies } from '../services/collector/identity/cri/cgroup-hierarchies.ts';
 import { LayoutNumbers } from '../services/collector/sources/field-table.ts';
 import { openNetnsFileSources } from '../services/collector/sources/registry.ts';
-import { families, SockdiagSource } from '../services/collector/sources/sockdiag.ts';
+import { SockdiagSource } from '../services/collector/sources/sockdiag.ts';
 import { cpuList, SoftnetSource } from '../services/collector/sources/softnet.ts';
 import type { TakeReading } from '../services/collector/sources/source.ts';
 import { type Finding, hintOf } from './finding.ts';
@@ -22,7 +22,7 @@ export function* sourceFindings(native: Native): Generator<Finding> {
           return source.read(bytes, take, true);
         });
       yield finding('sockdiag', 'listening sockets', (take) => {
-        new SockdiagSource(numbers).read(handle, [families.ipv4, families.ipv6], take);
+        new SockdiagSource(numbers).read(handle, take);
         return true;
       });
     } finally {

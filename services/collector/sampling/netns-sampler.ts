@@ -3,7 +3,7 @@ import type { Baselines } from '../sources/baselines.ts';
 import type { DifferCounts } from '../sources/differ.ts';
 import type { Reading } from '../sources/field-table.ts';
 import { readLinks } from '../sources/links.ts';
-import { families, type SockdiagSource } from '../sources/sockdiag.ts';
+import type { SockdiagSource } from '../sources/sockdiag.ts';
 import type { NetnsFileSource, SourceTarget, TakeReading } from '../sources/source.ts';
 import { OwnedTargets, type SampleSink } from './sample-target.ts';
 
@@ -114,11 +114,10 @@ export class NetnsSampler {
   }
 
   #readListeners(sink: SampleSink, counts: ReadCounts): void {
-    const wanted = (['ipv4', 'ipv6'] as const).filter((family) => this.#inuse[family] > 0).map((family) => families[family]);
+    const hasSockets = this.#inuse.ipv4 > 0 || this.#inuse.ipv6 > 0;
     try {
-      counts.omittedPorts += this.#sources.sockdiag.read(this.#handle, wanted, (target, reading) =>
-        this.targets.take(target, reading, sink),
-      );
+      if (hasSockets)
+        counts.omittedPorts += this.#sources.sockdiag.read(this.#handle, (target, reading) => this.targets.take(target, reading, sink));
       this.targets.end('sockdiag', sink);
     } catch {
       counts.failures++;

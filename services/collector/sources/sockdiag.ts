@@ -3,14 +3,15 @@ import { FieldTable, type LayoutNumbers } from './field-table.ts';
 import type { TakeReading } from './source.ts';
 
 const netlinkSockDiag = 4;
-const sockDiagByFamily = 20;
+/** TCPDIAG_GETSOCK: the older request, which one walk of the kernel's table answers for IPv4 and IPv6. */
+const getSockets = 18;
 const dumpFlags = 0x301;
 const headerBytes = 16;
-const requestBytes = 56;
-const tcp = 6;
+/** struct inet_diag_req, and where idiag_states is in it. */
+const requestBytes = 60;
+const statesAt = 52;
 const listen = 10;
-/** Address families (socket.h). */
-export const families = { ipv4: 2, ipv6: 10 } as const;
+const request = listenersRequest();
 
 /** Ports of one namespace; those with the fullest queues first. */
 const maxPorts = 64;
@@ -35,13 +36,10 @@ export class SockdiagSource {
     this.#columns = Int32Array.from(fields, (field) => this.#table.indexOf(`accept_queue.${field}`));
   }
 
-  /**
-   * @param wanted address families that have sockets at all
-   * @returns ports that were left out
-   */
-  read(handle: Pick<NetnsHandle, 'dump'>, wanted: readonly number[], take: TakeReading): number {
+  /** @returns ports that were left out */
+  read(handle: Pick<NetnsHandle, 'dump'>, take: TakeReading): number {
     const ports = new Map<number, ListeningPort>();
-    for (const family of wanted) parseListeners(handle.dump(netlinkSockDiag, requestOf(family)), ports);
+    parseListeners(handle.dump(netlinkSockDiag, request), ports);
     let told = [...ports];
     if (told.length > maxPorts) told = told.sort((a, b) => b[1].fill - a[1].fill || a[0] - b[0]).slice(0, maxPorts);
     for (const [port, { length, limit, listeners, fill }] of told) {
@@ -58,7 +56,7 @@ export function parseListeners(bytes: Buffer, ports: Map<number, ListeningPort>)
     const length = bytes.readUInt32LE(at);
     if (length < headerBytes + 64 || at + length > bytes.length) break;
     const message = at + headerBytes;
-    if (bytes.readUInt16LE(at + 4) === sockDiagByFamily && bytes[message + 1] === listen) {
+    if (bytes.readUInt16LE(at + 4) === getSockets && bytes[message + 1] === listen) {
       const port = bytes.readUInt16BE(message + 4);
       const queued = bytes.readUInt32LE(message + 56);
       const limit = bytes.readUInt32LE(message + 60);
@@ -74,14 +72,12 @@ export function parseListeners(bytes: Buffer, ports: Map<number, ListeningPort>)
   }
 }
 
-/** struct nlmsghdr and struct inet_diag_req_v2. */
-function requestOf(family: number): Buffer {
+/** struct nlmsghdr and struct inet_diag_req: TCP sockets that listen. */
+function listenersRequest(): Buffer {
   const bytes = Buffer.alloc(headerBytes + requestBytes);
   bytes.writeUInt32LE(bytes.length, 0);
-  bytes.writeUInt16LE(sockDiagByFamily, 4);
+  bytes.writeUInt16LE(getSockets, 4);
   bytes.writeUInt16LE(dumpFlags, 6);
-  bytes[headerBytes] = family;
-  bytes[headerBytes + 1] = tcp;
-  bytes.writeUInt32LE(1 << listen, headerBytes + 4);
+  bytes.writeUInt32LE(1 << listen, headerBytes + statesAt);
   return bytes;
 }
