@@ -111,6 +111,35 @@ test('what a refused message told a last time is told again, and no more than th
   expect([...ledger().counters]).toEqual([['1 1 0 0', 7]]);
 });
 
+test('messages that are refused as soon as they are sent are not sent again and again at once', () => {
+  const sent: Samples[] = [];
+  let room = false;
+  const writer: SampleWriter = new SampleWriter(
+    ({ samples = {} }: CollectorBody) => {
+      sent.push(samples ?? {});
+      if (!room) writer.refused(samples ?? {}, () => true);
+    },
+    () => 1,
+  );
+  const table = new FieldTable('snmp', new LayoutNumbers(), 64);
+  const columns = Int32Array.from({ length: 300 }, (_, i) => table.indexOf(`Tcp.Field${i}`));
+  const values = new Float64Array(300).fill(1);
+  for (let netns = 1; netns <= 500; netns++) {
+    const owner = new OwnedTargets({ netns, cgroup: 0 }, { of: () => undefined }, { resets: 0, wraps: 0, repairs: 0 });
+    owner.begin();
+    owner.take({ key: '', labels: {} }, { table, columns, values }, writer);
+    owner.endAll(writer);
+  }
+  writer.flush(true);
+  expect(sent.length).toBeLessThan(20);
+  room = true;
+  sent.length = 0;
+  writer.beginCycle(true);
+  writer.flush(true);
+  expect(new Set(sent.flatMap(({ targets }) => targets ?? []).map(({ netns }) => netns)).size).toBe(500);
+  for (const samples of sent) expect(CollectorMessage.encode({ seq: 1, samples }).finish().length).toBeLessThan(640 * 1024);
+});
+
 test('a target that a read no longer finds has ended, and one that comes again is told whole', () => {
   const { writer, ownerOf, read, ledger } = writing();
   const owner = ownerOf(1);

@@ -21,6 +21,8 @@ export class SampleWriter implements SampleSink {
   #bytes = 0;
   #full = false;
   #oldestMs = 0;
+  /** What a refused message told a last time: told again with a cycle's begin or end. */
+  #kept: { targets: TargetSamples[]; counters: CounterSample[] } = { targets: [], counters: [] };
 
   /** Reported with each message. */
   unseenNetns = 0;
@@ -35,6 +37,7 @@ export class SampleWriter implements SampleSink {
     this.flush(false);
     this.#full = full;
     if (full) this.#toldFields.clear();
+    this.#tellKept();
   }
 
   /** Tells what changed of a target; all of it when it is new, is told a last time or the cycle is full. */
@@ -66,6 +69,7 @@ export class SampleWriter implements SampleSink {
 
   /** Sends what waits. @param end the last part of the cycle: sent also when it is empty */
   flush(end: boolean): void {
+    if (end) this.#tellKept();
     if (this.#bytes === 0 && !end) return;
     const samples: Samples = { ...this.#message, full: this.#full, end, unseenNetns: this.unseenNetns };
     this.#message = emptyMessage();
@@ -74,16 +78,25 @@ export class SampleWriter implements SampleSink {
   }
 
   /**
-   * A message found no room. A keyframe repeats what lives; what was told a last time is told again from here.
+   * A message found no room. A keyframe repeats what lives; what was told a last time is kept to be told again.
    * @param isGone whether a namespace's probe counters are deleted in the kernel
    */
   refused(samples: Samples, isGone: (net: number) => boolean): void {
-    const room = maxKept - this.#message.targets.length - this.#message.counters.length;
-    for (const target of (samples.targets ?? []).filter(({ last }) => last).slice(0, Math.max(0, room))) {
+    const kept = this.#kept;
+    const room = (): number => Math.max(0, maxKept - kept.targets.length - kept.counters.length);
+    kept.targets.push(...(samples.targets ?? []).filter(({ last }) => last).slice(0, room()));
+    kept.counters.push(...(samples.counters ?? []).filter(({ net }) => isGone(net ?? 0)).slice(0, room()));
+  }
+
+  /** A message that is refused at once keeps its own again: for the next time, not for this one. */
+  #tellKept(): void {
+    const { targets, counters } = this.#kept;
+    this.#kept = { targets: [], counters: [] };
+    for (const target of targets) {
       this.#toldFields.delete(target.layout ?? 0);
       this.#add(target);
     }
-    this.putCounters((samples.counters ?? []).filter(({ net }) => isGone(net ?? 0)).slice(0, Math.max(0, room)));
+    this.putCounters(counters);
   }
 
   #add(target: TargetSamples): void {
