@@ -4,6 +4,7 @@ import type { BusObserver } from '../../core/bus/bus.ts';
 import type { Log, LogLimiter } from '../../core/log.ts';
 import { type CollectorBody, CollectorMessage } from '../../proto/collect.ts';
 import { collectorError } from './errors.ts';
+import { messageBytes } from './message-size.ts';
 import type { CollectorMetrics } from './metrics.ts';
 import { Sender, type SenderOptions } from './sender.ts';
 import { Spool, type SpooledSession } from './spool.ts';
@@ -11,7 +12,6 @@ import { fitLeftBehind } from './spool-budget.ts';
 
 /** Bytes that may wait for the spool's disk. */
 const maxWaitingBytes = 32 * 1024 * 1024;
-const messageOverheadBytes = 256;
 
 export interface ShipperOptions {
   readonly spoolDir: string;
@@ -61,7 +61,7 @@ export class Shipper {
 
   /** Spools a message; it is sent as soon as the gateway takes it. */
   ship(body: CollectorBody): void {
-    const bytes = (body.batch?.records?.length ?? 0) + messageOverheadBytes;
+    const bytes = messageBytes(body);
     // A disk that hangs must not fill the memory.
     if (this.#waitingBytes + bytes > maxWaitingBytes) {
       this.#refuse(body, `${this.#waitingBytes} bytes wait to be written`);
