@@ -256,3 +256,12 @@ test('in the node’s own namespace a record of a cgroup that nobody knows is an
   add({ net: host, cgroup: 99 });
   expect(unknown).toBe(1);
 });
+
+test('nobody is asked who a namespace is that the kernel could not tell', () => {
+  let asked = 0;
+  const { batcher } = batcherOf(1 << 20, () => asked++);
+  batcher.add(chunkOf(3, 0));
+  expect(asked).toBe(0);
+  batcher.add(chunkOf(1, 3));
+  expect(asked).toBe(1);
+});

@@ -145,7 +145,8 @@ export class Batcher {
       records++;
       const net = (at + netAt) >>> 2;
       if (unknown) continue;
-      unknown = this.#known.get(words[net], words[net + 1]) < 0;
+      // 0: the kernel itself could not tell, and nobody else can.
+      unknown = (words[net] | words[net + 1]) !== 0 && this.#known.get(words[net], words[net + 1]) < 0;
       if (words[net] === this.#hostLo && words[net + 1] === this.#hostHi && (chunk[at + flagsAt] & recordFlags.CGROUP) !== 0) {
         const cgroup = (at + cgroupAt) >>> 2;
         unknown ||= this.#knownCgroups.get(words[cgroup], words[cgroup + 1]) < 0;

@@ -19,6 +19,11 @@ function nodeOf() {
     morePerRead: 0,
     readable: true,
     gone: [] as number[],
+    live: [] as { cookie: number; inode: number; path: string }[],
+    /** Descriptors of namespaces. */
+    held: 0,
+    /** Times that somebody was asked who an unknown one is. */
+    asked: 0,
     /** Batches that the spool has no room for, from now on. */
     batchesToRefuse: 0,
     shipped: [] as CollectorBody[],
@@ -47,7 +52,8 @@ function nodeOf() {
       cgroupsOf: () => undefined,
       cgroups: () => [],
       all: () => ({ netns: [], pods: [], nodeCgroups: [] }),
-      live: () => [],
+      live: () => state.live,
+      unknown: () => state.asked++,
     },
     host: {
       open: (onChunk: (chunk: Buffer) => void) => {
@@ -66,7 +72,17 @@ function nodeOf() {
     metrics: emptyCollectorMetrics(),
     log: createLog('silent'),
     limiter: new LogLimiter(),
-    sampling: { native: {}, baselines: { of: () => undefined, write: () => undefined }, cgroups: () => [] },
+    sampling: {
+      native: {
+        openNetns: (path: string) => {
+          state.held++;
+          const cookie = Number(path);
+          return { inode: cookie, cookie, readProcNet: () => [], dump: () => Buffer.alloc(0), close: () => state.held-- };
+        },
+      },
+      baselines: { of: () => undefined, write: () => undefined },
+      cgroups: () => [],
+    },
     ship: (body: CollectorBody) => {
       // As the shipper does: whether there is room is known later.
       writes = writes.then(() => {
@@ -120,4 +136,27 @@ test('a namespace that goes keeps in the totals what was read with the counters 
   pipeline.lookNow();
   // One read: had there been a second one, its value would be deleted and not kept.
   expect(state.counted).toBe(11);
+});
+
+test('a namespace that goes is let go even when its counters cannot be read', async () => {
+  const { state, pipeline } = nodeOf();
+  state.live = [{ cookie: 8, inode: 8, path: '8' }];
+  pipeline.start([{} as never]);
+  expect(state.held).toBe(1);
+  state.live = [];
+  state.gone = [8];
+  state.readable = false;
+  pipeline.lookNow();
+  expect(state.held).toBe(0);
+  await pipeline.stop();
+});
+
+test('records of who stays unknown do not keep the runtime busy', async () => {
+  const { state, pipeline } = nodeOf();
+  pipeline.start([{} as never]);
+  const chunk = Buffer.from(writeRecords([{ net: 99 }]));
+  for (let i = 0; i < 500; i++) state.chunk(chunk);
+  expect(state.asked).toBeGreaterThan(0);
+  expect(state.asked).toBeLessThan(100);
+  await pipeline.stop();
 });

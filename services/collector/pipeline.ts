@@ -2,6 +2,7 @@ import type { Probe } from '../../bpf/probe.ts';
 import { messageOf } from '../../core/app-error.ts';
 import type { Log, LogLimiter } from '../../core/log.ts';
 import type { CollectorBody, EnumNames } from '../../proto/collect.ts';
+import { AskPace } from './ask-pace.ts';
 import { Batcher, type SealedBatch } from './batcher.ts';
 import type { Clock } from './clock.ts';
 import type { CollectorConfig } from './config.ts';
@@ -52,6 +53,7 @@ export class CollectorPipeline {
   readonly #batcher: Batcher;
   readonly #counters: ProbeCounters;
   readonly #sampler: Sampler;
+  readonly #asking = new AskPace();
   #timers: NodeJS.Timeout[] = [];
   #lingerTimer: NodeJS.Timeout | undefined;
   #nextLookMs = 0;
@@ -205,8 +207,12 @@ export class CollectorPipeline {
     if (host.running().length > 0) this.#signLife();
   }
 
-  /** A record of who nobody knows: identity is told before it, or as soon as the runtime has answered. */
+  /**
+   * A record of who nobody knows: identity is told before it, or as soon as the runtime has answered. Some never become
+   * known (late timers of a namespace that is gone): they must not keep node and runtime busy; a beat is never far.
+   */
   #unknown(): void {
+    if (!this.#asking.take(performance.now())) return;
     this.#parts.identity.unknown();
     this.lookNow();
   }
@@ -230,9 +236,19 @@ export class CollectorPipeline {
       }
       if (identity.waiting) this.lookSoon(waitingLookMs);
       this.#sampler.follow(identity.live());
-      if (gone.length > 0) this.#sampler.retire(gone, this.#named(this.#counters.retire(gone)));
+      if (gone.length > 0) this.#sampler.retire(gone, this.#finalsOf(gone));
     } catch (thrown) {
       limiter.once('look', () => log.warn({ cause: messageOf(thrown) }, 'the namespaces cannot be looked at; those that are known stay'));
+    }
+  }
+
+  /** Without them the namespaces are let go all the same; a later sweep finds their counters. */
+  #finalsOf(gone: readonly number[]): readonly Counter[] {
+    try {
+      return this.#named(this.#counters.retire(gone));
+    } catch (thrown) {
+      this.#cannotReadCounters(thrown);
+      return [];
     }
   }
 
@@ -262,13 +278,17 @@ export class CollectorPipeline {
 
   /** A map that cannot be read must not end the agent: the totals are then those of the last time. */
   #totalsNow(): CounterTotals {
-    const { limiter, log } = this.#parts;
     try {
       return this.readTotals();
     } catch (thrown) {
-      limiter.once('counters', () => log.warn({ cause: messageOf(thrown) }, 'the counters cannot be read; those read last stay'));
+      this.#cannotReadCounters(thrown);
       return this.#counters.totals;
     }
+  }
+
+  #cannotReadCounters(thrown: unknown): void {
+    const { limiter, log } = this.#parts;
+    limiter.once('counters', () => log.warn({ cause: messageOf(thrown) }, 'the counters cannot be read; those read last stay'));
   }
 
   #keyframe(): void {
