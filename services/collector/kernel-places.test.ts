@@ -24,7 +24,7 @@ function placesOf(stacks = new Map<number, Uint8Array>()) {
     readStack: (id) => stacks.get(id),
     deleteStack: (id) => deleted.push(id),
   });
-  return { places, deleted };
+  return { places, deleted, names };
 }
 
 test('places are named once; all of them again for a keyframe', () => {
@@ -84,4 +84,25 @@ test('labels of counters are places, too, where the metric says so; 0 is none', 
   expect(places.seeLabels([counter(8, 20), counter(8, 20)])).toBe(true);
   expect(places.take().symbols).toEqual([{ offset: 20, name: 'ip_rcv' }]);
   expect(places.seeLabels([counter(8, 20)])).toBe(false);
+});
+
+test('a place that had no name, or another module’s, gets its own with the next keyframe', () => {
+  const { places, names } = placesOf();
+  places.see(99, -1);
+  places.see(10, -1);
+  places.take();
+  names.set(99, 'nft_do_chain').set(10, 'nft_immediate_eval');
+  expect(places.all().symbols).toEqual([
+    { offset: 99, name: 'nft_do_chain' },
+    { offset: 10, name: 'nft_immediate_eval' },
+  ]);
+});
+
+test('where the kernel hides its symbols, nobody looks for a stack again and again', () => {
+  const places = new KernelPlaces([probe], {
+    ...{ stext: undefined, nameOf: () => '', readStack: () => stackOf(10), deleteStack: () => undefined },
+  });
+  places.see(10, 7);
+  places.take();
+  expect(places.see(10, 7)).toBe(true);
 });

@@ -49,7 +49,8 @@ export class KernelPlaces {
   see(site: number, stack: number): boolean {
     const knownSite = this.#symbols.has(site);
     if (!knownSite) this.#newSites.add(site);
-    const knownStack = stack < 0 || this.#stacks.has(stack);
+    // Where the kernel hides its symbols, stacks have no names.
+    const knownStack = stack < 0 || this.#source.stext === undefined || this.#stacks.has(stack);
     if (!knownStack) this.#newStacks.set(stack, site);
     return knownSite && knownStack;
   }
@@ -86,8 +87,9 @@ export class KernelPlaces {
     return { symbols, stacks };
   }
 
-  /** All that are named, for a keyframe. */
+  /** All that are named, for a keyframe; places by what is there now: modules come and go. */
   all(): Required<Pick<Identity, 'symbols' | 'stacks'>> {
+    for (const offset of this.#symbols.keys()) this.#symbols.set(offset, this.#source.nameOf(offset));
     return {
       symbols: [...this.#symbols].map(([offset, name]) => ({ offset, name })),
       stacks: [...this.#stacks].map(([id, frames]) => ({ id, frames: [...frames] })),

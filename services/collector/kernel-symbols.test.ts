@@ -92,6 +92,33 @@ test('modules that were loaded later are read when their code is asked for, and 
   }
 });
 
+test('code of a module is not told by its neighbour’s symbols while the modules are others', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'symbols-'));
+  const files = { symbols: join(folder, 'kallsyms'), modules: join(folder, 'modules') };
+  const place = 2 ** 32 - 0x1800;
+  const later = () => new Promise((resolve) => setTimeout(resolve, 15));
+  try {
+    writeFileSync(files.symbols, text);
+    writeFileSync(files.modules, 'nft 4096 5 other,third, Live 0xffffffff80ffe000\n');
+    const symbols = new LiveSymbols(files);
+    expect(symbols.nameOf(place)).toBe('module_function');
+    await later();
+    writeFileSync(files.modules, 'nft 4096 7 third, Live 0xffffffff80ffe000\n');
+    expect(symbols.nameOf(place)).toBe('module_function');
+    await later();
+    writeFileSync(files.symbols, text.replace('module_function', 'second_module'));
+    writeFileSync(files.modules, 'second 4096 0 - Live 0xffffffff80ffe000\n');
+    expect(symbols.nameOf(place)).toBe('second_module');
+    await later();
+    // All symbols are not read again so soon.
+    writeFileSync(files.modules, 'third 4096 0 - Live 0xffffffff80ffe000\n');
+    expect(symbols.nameOf(place)).toBe('');
+    expect(symbols.nameOf(0x101)).toBe('first_function');
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
 test('a kernel that hides its symbols has no names, and says so by having no _stext', () => {
   const symbols = new LiveSymbols({ symbols: '/dev/null', modules: '/dev/null' });
   expect([symbols.stext, symbols.nameOf(5)]).toEqual([undefined, '']);

@@ -12,6 +12,8 @@ export interface SymbolFiles {
 const procFiles: SymbolFiles = { symbols: '/proc/kallsyms', modules: '/proc/modules' };
 /** Reading all symbols takes some 100 ms: modules that come and go cause it at most this often. */
 const minReloadMs = 60_000;
+/** What is asked in one go is answered by one look at the modules. */
+const modulesCheckMs = 10;
 
 /** The running kernel's symbols, read once; again when code of a module is asked for and the modules are others by now. */
 export class LiveSymbols {
@@ -19,6 +21,8 @@ export class LiveSymbols {
   #symbols: KernelSymbols | undefined;
   #modules: string;
   #nextReloadMs = 0;
+  #checkedMs = -Infinity;
+  #current = true;
 
   constructor(files: SymbolFiles = procFiles) {
     this.#files = files;
@@ -31,10 +35,11 @@ export class LiveSymbols {
     return this.#symbols?.stext;
   }
 
-  /** The function that a return address lies in; '' when none is known. */
+  /** The function that a return address lies in; '' when none is known (yet): then it is worth asking again later. */
   nameOf(offset: number): string {
     if (this.#symbols === undefined) return '';
-    if (!this.#symbols.isOwn(offset)) this.#renew();
+    // Among modules that came or went the nearest symbol may be another module's.
+    if (!this.#symbols.isOwn(offset) && !this.#areCurrent()) return '';
     return this.#symbols.nameOf(offset);
   }
 
@@ -47,14 +52,21 @@ export class LiveSymbols {
     };
   }
 
-  #renew(): void {
+  /** Whether the symbols are those of the modules that are loaded now. */
+  #areCurrent(): boolean {
     const nowMs = performance.now();
-    if (nowMs < this.#nextReloadMs) return;
-    this.#nextReloadMs = nowMs + minReloadMs;
+    if (nowMs - this.#checkedMs < modulesCheckMs) return this.#current;
+    this.#checkedMs = nowMs;
     const modules = this.#readModules();
-    if (modules === this.#modules) return;
+    this.#current = modules === this.#modules;
+    if (this.#current || nowMs < this.#nextReloadMs) return this.#current;
+    this.#nextReloadMs = nowMs + minReloadMs;
+    const symbols = this.#read();
+    if (symbols === undefined) return false;
+    this.#symbols = symbols;
     this.#modules = modules;
-    this.#symbols = this.#read() ?? this.#symbols;
+    this.#current = true;
+    return true;
   }
 
   #read(): KernelSymbols | undefined {
@@ -66,9 +78,11 @@ export class LiveSymbols {
     }
   }
 
+  /** Name, size and address of each module: how often they are used and by whom changes all the time. */
   #readModules(): string {
     try {
-      return readFileSync(this.#files.modules, 'utf8');
+      const lines = readFileSync(this.#files.modules, 'utf8').split('\n');
+      return lines.map((line) => line.replace(/^(\S+ \S+) .*( 0x\S+).*$/, '$1$2')).join('\n');
     } catch {
       // A kernel without modules.
       return '';
