@@ -35,6 +35,8 @@ const maxNetns = 256;
 export class TrackedNetns {
   readonly #parts: TrackedNetnsParts;
   readonly #open = new Map<number, Netns>();
+  /** Namespaces that could not be opened, and until when that is not tried again: a burst of records of one that dies asks once. */
+  readonly #shut = new Map<number, number>();
   #tracks = false;
   #tracksMs = -Infinity;
   /** Why namespaces cannot be asked; undefined while they can. */
@@ -87,10 +89,13 @@ export class TrackedNetns {
 
   #netns(cookie: number, nowMs: number): Netns | undefined {
     const known = this.#open.get(cookie);
-    if (known !== undefined || this.#open.size >= maxNetns) return known;
+    if (known !== undefined || this.#open.size >= maxNetns || nowMs < (this.#shut.get(cookie) ?? 0)) return known;
+    if (this.#shut.size >= maxNetns) this.#shut.clear();
+    this.#shut.set(cookie, nowMs + countMs);
     try {
       const handle = this.#parts.open(cookie);
       if (handle === undefined) return undefined;
+      this.#shut.delete(cookie);
       const netns = { handle, entries: 0, countedMs: -Infinity, usedMs: nowMs };
       this.#open.set(cookie, netns);
       return netns;

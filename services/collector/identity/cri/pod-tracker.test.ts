@@ -131,6 +131,35 @@ test('a Pod ends with its namespace, and is not taken up again while the runtime
   expect(await refresh(6)).toEqual([]);
 });
 
+test('a Pod whose namespace goes while the runtime is asked about it stays ended', async () => {
+  const { state, tracker, refresh } = runtimeOf();
+  state.sandboxes = [{ id: 'a', name: 'web' }];
+  state.cookies.set('/netns/a', 41);
+  await refresh(1);
+  const asked = refresh(2);
+  // Its status is on the way.
+  for (let turn = 0; turn < 5 && state.asked < 2; turn++) await Promise.resolve();
+  expect(state.asked).toBe(2);
+  tracker.netnsGone(new Set([41]), 2e9);
+  expect((await asked).map(({ toBootNs }) => toBootNs)).toEqual([2e9]);
+  expect(tracker.all()).toEqual([]);
+});
+
+test('a container that a list left out once runs again', async () => {
+  const { state, tracker, refresh } = runtimeOf();
+  state.sandboxes = [{ id: 'a', name: 'web' }];
+  state.running = [{ id: 'c', sandbox: 'a', name: 'main' }];
+  state.cookies.set('/netns/a', 41);
+  state.withCgroup = new Set(['a', 'c']);
+  await refresh(1);
+  const running = state.running;
+  state.running = [];
+  await refresh(2);
+  state.running = running;
+  await refresh(3);
+  expect(tracker.targets()).toHaveLength(2);
+});
+
 test('a hostNetwork Pod has no namespace, and no address of its own', async () => {
   const { state, refresh } = runtimeOf();
   state.sandboxes = [{ id: 'a', name: 'agent', hostNetwork: true }];

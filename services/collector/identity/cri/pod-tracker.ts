@@ -128,6 +128,8 @@ export class PodTracker {
     const answer = await ifHealthy(client.sandboxStatus(id));
     const names = podNames(sandbox);
     if (answer === undefined || names === undefined) return;
+    // Its namespace went while the runtime was asked.
+    if (known !== undefined && known.toBootNs > 0) return;
     const info = parseRuntimeInfo(answer.info ?? {});
     const pod = known ?? {
       names,
@@ -165,6 +167,7 @@ export class PodTracker {
     const runningIds = new Set(running.map(({ id }) => id));
     for (const [sandboxId, pod] of this.#pods) {
       for (const [id, container] of pod.containers) {
+        if (runningIds.has(id)) container.endedNs = 0;
         if (id === sandboxId || runningIds.has(id)) continue;
         if (container.endedNs === 0) container.endedNs = nowNs;
         if (nowNs - container.endedNs < rememberNs) continue;

@@ -32,6 +32,7 @@ const minTreeNs = 1e9;
 const noSocketMs = 5_000;
 /** One that does not speak CRI, as Docker's containerd by default: its configuration may be changed. */
 const noCriMs = 60_000;
+const closeMs = 500;
 const backoff = { initialMs: 200, maxMs: 5_000 };
 
 /** Follows the container runtime for as long as the collector lives: by events where it has them, else by lists. */
@@ -87,7 +88,8 @@ export class PodWatcher {
   async close(): Promise<void> {
     this.#stop.abort();
     this.#wake();
-    await this.#run;
+    // A runtime that hangs holds its answer back until the deadline: the end does not wait for it.
+    await Promise.race([this.#run, sleep(closeMs)]);
   }
 
   #firstAnswer(): Promise<void> {
