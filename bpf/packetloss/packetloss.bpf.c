@@ -31,6 +31,8 @@ enum tail_word {
 
 /* include/linux/proc_ns.h: inodes of namespaces are numbered from here; the first ones' own are just below. */
 #define FIRST_NAMESPACE_INODE 0xefffff00
+/* The lowest free number is given, so none lies far behind; a pointer's half or a counter that fell below 0 mostly does. */
+#define NAMESPACE_INODES (1 << 24)
 
 #define STACK_FRAMES 16
 /* bpf_prog_..., bpf_trace_run..., and the function that frees the packet. With other listeners there is one more: user space goes by the site. */
@@ -66,7 +68,7 @@ static __always_inline bool has_device(struct sk_buff *skb)
 {
 	struct net_device *dev = skb->dev;
 
-	return dev && dev->ifindex > 0 && dev->nd_net.net->ns.inum >= FIRST_NAMESPACE_INODE;
+	return dev && dev->ifindex > 0 && dev->nd_net.net->ns.inum - FIRST_NAMESPACE_INODE < NAMESPACE_INODES;
 }
 
 /* As netns_of, of a pointer that the verifier knows: two plain loads, where a helper would cost as much as the rest. */
