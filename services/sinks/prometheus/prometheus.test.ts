@@ -262,3 +262,30 @@ test('a partition that goes and comes back adds nothing to other but what was co
   shown.tell(told(5, 1007));
   expect(await other()).toBe('1007');
 });
+
+test('what is part of other, is gone, and is told again adds what it counted since', async () => {
+  const shown = new Shown({ maxSeriesPerMetric: 1 });
+  const y = (a: number, more: object = {}): Told => ({ labels: { pod: 'y' }, values: { a, now: 3 }, ...more });
+  shown.tell([{ labels: { pod: 'x' }, values: { a: 5, now: 1 } }]);
+  shown.tell([y(1000)]);
+  const other = async (): Promise<string[]> =>
+    (await shown.lines()).filter((line) => line.includes('other')).map((line) => line.split(' ')[1]);
+  expect(await other()).toEqual(['1000', '3']);
+  shown.tell([{ labels: { pod: 'y' }, values: { a: 1000 }, ended: true, endedMs: 0 }]);
+  shown.now = 400_000;
+  expect(await other()).toEqual(['1000', '0']);
+  const keyframe = { keyframe: true, part: 0, parts: 1 };
+  for (const endedMs of [250_000, 390_000]) {
+    shown.tell(
+      [
+        { labels: { pod: 'x' }, values: { a: 5, now: 1 } },
+        { labels: { pod: 'y' }, values: { a: 1000 }, ended: true, endedMs },
+      ],
+      keyframe,
+    );
+    expect(await other()).toEqual(['1000', '0']);
+  }
+  shown.now = 800_000;
+  shown.tell([y(1007)]);
+  expect(await other()).toEqual(['1007', '3']);
+});

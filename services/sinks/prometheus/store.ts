@@ -13,6 +13,9 @@ export interface ShownSeriesOptions {
   now?(): number;
 }
 
+/** Groups that were part of `other` and are gone, of which is known what they had counted. */
+const maxLeft = 8192;
+
 /** How far the newest keyframe of a partition was read. */
 interface PartitionKeyframe {
   /** Counts keyframes. */
@@ -39,6 +42,8 @@ export class ShownSeries {
   /** Partitions that were somebody else's: what they have counted until they are read whole again is no increment. */
   readonly #returning = new Set<number>();
   readonly #ended = new Set<ShownGroup>();
+  /** What groups had counted that were part of `other` and are gone: they may be told again. */
+  readonly #left = new Map<string, Float64Array>();
   readonly #now: () => number;
 
   constructor(options: ShownSeriesOptions) {
@@ -150,7 +155,8 @@ export class ShownSeries {
     const key = `${source.source}{${labels}}`;
     let group = state.groups.get(key);
     if (group === undefined) {
-      if (told.moved) return;
+      // Keyframes tell for a while what has ended: it is shown no longer than that.
+      if (told.moved || (told.ended && (told.endedMs ?? 0) + ageMs >= this.#options.endedVisibleMs)) return;
       group = new ShownGroup(key, source, labels);
       state.groups.set(key, group);
     }
@@ -183,9 +189,10 @@ export class ShownSeries {
     }
     if (!row.isOther) return;
     const isFirst = Number.isNaN(before);
+    const had = isFirst && family.outlives ? this.#left.get(group.key)?.[place] : before;
     // What was there at the start is no increment: a sum of this process starts from 0, as counters of processes do.
-    const isCounted = isFirst && isOld && family.outlives;
-    family.addToOther(part, isCounted ? 0 : value - (isFirst ? 0 : before));
+    if (had !== undefined && !Number.isNaN(had)) family.addToOther(part, value - had);
+    else family.addToOther(part, isOld && family.outlives ? 0 : value);
   }
 
   #row(group: ShownGroup, family: Family, place: number, slot: number): FamilyRow {
@@ -228,8 +235,16 @@ export class ShownSeries {
     this.#end(group, 0);
     group.removed = true;
     this.#ended.delete(group);
-    for (const [slot, row] of group.shownRows()) (group.source.fields[slot] as ShownField).family.drop(row);
+    const rows = [...group.shownRows()];
+    if (rows.some(([, { isOther }]) => isOther)) this.#leave(group);
+    for (const [slot, row] of rows) (group.source.fields[slot] as ShownField).family.drop(row);
     for (const { groups } of this.#partitions.values()) if (groups.get(group.key) === group) groups.delete(group.key);
+  }
+
+  #leave({ key, values }: ShownGroup): void {
+    this.#left.delete(key);
+    this.#left.set(key, values);
+    if (this.#left.size > maxLeft) this.#left.delete(this.#left.keys().next().value as string);
   }
 
   /** What a whole keyframe does not tell is gone: its end was in a message that is lost. */
