@@ -63,6 +63,11 @@ export function describeMetric(source: string, field: string): MetricDescription
   return description;
 }
 
+/** Whether the catalogue knows a source. */
+export function isKnownSource(source: string): boolean {
+  return Object.hasOwn(sources, source);
+}
+
 /** All fields that the catalogue knows by name, for the generated reference; fields whose names hold a number are left out. */
 export function* knownFields(): Generator<{ readonly source: string; readonly field: string }> {
   for (const [source, { rows }] of Object.entries(sources)) for (const field of Object.keys(rows)) yield { source, field };

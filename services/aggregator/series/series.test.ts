@@ -425,6 +425,24 @@ test('a counter below zero is none', async () => {
   expect(run.partition.state.series.store.counters.dropped).toEqual({ invalid_value: 1 });
 });
 
+test('what one node invents keeps no other from being read', async () => {
+  const run = new Run();
+  const invented = Array.from({ length: 100 }, (_, at) => ({ id: at + 2, source: `source${at}`, fields: ['x'] }));
+  const fields = Array.from({ length: 4000 }, (_, at) => `Tcp.Invented${at}`);
+  const hostile = await run.collector(sessionTwo).open([]);
+  await hostile.say({ samples: { layouts: [{ id: 1, source: 'snmp', fields }, ...invented], end: true } });
+  const collector = await run.collector().open([]);
+  await collector.say({ samples: { layouts: [{ id: 3, source: 'sockstat', fields: ['TCP.inuse'] }], end: true } });
+  await collector.read(target(0, 1, [5, 3, 9]), target(0, 1, [4], { layout: 3 }));
+  await run.ticks(1);
+  expect(run.totals.shown()).toMatchObject({
+    [`${retrans}{k8s_node="node1"}`]: 5,
+    'snmp Tcp.CurrEstab{k8s_node="node1"}': 3,
+    'sockstat TCP.inuse{k8s_node="node1"}': 4,
+  });
+  expect(run.partition.state.series.store.heldValues).toBeLessThan(600);
+});
+
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 
 /** What is published of these messages when the state goes through a checkpoint in between, and the output is made again from it. */
