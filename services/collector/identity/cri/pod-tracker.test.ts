@@ -121,6 +121,21 @@ test('a sandbox about which the runtime fails hides no other one; a runtime that
   expect(tracker.all().map(({ name }) => name)).toEqual(['web']);
 });
 
+test('a runtime that was too busy to tell of a Pod for long is asked about it again a minute later', async () => {
+  const { state, tracker, refresh } = runtimeOf();
+  state.sandboxes = [{ id: 'a', name: 'web' }];
+  state.cookies.set('/netns/a', 41);
+  state.withCgroup.add('a');
+  state.failing.set('a', status.DEADLINE_EXCEEDED);
+  for (let at = 1; at <= 12; at++) await refresh(at).catch(() => undefined);
+  expect([state.asked, tracker.all()]).toEqual([10, []]);
+  state.failing.clear();
+  await refresh(60);
+  expect(tracker.all()).toEqual([]);
+  await refresh(71);
+  expect(tracker.all().map(({ name }) => name)).toEqual(['web']);
+});
+
 test('a Pod ends with its namespace, and is not taken up again while the runtime still lists it', async () => {
   const { state, tracker, refresh } = runtimeOf();
   state.sandboxes = [{ id: 'a', name: 'web' }];
@@ -129,6 +144,7 @@ test('a Pod ends with its namespace, and is not taken up again while the runtime
   tracker.netnsGone(new Set([41]), 5e9);
   expect(tracker.takeChanges()).toEqual([expect.objectContaining({ sandboxId: 'a', toBootNs: 5e9 })]);
   expect(await refresh(6)).toEqual([]);
+  expect(await refresh(1_000)).toEqual([]);
 });
 
 test('a Pod whose namespace goes while the runtime is asked about it stays ended', async () => {

@@ -22,8 +22,9 @@ const maxPods = 4096;
 const maxContainers = 64;
 /** Status calls at a time: the runtime serves kubelet too. */
 const parallelCalls = 4;
-/** What a runtime does not tell after this many looks it never will. */
+/** What a runtime does not tell after this many looks is asked for seldom: it may have been busy. */
 const maxMisses = 10;
+const seldomNs = 60e9;
 /** Late records still find a container that has ended. */
 const rememberNs = 120e9;
 
@@ -31,8 +32,8 @@ const rememberNs = 120e9;
 export class PodTracker {
   readonly #parts: PodTrackerParts;
   readonly #pods = new Map<string, TrackedPod>();
-  /** Sandboxes that are not looked at again while they are listed, and how often they failed. */
-  readonly #failures = new Map<string, number>();
+  /** Sandboxes of which something was not told: how often, and when (boot ns) they are asked about although it was often. */
+  readonly #failures = new Map<string, { readonly count: number; readonly againNs: number }>();
   readonly #toTell = new Set<TrackedPod>();
 
   constructor(parts: PodTrackerParts) {
@@ -89,7 +90,7 @@ export class PodTracker {
     for (const [id, pod] of this.#pods) {
       if (pod.netns === 0 || !cookies.has(pod.netns)) continue;
       this.#end(id, pod, nowBootNs);
-      this.#failures.set(id, maxMisses);
+      this.#failures.set(id, { count: maxMisses, againNs: Number.POSITIVE_INFINITY });
     }
   }
 
@@ -122,9 +123,9 @@ export class PodTracker {
   async #lookAt(client: RuntimeClient, id: string, sandbox: PodSandbox, firstSeenNs: number): Promise<void> {
     const known = this.#pods.get(id);
     if (known !== undefined && !incomplete(known)) return;
-    const failures = this.#failures.get(id) ?? 0;
-    if (failures >= maxMisses) return;
-    this.#failures.set(id, failures + 1);
+    const { count, againNs } = this.#failures.get(id) ?? { count: 0, againNs: 0 };
+    if (count >= maxMisses && firstSeenNs < againNs) return;
+    this.#failures.set(id, { count: count + 1, againNs: firstSeenNs + seldomNs });
     const answer = await ifHealthy(client.sandboxStatus(id));
     const names = podNames(sandbox);
     if (answer === undefined || names === undefined) return;
@@ -179,8 +180,9 @@ export class PodTracker {
       const pod = this.#pods.get(podSandboxId ?? '');
       if (pod === undefined || pod.containers.size > maxContainers) return;
       const container = pod.containers.get(id ?? '') ?? newContainer(id ?? '', (metadata?.name ?? '').slice(0, 63));
-      if (container.target !== undefined || container.misses >= maxMisses) return;
+      if (container.target !== undefined || (container.misses >= maxMisses && nowNs < container.againNs)) return;
       container.misses++;
+      container.againNs = nowNs + seldomNs;
       const info = await ifHealthy(client.containerInfo(container.id));
       if (info === undefined) return;
       container.target = this.#parts.cgroups.find(container.id, parseRuntimeInfo(info));

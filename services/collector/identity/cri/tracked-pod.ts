@@ -14,6 +14,8 @@ export interface TrackedContainer {
   endedNs: number;
   /** How often its cgroup was looked for in vain. */
   misses: number;
+  /** Boot ns from which on it is looked for although that was often. */
+  againNs: number;
 }
 
 /** A sandbox as it is followed. Containers by id, the sandbox's own among them. */
@@ -30,7 +32,7 @@ export interface TrackedPod {
 }
 
 export function newContainer(id: string, name: string): TrackedContainer {
-  return { id, name, target: undefined, below: [], endedNs: 0, misses: 0 };
+  return { id, name, target: undefined, below: [], endedNs: 0, misses: 0, againNs: 0 };
 }
 
 /** Whether something of it is still to be found out. */
