@@ -30,6 +30,7 @@ NAPI_MODULE_INIT()
 		{ "hasMember", native_has_member },
 		{ "startReplay", native_start_replay },
 		{ "clocks", native_clocks },
+		{ "trimMemory", native_trim_memory },
 		{ "netlinkDump", native_netlink_dump },
 		{ "netnsCookie", native_netns_cookie },
 		{ "openNetns", native_open_netns },

@@ -55,6 +55,7 @@ napi_value native_enum_values(napi_env env, napi_callback_info info);
 napi_value native_has_member(napi_env env, napi_callback_info info);
 napi_value native_start_replay(napi_env env, napi_callback_info info);
 napi_value native_clocks(napi_env env, napi_callback_info info);
+napi_value native_trim_memory(napi_env env, napi_callback_info info);
 napi_value native_netlink_dump(napi_env env, napi_callback_info info);
 napi_value native_netns_cookie(napi_env env, napi_callback_info info);
 napi_value native_open_netns(napi_env env, napi_callback_info info);

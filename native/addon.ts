@@ -156,6 +156,8 @@ export interface Native {
   startReplay(path: string, options: ReaderOptions, onChunk: (chunk: Buffer) => void): Reader;
   /** Boot time and wall time read together, ns. */
   clocks(): { bootNs: bigint; wallNs: bigint };
+  /** Gives pages of freed memory back to the kernel (malloc_trim(3)): milliseconds where much was freed. Nothing without glibc. */
+  trimMemory(): void;
   /**
    * Enters a namespace on the addon's thread for that, sends one netlink request and returns the answers end to end.
    * @param netnsPath /run/netns/web or /proc/123/ns/net
