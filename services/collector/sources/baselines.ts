@@ -7,6 +7,8 @@ export type Baseline = Readonly<Record<string, readonly [base: number, raw: numb
 /** Targets that are kept. Few need it: the CPUs of the node, and what was reset while it lived. */
 const maxTargets = 4096;
 const maxFileBytes = 4 * 2 ** 20;
+/** Of the file, beside the targets. */
+const restBytes = 256;
 
 const fileSchema = z.object({
   bootId: z.string(),
@@ -38,9 +40,12 @@ export class Baselines {
   write(live: Iterable<readonly [key: string, baseline: Baseline]>): void {
     const targets: Record<string, Baseline> = {};
     let kept = 0;
+    let bytes = restBytes;
     this.omitted = 0;
     for (const [key, baseline] of live) {
-      if (kept++ < maxTargets) targets[key] = baseline;
+      bytes += Buffer.byteLength(JSON.stringify(key)) + Buffer.byteLength(JSON.stringify(baseline)) + 2;
+      // Of a file that is too large nothing would be read again.
+      if (++kept <= maxTargets && bytes <= maxFileBytes) targets[key] = baseline;
       else this.omitted++;
     }
     // Unsynced: it must outlive the process, not the kernel, with which the counters go too.
