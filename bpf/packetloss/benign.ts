@@ -25,7 +25,7 @@ export const benignDrops: readonly BenignDrops[] = [
     why: 'segments that end their life here: a bare ACK of a closing connection, one for TIME_WAIT',
   },
   { reason: 'NOT_SPECIFIED', sites: ['udp_destruct_common', 'skb_rbtree_purge'], why: closed },
-  { reason: 'NOT_SPECIFIED', sites: ['ip6_mc_input', 'ip_mr_input'], groupsOnly: true, why: notAsked },
+  { reason: 'NOT_SPECIFIED', sites: ['ip6_mc_input', 'ip_mr_input', 'ip_rcv_finish_core'], groupsOnly: true, why: notAsked },
   {
     reason: 'QUEUE_PURGE',
     sites: ['sk_stream_kill_queues', 'tcp_disconnect', 'inet_sock_destruct', 'inet_csk_listen_stop', 'skb_rbtree_purge'],
@@ -38,7 +38,9 @@ export const benignDrops: readonly BenignDrops[] = [
   { reason: 'TCP_ABORT_ON_DATA', why: toldAsReset },
   { reason: 'TCP_RESET', why: toldAsReset },
   { reason: 'TCP_CLOSE', why: closed },
+  { reason: 'NO_SOCKET', sites: ['tcp_v4_rcv', 'tcp_v6_rcv'], why: 'nobody listens, and the sender gets a reset: tcpreset tells it' },
   { reason: 'OTHERHOST', why: 'the link carries packets for others: a bridge floods, or the interface is promiscuous' },
+  { reason: 'BRIDGE_INGRESS_STP_STATE', groupsOnly: true, why: 'a port of a bridge does not forward yet, as that of a new Pod' },
   { reason: 'IP_INNOROUTES', sites: ['ip6_pkt_discard'], groupsOnly: true, why: 'neighbour discovery before the interface has its routes' },
   { reason: 'NO_SOCKET', groupsOnly: true, why: notAsked },
   { reason: 'UNHANDLED_PROTO', groupsOnly: true, why: notAsked },

@@ -234,16 +234,6 @@ const causes: readonly DropCause[] = [
     provoke: () => udp(lab.b.ipv6, closedPort),
   },
   {
-    ...{ cause: 'TCP to a closed port', reason: 'NO_SOCKET', site: /^tcp_v4_rcv$/, netns: 'b', side: incoming },
-    ends: `${B}:82 ${A}:31000`,
-    provoke: () => lab.result(lab.a, 'connect.mjs', A, '31000', '1', B, '82'),
-  },
-  {
-    ...{ cause: 'TCP to a closed port over IPv6', reason: 'NO_SOCKET', site: /^tcp_v6_rcv$/, netns: 'b', side: incoming },
-    ends: `${B6}:82 ${A6}:31000`,
-    provoke: () => lab.result(lab.a, 'connect.mjs', lab.a.ipv6, '31000', '1', lab.b.ipv6, '82'),
-  },
-  {
     ...{
       cause: 'a reader too slow for its buffer',
       reason: 'SOCKET_RCVBUFF',
@@ -549,6 +539,22 @@ kernelTest.each([
     expect(total(cookies.a, 'NETFILTER_DROP')).toBe(0);
   },
 );
+
+kernelTest('a SYN to a closed port is counted here and told by tcpreset alone', async () => {
+  await meet();
+  start();
+  for (const [from, to] of [
+    [A, B],
+    [lab.a.ipv6, lab.b.ipv6],
+  ] as const)
+    await lab.result(lab.a, 'connect.mjs', from, '31000', '1', to, '82');
+  const counted = dropsFor(cookies.b, 'NO_SOCKET').map(({ label, value }) => [run.symbols?.nameOf(label), value]);
+  expect(counted.sort()).toEqual([
+    ['tcp_v4_rcv', 1],
+    ['tcp_v6_rcv', 1],
+  ]);
+  expect((await run.records(cookies.b)).filter(({ record }) => reasons.get(record.code) === 'NO_SOCKET')).toEqual([]);
+});
 
 kernelTest('healthy traffic makes no event: connections of all kinds, datagrams, a large transfer, new interfaces', async () => {
   start();

@@ -229,6 +229,8 @@ test('benign drops are written by the numbers of this kernel, each part of each 
     [2, 9000, 10, 0xff],
     [2, 7, 3, 0b110],
     [104, 500, 5, 0xff],
+    [3, 100, 50, 0xff],
+    [3, 9000, 10, 0xff],
     [3, 0, 0xffff_ffff, 0b110],
   ]);
   expect(table.listed).toEqual([2, 3, 104]);
