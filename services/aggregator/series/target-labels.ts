@@ -21,7 +21,9 @@ export function labelsOf({ node, identity }: SessionState, netns: number, entity
   if (entity.kind === 'node') return { labels: labelsFrom({ k8s_node: node }), rank: 2 };
   if (entity.kind === 'netns') return { labels: netnsLabels(node, identity.get(idOf(identity, netns))?.names[0], netns), rank: 1 };
   const { namespace, pod, container } = entity;
-  const ofContainer = container === '' ? {} : { k8s_container: container };
+  // A cgroup without a container's name is the sandbox's own: POD, as cAdvisor calls it. Without a label it would look like the whole Pod.
+  const name = container === '' && netns === 0 ? 'POD' : container;
+  const ofContainer = name === '' ? {} : { k8s_container: name };
   return { labels: labelsFrom({ k8s_namespace: namespace, k8s_node: node, k8s_pod: pod, ...ofContainer }), rank: 2 };
 }
 
