@@ -1,10 +1,9 @@
-import { once } from 'node:events';
-import { type AddressInfo, createServer } from 'node:net';
 import { afterAll, beforeAll, expect } from 'vitest';
 import { eventually } from './lab/eventually.ts';
 import { kernelTest } from './lab/kernel-tier.ts';
 import { NetnsLab } from './lab/netns-lab.ts';
 import { temporaryFolder } from './support/data-folder.ts';
+import { freePort } from './support/free-port.ts';
 import { eventsOf, type LiveEvent, LiveRun } from './support/live-run.ts';
 
 const drops = 50;
@@ -30,15 +29,6 @@ afterAll(async () => {
   await lab?.remove();
   folder.remove();
 });
-
-/** Of a moment ago. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  return port;
-}
 
 kernelTest('from the kernel to the file and /metrics: each dropped packet has its reason, function and stack by name', async () => {
   const { a, b } = lab as NetnsLab;

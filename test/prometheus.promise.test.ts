@@ -4,8 +4,9 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { eventually } from './lab/eventually.ts';
 import { kernelTestsRun } from './lab/kernel-tier.ts';
 import { NetnsLab } from './lab/netns-lab.ts';
-import { freePort, type PrometheusSeries, PrometheusServer, prometheusIsHere, promtoolFindings } from './lab/prometheus-server.ts';
+import { type PrometheusSeries, PrometheusServer, prometheusIsHere, promtoolFindings } from './lab/prometheus-server.ts';
 import { temporaryFolder } from './support/data-folder.ts';
+import { freePort } from './support/free-port.ts';
 import { LiveRun } from './support/live-run.ts';
 
 const closedPort = 81;

@@ -1,9 +1,8 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
-import type { AddressInfo } from 'node:net';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { freePort } from '../support/free-port.ts';
 import { eventually } from './eventually.ts';
 
 const program = '/usr/bin/prometheus';
@@ -15,17 +14,6 @@ export function prometheusIsHere(): boolean {
   if ((process.env.REQUIRE_TIERS ?? '').split(',').includes('promise')) throw new Error(`REQUIRE_TIERS wants the promises, but ${found}`);
   process.stderr.write(`SKIPPED tests with Prometheus: ${found}\n`);
   return false;
-}
-
-/** A port of loopback that nobody uses now. */
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 /** One series with its samples: Unix seconds and value. */
