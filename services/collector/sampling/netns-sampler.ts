@@ -5,6 +5,7 @@ import type { Reading } from '../sources/field-table.ts';
 import { readLinks } from '../sources/links.ts';
 import type { SockdiagSource } from '../sources/sockdiag.ts';
 import type { NetnsFileSource, SourceTarget, TakeReading } from '../sources/source.ts';
+import { NetnsListeners } from './netns-listeners.ts';
 import { OwnedTargets, type SampleSink } from './sample-target.ts';
 
 /** What is read in each namespace. */
@@ -21,6 +22,13 @@ export interface ReadCounts {
   omittedPorts: number;
 }
 
+/** The field of each file that tells of accept queues. */
+const signFields = new Map([
+  ['sockstat', 'TCP.inuse'],
+  ['sockstat6', 'TCP6.inuse'],
+  ['snmp', 'Tcp.PassiveOpens'],
+]);
+
 /** Interfaces are asked for their ifindex this seldom when nothing tells that they changed. */
 const readsBetweenLinks = 8;
 
@@ -33,13 +41,15 @@ export class NetnsSampler {
   #closed = false;
   #links = new Map<string, number>();
   #readsToLinks = 0;
-  /** Sockets in use, as sockstat and sockstat6 told last: without one nobody listens. */
-  #inuse = { ipv4: Number.POSITIVE_INFINITY, ipv6: Number.POSITIVE_INFINITY };
+  readonly #listeners: NetnsListeners;
+  /** As the files told last; sockets are taken to be there until one says how many. */
+  readonly #signs = new Map<string, number>();
 
   constructor(handle: NetnsHandle, cookie: number, sources: NetnsSources, baselines: Pick<Baselines, 'of'>, counts: DifferCounts) {
     this.#handle = handle;
     this.#sources = sources;
     this.#names = sources.files.map(({ file }) => file);
+    this.#listeners = new NetnsListeners(sources.sockdiag);
     this.targets = new OwnedTargets({ netns: cookie, cgroup: 0 }, baselines, counts);
   }
 
@@ -56,7 +66,7 @@ export class NetnsSampler {
       if (whole) this.targets.end(source.name, sink);
       else counts.failures++;
     }
-    this.#readListeners(sink, counts);
+    this.#readListeners(sink, counts, anew);
   }
 
   close(): void {
@@ -70,7 +80,7 @@ export class NetnsSampler {
         bytes,
         (target, reading) => {
           this.targets.take(target, reading, sink);
-          this.#noteSockets(source.name, reading);
+          this.#noteSign(source.name, reading);
         },
         anew,
       );
@@ -106,18 +116,19 @@ export class NetnsSampler {
     this.#links = links;
   }
 
-  #noteSockets(source: string, { table, columns, values }: Reading): void {
-    const family = source === 'sockstat' ? 'ipv4' : source === 'sockstat6' ? 'ipv6' : undefined;
-    if (family === undefined) return;
-    const at = columns.indexOf(table.indexOf(family === 'ipv4' ? 'TCP.inuse' : 'TCP6.inuse'));
-    if (at >= 0) this.#inuse[family] = values[at];
+  #noteSign(source: string, { table, columns, values }: Reading): void {
+    const field = signFields.get(source);
+    if (field === undefined) return;
+    const at = columns.indexOf(table.indexOf(field));
+    if (at >= 0) this.#signs.set(source, values[at]);
   }
 
-  #readListeners(sink: SampleSink, counts: ReadCounts): void {
-    const hasSockets = this.#inuse.ipv4 > 0 || this.#inuse.ipv6 > 0;
+  #readListeners(sink: SampleSink, counts: ReadCounts, anew: boolean): void {
+    const sign = (source: string): number => this.#signs.get(source) ?? 1;
+    const signs = { inuse: sign('sockstat') + sign('sockstat6'), passiveOpens: sign('snmp') };
     try {
-      if (hasSockets)
-        counts.omittedPorts += this.#sources.sockdiag.read(this.#handle, (target, reading) => this.targets.take(target, reading, sink));
+      const take: TakeReading = (target, reading) => this.targets.take(target, reading, sink);
+      counts.omittedPorts += this.#listeners.read(this.#handle, signs, anew, take);
       this.targets.end('sockdiag', sink);
     } catch {
       counts.failures++;
