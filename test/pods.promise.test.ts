@@ -2,10 +2,10 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, expect } from 'vitest';
+import { afterEach, beforeEach, expect } from 'vitest';
 import { ContainerdLab, type LabPod } from './lab/containerd-lab.ts';
 import { eventually } from './lab/eventually.ts';
-import { kernelObstacle, kernelTest } from './lab/kernel-tier.ts';
+import { kernelTest } from './lab/kernel-tier.ts';
 import { temporaryFolder } from './support/data-folder.ts';
 import { eventLines } from './support/event-files.ts';
 import { LiveRun } from './support/live-run.ts';
@@ -45,16 +45,16 @@ interface Truth {
   readonly server: LabPod;
 }
 
-const folder = temporaryFolder();
-let lab: ContainerdLab;
+let folder: ReturnType<typeof temporaryFolder>;
+let lab: ContainerdLab | undefined;
 let run: LiveRun | undefined;
 
-beforeAll(async () => {
-  // The last address is for the Pod that comes and goes: the next one takes it over at once.
-  if (kernelObstacle() === undefined) lab = await ContainerdLab.start('pods', { addresses: 4 });
+// A second try must find neither the Pods nor the events of the first one.
+beforeEach(() => {
+  folder = temporaryFolder();
 });
 
-afterAll(async () => {
+afterEach(async () => {
   await run?.process.killHard();
   await lab?.remove();
   folder.remove();
@@ -96,27 +96,30 @@ kernelTest(
   { timeout: 900_000 },
   async () => {
     const dataDir = join(folder.path, 'data');
-    const settings = [`collector.cri.socket=${lab.socket}`, `collector.hostNetns=${lab.netns}`, 'collector.conntrack.rate=5000'];
+    // The last address is for the Pod that comes and goes: the next one takes it over at once.
+    const pods = await ContainerdLab.start('pods', { addresses: 4 });
+    lab = pods;
+    const settings = [`collector.cri.socket=${pods.socket}`, `collector.hostNetns=${pods.netns}`, 'collector.conntrack.rate=5000'];
     run = await LiveRun.start(dataDir, settings);
     // It ends without having read what was sent to it: the kernel answers with a reset.
     const resetting = ['/bin/nc', '-ll', '-p', String(resettingPort), '-e', '/bin/sleep', '0.1'];
-    const web = await lab.addPod({ name: 'web-0', namespace: 'shop', labels: { app: 'web' }, command: resetting });
-    const client = await lab.addPod({ name: 'client-0', namespace: 'shop' });
-    const db = await lab.addPod({ name: 'db-0', namespace: 'data' });
-    await lab.addContainer(db, 'side');
-    const agent = await lab.addPod({ name: 'agent-0', namespace: 'kube-system', hostNetwork: true });
-    translate(web);
+    const web = await pods.addPod({ name: 'web-0', namespace: 'shop', labels: { app: 'web' }, command: resetting });
+    const client = await pods.addPod({ name: 'client-0', namespace: 'shop' });
+    const db = await pods.addPod({ name: 'db-0', namespace: 'data' });
+    await pods.addContainer(db, 'side');
+    const agent = await pods.addPod({ name: 'agent-0', namespace: 'kube-system', hostNetwork: true });
+    translate(pods, web);
 
     const truths = new Map<number, Truth>();
     const refuse = async (kind: string, from: LabPod, to: LabPod, ip: string, container = 'main'): Promise<void> => {
       const port = firstPort + truths.size;
       truths.set(port, { kind, client: from, server: to });
-      await lab.exec(from, ['/bin/nc', '-w', '1', ip, String(port)], container);
+      await pods.exec(from, ['/bin/nc', '-w', '1', ip, String(port)], container);
     };
     const inodes = new Set<number>();
     const addresses = new Set<string>();
     for (let round = 0; round < rounds; round++) {
-      const churn = await lab.addPod({ name: `churn-${round}`, namespace: 'batch' });
+      const churn = await pods.addPod({ name: `churn-${round}`, namespace: 'batch' });
       inodes.add(churn.netnsInode);
       addresses.add(churn.ip);
       // The address was another interface's a moment ago.
@@ -127,12 +130,12 @@ kernelTest(
         refuse('loopback', db, db, '127.0.0.1', round % 2 === 0 ? 'side' : 'main'),
         refuse('from new', churn, web, web.ip),
         refuse('to new', client, churn, churn.ip),
-        lab.exec(client, ['/bin/sh', '-c', `echo data | nc -w 1 ${serviceIp} 80`]),
+        pods.exec(client, ['/bin/sh', '-c', `echo data | nc -w 1 ${serviceIp} 80`]),
       ]);
-      await lab.removePod(churn);
+      await pods.removePod(churn);
     }
     // Once looks have seen the address change hands, it is nobody else's.
-    const last = await lab.addPod({ name: 'last-0', namespace: 'batch' });
+    const last = await pods.addPod({ name: 'last-0', namespace: 'batch' });
     execFileSync('nsenter', [`--net=/proc/${client.pid}/ns/net`, 'ip', 'neigh', 'flush', 'all']);
     await sleep(settledMs);
     await refuse('settled', client, last, last.ip);
@@ -162,11 +165,11 @@ kernelTest(
 );
 
 /** A service's address in the node: what is sent to it goes to the Pod, and comes back by the node. */
-function translate(web: LabPod): void {
+function translate({ netns }: ContainerdLab, web: LabPod): void {
   const rules = `table ip t {
   chain pre { type nat hook prerouting priority -100; ip daddr ${serviceIp} tcp dport 80 dnat to ${web.ip}:${resettingPort}; }
   chain post { type nat hook postrouting priority 100; ct status dnat masquerade; }
 }
 `;
-  execFileSync('nsenter', [`--net=${lab.netns}`, 'nft', '-f', '-'], { input: rules });
+  execFileSync('nsenter', [`--net=${netns}`, 'nft', '-f', '-'], { input: rules });
 }

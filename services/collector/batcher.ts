@@ -13,6 +13,9 @@ const probeAt = recordOffsets.probe;
 const stackAt = recordOffsets.stack;
 const lenUnit = 64;
 
+/** Unknown ones of a chunk that are told. */
+const maxUnknownKeys = 64;
+
 /** What the batcher hands on when a batch is full. */
 export type SealedBatch = RecordBatch & { readonly firstItem: number; readonly count: number };
 
@@ -30,7 +33,7 @@ export interface WatchedPlaces {
 export class Batcher {
   readonly #maxBytes: number;
   readonly #seal: (batch: SealedBatch) => void;
-  readonly #unknown: () => void;
+  readonly #unknown: (keys: readonly number[]) => void;
   readonly #watched: WatchedPlaces | undefined;
   #known = new U64Index();
   #knownCgroups = new U64Index();
@@ -50,9 +53,15 @@ export class Batcher {
 
   /**
    * @param seal takes a full batch
-   * @param unknown is called before records are numbered whose namespace, or cgroup in the node's own, nobody knows
+   * @param unknown is called before records are numbered whose namespace (its cookie), or cgroup in the node's own (its id, negative), nobody knows
    */
-  constructor(maxBytes: number, clockOffset: Instant, seal: (batch: SealedBatch) => void, unknown: () => void, watched?: WatchedPlaces) {
+  constructor(
+    maxBytes: number,
+    clockOffset: Instant,
+    seal: (batch: SealedBatch) => void,
+    unknown: (keys: readonly number[]) => void,
+    watched?: WatchedPlaces,
+  ) {
     this.#maxBytes = maxBytes;
     this.clockOffset = clockOffset;
     this.#seal = seal;
@@ -90,7 +99,7 @@ export class Batcher {
   /** Takes a chunk of whole records. */
   add(chunk: Buffer): void {
     const { records, unknown } = this.#scan(chunk);
-    if (unknown) this.#unknown();
+    if (unknown.length > 0) this.#unknown(unknown);
     if (this.#watched !== undefined && this.#seePlaces(chunk, this.#watched.places)) this.#watched.unnamed();
     if (this.#bytes > 0 && this.#bytes + chunk.length > this.#maxBytes) this.flush();
     this.#chunks.push(chunk);
@@ -137,19 +146,19 @@ export class Batcher {
   }
 
   /** The reader has checked lengths: a chunk is a whole number of records. */
-  #scan(chunk: Buffer): { records: number; unknown: boolean } {
+  #scan(chunk: Buffer): { records: number; unknown: readonly number[] } {
     let records = 0;
-    let unknown = false;
+    const unknown: number[] = [];
     const words = new Uint32Array(chunk.buffer, chunk.byteOffset, chunk.length >>> 2);
     for (let at = 0; at < chunk.length; at += chunk[at + lenAt] * lenUnit) {
       records++;
       const net = (at + netAt) >>> 2;
-      if (unknown) continue;
       // 0: the kernel itself could not tell, and nobody else can.
-      unknown = (words[net] | words[net + 1]) !== 0 && this.#known.get(words[net], words[net + 1]) < 0;
+      if ((words[net] | words[net + 1]) !== 0 && this.#known.get(words[net], words[net + 1]) < 0)
+        addUnknown(unknown, words[net], words[net + 1], 1);
       if (words[net] === this.#hostLo && words[net + 1] === this.#hostHi && (chunk[at + flagsAt] & recordFlags.CGROUP) !== 0) {
         const cgroup = (at + cgroupAt) >>> 2;
-        unknown ||= this.#knownCgroups.get(words[cgroup], words[cgroup + 1]) < 0;
+        if (this.#knownCgroups.get(words[cgroup], words[cgroup + 1]) < 0) addUnknown(unknown, words[cgroup], words[cgroup + 1], -1);
       }
     }
     return { records, unknown };
@@ -167,6 +176,12 @@ export class Batcher {
     }
     return unnamed;
   }
+}
+
+/** Neighbouring records are mostly of the same; beyond some there is a look in any case. */
+function addUnknown(unknown: number[], lo: number, hi: number, sign: 1 | -1): void {
+  const key = sign * (lo + hi * 2 ** 32);
+  if (unknown.length < maxUnknownKeys && !unknown.includes(key)) unknown.push(key);
 }
 
 function indexOf(keys: Iterable<number>): U64Index {

@@ -79,7 +79,7 @@ export class CollectorPipeline {
       config.batchSize,
       clock.offset,
       (batch) => this.#seal(batch),
-      () => this.#unknown(),
+      (keys) => this.#unknown(keys),
       { places, unnamed: () => this.#tellPlaces() },
     );
   }
@@ -211,8 +211,13 @@ export class CollectorPipeline {
    * A record of who nobody knows: identity is told before it, or as soon as the runtime has answered. Some never become
    * known (late timers of a namespace that is gone): they must not keep node and runtime busy; a beat is never far.
    */
-  #unknown(): void {
-    if (!this.#asking.take(performance.now())) return;
+  #unknown(keys: readonly number[]): void {
+    const inMs = this.#asking.due(keys, performance.now());
+    if (inMs === undefined) return;
+    if (inMs > 0) {
+      this.lookSoon(inMs);
+      return;
+    }
     this.#parts.identity.unknown();
     this.lookNow();
   }
