@@ -1,5 +1,7 @@
-/** Share of one core that sampling may take. */
+/** Share of one core that sampling may take ... */
 const maxShare = 0.02;
+/** ... of which so much is the reading that is measured; the rest is what follows: encoding, spool, garbage (bench/sources). */
+const readingPart = 0.7;
 const maxIntervalMs = 10_000;
 /** Weight of the newest cycle. */
 const weight = 0.3;
@@ -31,7 +33,7 @@ export class Pace {
   cycleCost(costMs: number): boolean {
     this.#costMs = this.#costMs === undefined ? costMs : this.#costMs + weight * (costMs - this.#costMs);
     const most = Math.max(this.#leastMs, maxIntervalMs);
-    const wanted = Math.min(most, Math.max(this.#leastMs, this.#costMs / maxShare));
+    const wanted = Math.min(most, Math.max(this.#leastMs, this.#costMs / (maxShare * readingPart)));
     const changes =
       Math.abs(wanted - this.#intervalMs) > this.#intervalMs * hysteresis || (wanted !== this.#intervalMs && wanted === this.#leastMs);
     if (changes) this.#intervalMs = wanted;
