@@ -28,10 +28,9 @@ static __always_inline struct netns netns_of(struct net *net)
 	return netns;
 }
 
-/* Of a socket that the verifier knows as one: plain loads, without the calls that netns_of needs. */
-static __always_inline struct netns netns_of_sock(const struct sock *sk)
+/* As netns_of, of a pointer that the verifier knows: two plain loads, where a helper would cost as much as the rest. */
+static __always_inline struct netns netns_of_known(struct net *net)
 {
-	struct net *net = sk->__sk_common.skc_net.net;
 	struct netns netns = {};
 
 	if (bpf_core_field_exists(net->net_cookie))
@@ -41,6 +40,12 @@ static __always_inline struct netns netns_of_sock(const struct sock *sk)
 		netns.flags = RECORD_NET_IS_INODE;
 	}
 	return netns;
+}
+
+/* Of a socket that the verifier knows as one. */
+static __always_inline struct netns netns_of_sock(const struct sock *sk)
+{
+	return netns_of_known(sk->__sk_common.skc_net.net);
 }
 
 /*

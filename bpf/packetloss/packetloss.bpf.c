@@ -71,20 +71,6 @@ static __always_inline bool has_device(struct sk_buff *skb)
 	return dev && dev->ifindex > 0 && dev->nd_net.net->ns.inum - FIRST_NAMESPACE_INODE < NAMESPACE_INODES;
 }
 
-/* As netns_of, of a pointer that the verifier knows: two plain loads, where a helper would cost as much as the rest. */
-static __always_inline struct netns netns_of_known(struct net *net)
-{
-	struct netns netns = {};
-
-	if (bpf_core_field_exists(net->net_cookie))
-		netns.id = net->net_cookie;
-	if (!netns.id) {
-		netns.id = net->ns.inum;
-		netns.flags = RECORD_NET_IS_INODE;
-	}
-	return netns;
-}
-
 static __always_inline struct netns netns_of_route(struct sk_buff *skb)
 {
 	struct dst_entry *dst = (struct dst_entry *)(skb->_skb_refdst & ~7UL);

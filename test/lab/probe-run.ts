@@ -10,8 +10,9 @@ import {
 } from '../../bpf/settings.ts';
 import type { Transport } from '../../bpf/transport.ts';
 import type { BpfObject, Native, Reader } from '../../native/addon.ts';
-import { counterKeyBytes, counterKeyOffsets, metrics } from '../../schema/record.gen.ts';
+import { metrics } from '../../schema/record.gen.ts';
 import { RecordReader } from '../../schema/record.ts';
+import { type Counter, readCounters } from '../../services/collector/counters.ts';
 import { LiveSymbols } from '../../services/collector/live-symbols.ts';
 import {
   attachSelected,
@@ -28,15 +29,6 @@ import { eventually } from './eventually.ts';
 export interface SeenRecord {
   readonly bytes: Uint8Array;
   readonly record: RecordReader;
-}
-
-/** One entry of the counter map. */
-export interface CounterEntry {
-  readonly net: number;
-  readonly metric: number;
-  readonly bucket: number;
-  readonly label: number;
-  readonly value: number;
 }
 
 export interface ProbeRunOptions extends BaseOptions {
@@ -93,19 +85,8 @@ export class ProbeRun {
   }
 
   /** All entries of the counter map. */
-  counters(): CounterEntry[] {
-    const bytes = this.base.readMap(probeMaps.counters);
-    const size = counterKeyBytes + 8;
-    return Array.from({ length: bytes.length / size }, (_, index) => {
-      const at = index * size;
-      return {
-        net: Number(bytes.readBigUInt64LE(at + counterKeyOffsets.net)),
-        metric: bytes.readUInt16LE(at + counterKeyOffsets.metric),
-        bucket: bytes.readUInt16LE(at + counterKeyOffsets.bucket),
-        label: bytes.readUInt32LE(at + counterKeyOffsets.label),
-        value: Number(bytes.readBigUInt64LE(at + counterKeyBytes)),
-      };
-    });
+  counters(): Counter[] {
+    return readCounters(this.base);
   }
 
   /** Sum of a metric's counters; of one namespace, when given. */

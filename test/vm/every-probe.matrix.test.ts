@@ -4,7 +4,8 @@ import { probes } from '../../bpf/registry.ts';
 import { defaultSettings } from '../../bpf/settings.ts';
 import { createLog } from '../../core/log.ts';
 import { loadNative } from '../../native/index.ts';
-import { counterKeyBytes, counterKeyOffsets, metrics } from '../../schema/record.gen.ts';
+import { metrics } from '../../schema/record.gen.ts';
+import { readCounters } from '../../services/collector/counters.ts';
 import { LiveSymbols } from '../../services/collector/live-symbols.ts';
 import { ProbeHost } from '../../services/collector/probe-host.ts';
 import { eventually } from '../lab/eventually.ts';
@@ -29,14 +30,11 @@ afterEach(async () => {
 
 /** A metric of a namespace, over all its buckets and labels. */
 function count(metric: number, path: string): number {
-  const net = native.netnsCookie(path);
-  const bytes = host.base()?.readMap('counters') ?? Buffer.alloc(0);
-  let sum = 0;
-  for (let at = 0; at < bytes.length; at += counterKeyBytes + 8) {
-    if (bytes.readUInt16LE(at + counterKeyOffsets.metric) !== metric || bytes.readBigUInt64LE(at + counterKeyOffsets.net) !== net) continue;
-    sum += Number(bytes.readBigUInt64LE(at + counterKeyBytes));
-  }
-  return sum;
+  const base = host.base();
+  const net = Number(native.netnsCookie(path));
+  const counters = base === undefined ? [] : readCounters(base);
+  const found = counters.filter((counter) => counter.metric === metric && counter.net === net);
+  return found.reduce((sum, { value }) => sum + value, 0);
 }
 
 test('every probe loads and attaches on this kernel, says what it cannot do here, and counts', async () => {

@@ -4,7 +4,8 @@ import { defaultSettings } from '../../bpf/settings.ts';
 import { tcpreset } from '../../bpf/tcpreset/probe.ts';
 import { createLog } from '../../core/log.ts';
 import { loadNative } from '../../native/index.ts';
-import { counterKeyBytes, counterKeyOffsets, metrics } from '../../schema/record.gen.ts';
+import { metrics } from '../../schema/record.gen.ts';
+import { readCounters } from '../../services/collector/counters.ts';
 import { LiveSymbols } from '../../services/collector/live-symbols.ts';
 import { ProbeHost } from '../../services/collector/probe-host.ts';
 import { NetnsLab } from '../lab/netns-lab.ts';
@@ -35,13 +36,10 @@ afterEach(async () => {
 
 /** A counter of a namespace, over all its buckets. */
 function count(metric: number, net: bigint): number {
-  const bytes = host.base()?.readMap('counters') ?? Buffer.alloc(0);
-  let sum = 0;
-  for (let at = 0; at < bytes.length; at += counterKeyBytes + 8) {
-    if (bytes.readUInt16LE(at + counterKeyOffsets.metric) !== metric || bytes.readBigUInt64LE(at + counterKeyOffsets.net) !== net) continue;
-    sum += Number(bytes.readBigUInt64LE(at + counterKeyBytes));
-  }
-  return sum;
+  const base = host.base();
+  const counters = base === undefined ? [] : readCounters(base);
+  const found = counters.filter((counter) => counter.metric === metric && counter.net === Number(net));
+  return found.reduce((sum, { value }) => sum + value, 0);
 }
 
 test('where kprobes cannot be attached the probe runs all the same, and says what it does not see', async () => {
