@@ -125,7 +125,8 @@ test('a raw log that lost its end says how many messages are gone, and goes on b
 test('damaged event batches are lost to the sink by their exact number, and everything else is delivered', async () => {
   const dataDir = copyOf('events-flipped', 'sink');
   const stored = storedMessages(partitionFolder(dataDir, topics.events));
-  const damaged = stored.filter((_, index) => index % 7 === 3);
+  // Not the newest: its loss shows only once the next one comes, which the next test is about.
+  const damaged = stored.slice(0, -1).filter((_, index) => index % 7 === 3);
   for (const [index, message] of damaged.entries()) (index % 2 === 0 ? damagePayload : damageHeader)(message);
   await replay(captures[0].file, dataDir);
 
