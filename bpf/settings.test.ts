@@ -1,12 +1,20 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { bucketKey, decodeSettings, defaultSettings, encodeSettings, netFilterKey, type ProbeSettings } from './settings.ts';
+import {
+  bucketKey,
+  decodeSettings,
+  defaultSettings,
+  encodeSettings,
+  netFilterKey,
+  netFilterValue,
+  type ProbeSettings,
+} from './settings.ts';
 
 test('settings are read back as they were written', () => {
   const settings = fc.record<ProbeSettings>({
     intervalNs: fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER }),
     burst: fc.integer({ min: 0, max: 0xffff_ffff }),
-    filterMode: fc.constantFrom('all', 'listed'),
+    filterMode: fc.constantFrom('all', 'listed', 'unlisted'),
   });
   fc.assert(
     fc.property(settings, (value) => {
@@ -17,6 +25,11 @@ test('settings are read back as they were written', () => {
 
 test('the bytes are those of struct settings', () => {
   expect(Buffer.from(encodeSettings(defaultSettings)).toString('hex')).toBe('002d310100000000c800000000000000');
+});
+
+test('a namespace has a bit for each probe that lists it', () => {
+  expect(Buffer.from(netFilterValue([])).toString('hex')).toBe('0000000000000000');
+  expect(Buffer.from(netFilterValue([1, 5, 63])).toString('hex')).toBe('2200000000000080');
 });
 
 test('keys are little-endian, at full width', () => {

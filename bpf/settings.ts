@@ -8,7 +8,7 @@ export const probeMaps = {
   counters: 'counters',
   /** Per-CPU array of one u64: increments that found no room in `counters`. */
   counterLost: 'counter_lost',
-  /** Namespaces let through in mode `listed`: u64 as in the record's net → u32. */
+  /** Namespaces that probes list: u64 as in the record's net → u64, bit n for the probe of number n. */
   netFilter: 'net_filter',
   /** Token buckets: { u64 net; u64 probe } → { u64 tat; u64 suppressed }. A dead namespace's is to be deleted. */
   buckets: 'buckets',
@@ -28,7 +28,7 @@ export const settingsOffsets = { intervalNs: 0, burst: 8, filterMode: 12 } as co
 export const settingsBytes = 16;
 
 /** Which namespaces a probe looks at. */
-export type FilterMode = 'all' | 'listed';
+export type FilterMode = 'all' | 'listed' | 'unlisted';
 
 /** What can be changed while a probe runs. */
 export interface ProbeSettings {
@@ -42,7 +42,7 @@ export interface ProbeSettings {
 /** What an object starts with: 50 events a second and namespace, 200 at once. */
 export const defaultSettings: ProbeSettings = { intervalNs: 20_000_000, burst: 200, filterMode: 'all' };
 
-const filterModes: readonly FilterMode[] = ['all', 'listed'];
+const filterModes: readonly FilterMode[] = ['all', 'listed', 'unlisted'];
 
 /** Bytes for `writeData(settingsSection, 0, bytes)`. */
 export function encodeSettings(settings: ProbeSettings): Uint8Array {
@@ -67,6 +67,15 @@ export function decodeSettings(bytes: Uint8Array): ProbeSettings {
 export function netFilterKey(net: bigint | number): Uint8Array {
   const view = new DataView(new ArrayBuffer(8));
   view.setBigUint64(0, BigInt(net), true);
+  return new Uint8Array(view.buffer);
+}
+
+/** Value of a namespace in the map `net_filter`. @param probes numbers of the probes that list it, below 64 */
+export function netFilterValue(probes: Iterable<number>): Uint8Array {
+  let mask = 0n;
+  for (const probe of probes) mask |= 1n << BigInt(probe);
+  const view = new DataView(new ArrayBuffer(8));
+  view.setBigUint64(0, mask, true);
   return new Uint8Array(view.buffer);
 }
 

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { isMap, LineCounter, parse, parseDocument } from 'yaml';
 import type { ZodError, ZodType } from 'zod';
 import { errorTable, messageOf } from './app-error.ts';
+import { suggestion } from './suggestion.ts';
 
 /** What can be wrong with a configuration. */
 export const configError = errorTable({
@@ -143,25 +144,4 @@ function shapeOf(schema: unknown): Record<string, unknown> | undefined {
   let at = schema as { shape?: Record<string, unknown>; def?: { innerType?: unknown } } | undefined;
   while (at !== undefined && at.shape === undefined && at.def?.innerType !== undefined) at = at.def.innerType as typeof at;
   return at?.shape;
-}
-
-function suggestion(key: string, known: readonly string[]): string {
-  const best = known
-    .map((name) => ({ name, distance: editDistance(key.toLowerCase(), name.toLowerCase()) }))
-    .sort((a, b) => a.distance - b.distance)[0];
-  if (best !== undefined && best.distance <= 3) return `; did you mean ${best.name}?`;
-  return known.length > 0 ? `; expected one of ${known.join(', ')}` : '';
-}
-
-/** Levenshtein's distance. */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      next.push(Math.min(row[j] + 1, next[j - 1] + 1, row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1)));
-    }
-    row = next;
-  }
-  return row[b.length];
 }

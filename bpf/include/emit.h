@@ -15,7 +15,8 @@
 
 enum filter_mode {
 	FILTER_ALL = 0,
-	FILTER_LISTED = 1, /* only the namespaces in net_filter */
+	FILTER_LISTED = 1,   /* only the namespaces that net_filter has for the probe */
+	FILTER_UNLISTED = 2, /* all but these */
 };
 
 /* Changed by user space while programs run; each member takes effect by itself, at once. */
@@ -74,9 +75,15 @@ static __always_inline void count(__u64 net, __u16 metric, __u16 bucket, __u32 l
 }
 
 /* Whether the filter lets a namespace's events through. */
-static __always_inline bool netns_wanted(__u64 net)
+static __always_inline bool netns_wanted(__u16 probe, __u64 net)
 {
-	return settings.filter_mode == FILTER_ALL || bpf_map_lookup_elem(&net_filter, &net);
+	__u32 mode = settings.filter_mode;
+	__u64 *probes;
+
+	if (mode == FILTER_ALL)
+		return true;
+	probes = bpf_map_lookup_elem(&net_filter, &net);
+	return (probes && (*probes >> probe & 1)) == (mode == FILTER_LISTED);
 }
 
 static __always_inline struct bucket *bucket_of(__u64 net, __u16 probe)

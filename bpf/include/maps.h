@@ -66,12 +66,12 @@ struct {
 	__type(value, __u64);
 } counter_lost SEC(".maps");
 
-/* Key: struct record's net. The value means nothing. */
+/* Key: struct record's net. Value: the probes that list it, bit n for the probe of number n. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 16384);
 	__type(key, __u64);
-	__type(value, __u32);
+	__type(value, __u64);
 } net_filter SEC(".maps");
 
 /* One for each namespace and probe. */

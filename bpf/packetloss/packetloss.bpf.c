@@ -279,7 +279,7 @@ static __always_inline int dropped(void *ctx, struct sk_buff *skb, void *locatio
 	drop.netns = netns_of_drop(&drop, rx_sk);
 	if (!drop.netns.id && protocol != bpf_htons(ETH_P_IP) && protocol != bpf_htons(ETH_P_IPV6))
 		return 0;
-	if (!netns_wanted(drop.netns.id))
+	if (!netns_wanted(PROBE_PACKETLOSS, drop.netns.id))
 		return 0;
 	count(drop.netns.id, METRIC_PACKETLOSS_DROPS, bucket_of_reason(reason), drop.site);
 	packet_type = BPF_CORE_READ_BITFIELD(skb, pkt_type);

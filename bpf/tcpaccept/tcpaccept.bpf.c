@@ -188,7 +188,7 @@ static __always_inline int queue_seen(void *ctx, struct sock *sk, bool queued_no
 	if ((family != AF_INET && family != AF_INET6) || sk->sk_protocol != IPPROTO_TCP)
 		return 0;
 	netns = netns_of_sock(sk);
-	if (!netns_wanted(netns.id))
+	if (!netns_wanted(PROBE_TCPACCEPT, netns.id))
 		return 0;
 	if (queued_now)
 		count(netns.id, METRIC_TCPACCEPT_QUEUED, fill_of(queued ? queued - 1 : 0, max), sk->__sk_common.skc_num);
@@ -219,7 +219,7 @@ static __always_inline void accepted(void *ctx, struct sock *sk, bool known)
 	struct record *record;
 	__u64 wait_us, id;
 
-	if (!netns_wanted(netns.id))
+	if (!netns_wanted(PROBE_TCPACCEPT, netns.id))
 		return;
 	wait_us = age_of(sk, bpf_ktime_get_ns());
 	count_log2(netns.id, METRIC_TCPACCEPT_WAIT, METRIC_TCPACCEPT_WAIT_US, wait_us);

@@ -309,7 +309,7 @@ int BPF_PROG(tcplife_state, struct sock *sk, int oldstate, int newstate)
 	if (sk->sk_protocol != IPPROTO_TCP)
 		return 0;
 	netns = netns_of_sock(sk);
-	if (!netns_wanted(netns.id))
+	if (!netns_wanted(PROBE_TCPLIFE, netns.id))
 		return 0;
 	if (newstate == TCP_SYN_SENT) {
 		connecting(sk);

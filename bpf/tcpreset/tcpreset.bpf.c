@@ -22,7 +22,7 @@ static __always_inline int sent(void *ctx, struct sock *sk, const struct sk_buff
 	struct netns netns = netns_of_event(sk, skb);
 	struct record *record;
 
-	if (!netns_wanted(netns.id))
+	if (!netns_wanted(PROBE_TCPRESET, netns.id))
 		return 0;
 	count(netns.id, METRIC_TCPRESET_SENT, reason, 0);
 	record = emit_begin(PROBE_TCPRESET, VARIANT_SENT, netns.id);
@@ -66,7 +66,7 @@ int BPF_PROG(tcpreset_received, struct sock *sk)
 	struct record *record;
 	__u8 state;
 
-	if (!sk || !netns_wanted(netns.id))
+	if (!sk || !netns_wanted(PROBE_TCPRESET, netns.id))
 		return 0;
 	state = sk->__sk_common.skc_state;
 	count(netns.id, METRIC_TCPRESET_RECEIVED, state, 0);
@@ -102,7 +102,7 @@ static __always_inline int sent_without_sock(void *ctx, struct sock *sk, const s
 		return 0;
 	}
 	netns = netns_of_event(sk, skb);
-	if (!netns_wanted(netns.id))
+	if (!netns_wanted(PROBE_TCPRESET, netns.id))
 		return 0;
 	count(netns.id, METRIC_TCPRESET_SENT, 0, 0);
 	record = emit_begin(PROBE_TCPRESET, VARIANT_SENT, netns.id);

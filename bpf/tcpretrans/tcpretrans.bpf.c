@@ -78,7 +78,7 @@ static __always_inline int segment_sent(void *ctx, struct sock *sk, const struct
 	__u32 segments, kind;
 	__u8 state;
 
-	if (!netns_wanted(netns.id))
+	if (!netns_wanted(PROBE_TCPRETRANS, netns.id))
 		return 0;
 	tp = bpf_skc_to_tcp_sock(sk);
 	if (!tp)
@@ -140,7 +140,7 @@ int BPF_PROG(tcpretrans_syn_ack, struct sock *sk, struct request_sock *req)
 	struct sock *request = (struct sock *)req;
 	struct record *record;
 
-	if (!netns_wanted(netns.id))
+	if (!netns_wanted(PROBE_TCPRETRANS, netns.id))
 		return 0;
 	count(netns.id, METRIC_TCPRETRANS_SEGMENTS, KIND_SYN_ACK, 0);
 	count(netns.id, METRIC_TCPRETRANS_RETRANSMITS, KIND_SYN_ACK, 0);

@@ -4,6 +4,7 @@ import {
   defaultSettings,
   encodeSettings,
   netFilterKey,
+  netFilterValue,
   type ProbeSettings,
   probeMaps,
   settingsSection,
@@ -53,10 +54,12 @@ export class ProbeRun {
   readonly transport: Transport;
   /** Of probes that ask for the kernel's names. */
   readonly symbols: LiveSymbols | undefined;
+  readonly #probe: Probe;
   readonly #chunks: Uint8Array[] = [];
   readonly #reader: Reader;
 
   constructor(native: Native, probe: Probe, object: Uint8Array, options: ProbeRunOptions = {}) {
+    this.#probe = probe;
     const base = loadBase(native, { transport: transportOfTests(), ...options });
     this.base = base.object;
     this.transport = base.transport;
@@ -81,7 +84,7 @@ export class ProbeRun {
 
   /** Lets a namespace through the filter in mode `listed`. */
   list(net: bigint): void {
-    this.base.mapUpdate(probeMaps.netFilter, netFilterKey(net), new Uint8Array(4));
+    this.base.mapUpdate(probeMaps.netFilter, netFilterKey(net), netFilterValue([this.#probe.number]));
   }
 
   /** All entries of the counter map. */
