@@ -5,10 +5,9 @@ import { probes } from '../bpf/registry.ts';
 import type { Message } from '../core/bus/bus.ts';
 import { MetricBatch, topics } from '../proto/bus.ts';
 import { decodeEventBatch } from '../schema/event-batch.ts';
-import { Enricher } from '../services/aggregator/enricher.ts';
 import { type PartitionSnapshot, PartitionState } from '../services/aggregator/partition-state.ts';
+import { partitionSteps } from '../services/aggregator/partition-steps.ts';
 import { aggregate } from '../services/aggregator/pipeline.ts';
-import { MetricPublisher } from '../services/aggregator/series/metric-publisher.ts';
 import { probeSeriesOf } from '../services/aggregator/series/probe-series.ts';
 import { eventually } from './lab/eventually.ts';
 import { temporaryFolder } from './support/data-folder.ts';
@@ -32,14 +31,16 @@ test(`${cases} hostile messages cost no good one anything, and every item of the
   const { messages: good, events } = syntheticMessages(20_000, 'good');
   const hostile = new HostileMessages(random, syntheticMessages(3_000, 'base').messages);
   const state = new PartitionState({ maxSeries: 10_000, probes: probeSeriesOf(probes) });
-  const metrics = new MetricPublisher(state.series.store, undefined);
-  const enricher = new Enricher(state, {
-    cluster: 'default',
-    events: new Map(probes.map((probe) => [probe.number, probe.event])),
-    maxHeldBytes: 1024 * 1024,
-    maxBatchBytes: 256 * 1024,
-    silentUntil: undefined,
-  });
+  const steps = partitionSteps(
+    state,
+    {
+      cluster: 'default',
+      events: new Map(probes.map((probe) => [probe.number, probe.event])),
+      maxHeldBytes: 1024 * 1024,
+      maxBatchBytes: 256 * 1024,
+    },
+    { events: undefined, metrics: undefined },
+  );
   let published = 0;
   let refused = 0;
   const ports = {
@@ -70,12 +71,12 @@ test(`${cases} hostile messages cost no good one anything, and every item of the
         done++;
       }
     }
-    await lastValueFrom(aggregate({ topic: topics.raw, partition: 0, messages, next: offset, holes: [] }, state, enricher, metrics, ports));
+    await lastValueFrom(aggregate({ topic: topics.raw, partition: 0, messages, next: offset, holes: [] }, steps, ports));
     if (settledBytes === 0 && done > cases / 4) settledBytes = process.memoryUsage().heapUsed;
   }
   const grownBytes = process.memoryUsage().heapUsed - settledBytes;
-  enricher.flush();
-  await ports.publish(enricher.finished());
+  steps.output.flush();
+  await ports.publish(steps.output.finished());
 
   expect(goodSent).toBe(good.length);
   const { missing, twice } = events.verdict();

@@ -1,26 +1,17 @@
 import type { EventDescription } from '../../bpf/event.ts';
 import type { Instant } from '../../core/time.ts';
 import type { Heartbeat, Identity, Keyframe, RecordBatch } from '../../proto/collect.ts';
-import { EventBatchWriter } from '../../schema/event-batch.ts';
 import { RecordReader } from '../../schema/record.ts';
 import { addTo } from './dispositions.ts';
 import { Ends } from './end-names.ts';
 import { EventLineWriter, type EventPlace, maxLineBytes } from './event-line.ts';
+import type { EventOutput } from './event-output.ts';
 import type { Translated } from './far-end.ts';
 import type { HeldRecord } from './held-records.ts';
 import { holdNs } from './identity.ts';
 import type { PartitionState } from './partition-state.ts';
 import { instantFrom, type SessionState } from './session.ts';
 import { Translations } from './translations.ts';
-
-/** The end of what a partition's output topic holds. */
-export interface OutputEnd {
-  /** Origin of the last event. */
-  readonly rawOffset: number;
-  readonly ordinal: number;
-  /** Running number that the next event gets. */
-  readonly nextEvent: number;
-}
 
 export interface EnricherOptions {
   /** orchestrator.cluster.name */
@@ -29,13 +20,9 @@ export interface EnricherOptions {
   readonly events: ReadonlyMap<number, EventDescription>;
   /** Held records of the partition may take this much. */
   readonly maxHeldBytes: number;
-  /** Size at which an EventBatch is closed. */
-  readonly maxBatchBytes: number;
-  /** Output up to and with this origin is in the topic already: it is made again, and not written. */
-  readonly silentUntil: OutputEnd | undefined;
 }
 
-/** Turns the records of one partition into events. Synchronous; the batches it closes are fetched with `finished`. */
+/** Turns the records of one partition into events. */
 export class Enricher {
   readonly #state: PartitionState;
   readonly #options: EnricherOptions;
@@ -44,43 +31,13 @@ export class Enricher {
   readonly #ends = new Ends();
   readonly #translations = new Translations();
   readonly #lines: EventLineWriter;
-  readonly #writer = new EventBatchWriter();
-  #closed: Uint8Array[] = [];
-  #rawOffset = 0;
-  #ordinal = 0;
-  #firstEvent = 0;
-  #silentUntil: OutputEnd | undefined;
+  readonly #output: EventOutput;
 
-  constructor(state: PartitionState, options: EnricherOptions) {
+  constructor(state: PartitionState, output: EventOutput, options: EnricherOptions) {
     this.#state = state;
+    this.#output = output;
     this.#options = options;
-    this.#silentUntil = options.silentUntil;
     this.#lines = new EventLineWriter(options.cluster);
-  }
-
-  /** Events that wait in the open batch. */
-  get pending(): number {
-    return this.#writer.count;
-  }
-
-  /** Starts the output of one raw message. */
-  begin(rawOffset: number): void {
-    this.#rawOffset = rawOffset;
-    this.#ordinal = 0;
-  }
-
-  /** Batches that were closed since the last call. */
-  finished(): readonly Uint8Array[] {
-    const closed = this.#closed;
-    this.#closed = [];
-    return closed;
-  }
-
-  /** Closes the open batch. */
-  flush(): void {
-    if (this.#writer.count === 0) return;
-    this.#closed.push(this.#writer.finish(this.#firstEvent));
-    this.#writer.reset();
   }
 
   batch(session: SessionState, batch: RecordBatch, repeatedSeq: boolean): void {
@@ -186,25 +143,15 @@ export class Enricher {
     }
     dispositions.events++;
     dispositions.suppressed += description.suppressed(record);
-    const ordinal = this.#ordinal++;
-    if (this.#isSilent(ordinal)) {
-      this.#state.nextEvent++;
-      return;
-    }
-    if (this.#silentUntil !== undefined) this.#speak(this.#silentUntil);
-    const eventNumber = this.#state.nextEvent++;
+    const output = this.#output;
+    if (!output.next()) return;
     ends.name(record);
     const place = placeOf(session, record, item, clockOffset);
-    const writer = this.#writer;
-    if (writer.count === 0) this.#firstEvent = eventNumber;
-    const room = writer.reserve(maxLineBytes);
-    const length = this.#lines.write(room.buffer, room.at, description, variant, record, ends, place);
-    writer.commit(length);
-    writer.add(
+    const room = output.reserve(maxLineBytes);
+    output.add(
+      this.#lines.write(room.buffer, room.at, description, variant, record, ends, place),
       place.unixSeconds,
       place.nanos,
-      this.#rawOffset,
-      ordinal,
       session.idPrefix,
       item,
       kindEvent,
@@ -214,22 +161,6 @@ export class Enricher {
       ends.source.pod?.name ?? '',
       session.node,
     );
-    if (writer.byteLength >= this.#options.maxBatchBytes) this.flush();
-  }
-
-  /**
-   * The first event that is written after a replay goes on with the topic's own numbers, even if the state was lost. A
-   * state that is further than the topic stays so: the topic has lost its end, and sinks must see the gap.
-   */
-  #speak(end: OutputEnd): void {
-    this.#state.nextEvent = Math.max(this.#state.nextEvent, end.nextEvent);
-    this.#silentUntil = undefined;
-  }
-
-  #isSilent(ordinal: number): boolean {
-    const until = this.#silentUntil;
-    if (until === undefined || this.#rawOffset > until.rawOffset) return false;
-    return this.#rawOffset < until.rawOffset || ordinal <= until.ordinal;
   }
 }
 

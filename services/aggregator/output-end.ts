@@ -3,7 +3,7 @@ import type { Log } from '../../core/log.ts';
 import { wallNow } from '../../core/time.ts';
 import { MetricBatch, RawMessage, topics } from '../../proto/bus.ts';
 import { decodeEventBatch } from '../../schema/event-batch.ts';
-import type { OutputEnd } from './enricher.ts';
+import type { OutputEnd } from './event-output.ts';
 import type { MetricEnd } from './series/metric-publisher.ts';
 
 /** How many messages at the end of an output are looked at when the last ones are damaged. */

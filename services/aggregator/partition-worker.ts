@@ -4,13 +4,12 @@ import type { Fetch } from '../../core/bus/bus.ts';
 import { encodeDeadLetter } from '../../core/dead-letter.ts';
 import { LogLimiter } from '../../core/log.ts';
 import { topics } from '../../proto/bus.ts';
-import { Enricher } from './enricher.ts';
 import type { AggregatorOptions } from './main.ts';
 import { findMetricEnd, findOutputEnd } from './output-end.ts';
 import { PartitionState } from './partition-state.ts';
+import { type PartitionSteps, partitionSteps } from './partition-steps.ts';
 import { aggregate, type PipelinePorts } from './pipeline.ts';
 import type { RefusedInput } from './raw-input.ts';
-import { type MetricEnd, MetricPublisher } from './series/metric-publisher.ts';
 
 /** Bytes of an unusable message that its dead letter keeps. */
 const maxDeadLetterBytes = 1024 * 1024;
@@ -24,8 +23,7 @@ export class PartitionWorker {
   readonly state: PartitionState;
   readonly #partition: number;
   readonly #options: AggregatorOptions;
-  readonly #enricher: Enricher;
-  readonly #metrics: MetricPublisher;
+  readonly #steps: PartitionSteps;
   readonly #ports: PipelinePorts;
   readonly #commit: (offset: number) => Promise<void>;
   #inFlight: Promise<unknown> = Promise.resolve();
@@ -40,19 +38,11 @@ export class PartitionWorker {
   #nextCheckpointMs: number;
   #busy: Promise<void> = Promise.resolve();
 
-  private constructor(
-    partition: number,
-    options: AggregatorOptions,
-    state: PartitionState,
-    enricher: Enricher,
-    metricEnd: MetricEnd | undefined,
-    commit: (offset: number) => Promise<void>,
-  ) {
+  private constructor(partition: number, options: AggregatorOptions, steps: PartitionSteps, commit: (offset: number) => Promise<void>) {
     this.#partition = partition;
     this.#options = options;
-    this.state = state;
-    this.#enricher = enricher;
-    this.#metrics = new MetricPublisher(state.series.store, metricEnd);
+    this.state = steps.state;
+    this.#steps = steps;
     this.#commit = commit;
     this.#nextCheckpointMs = performance.now() + options.checkpointMs;
     this.#ports = {
@@ -77,21 +67,20 @@ export class PartitionWorker {
       const found = snapshot === undefined ? 'no usable checkpoint' : `a checkpoint at ${snapshot.rawOffset}`;
       log.warn({ partition, earliest, next }, `state lost: ${found}, and the raw log holds ${earliest} to ${next}`);
     }
-    const end = await findOutputEnd(bus, partition);
     if (usable !== undefined) await bus.checkpointed(topics.raw, partition, state.rawOffset);
-    const metricEnd = await findMetricEnd(bus, partition);
-    return new PartitionWorker(partition, options, state, new Enricher(state, { ...options, silentUntil: end }), metricEnd, commit);
+    const ends = { events: await findOutputEnd(bus, partition), metrics: await findMetricEnd(bus, partition) };
+    return new PartitionWorker(partition, options, partitionSteps(state, options, ends), commit);
   }
 
   /** Whether events wait in the open batch or for their durability. */
   get pending(): boolean {
-    return this.#enricher.pending > 0 || this.#publishing > 0;
+    return this.#steps.output.pending > 0 || this.#publishing > 0;
   }
 
   /** Resolves when the fetch is processed; events of it may wait in the open EventBatch for at most lingerMs. */
   process(fetch: Fetch): Promise<void> {
     return this.#exclusively(async () => {
-      await lastValueFrom(aggregate(fetch, this.state, this.#enricher, this.#metrics, this.#ports));
+      await lastValueFrom(aggregate(fetch, this.#steps, this.#ports));
       await this.#lettersDurable();
       if (performance.now() >= this.#nextCheckpointMs) await this.#checkpoint();
       this.#armCheckpoint();
@@ -127,7 +116,7 @@ export class PartitionWorker {
   }
 
   #linger(): void {
-    if (this.#lingerTimer !== undefined || this.#enricher.pending === 0) return;
+    if (this.#lingerTimer !== undefined || this.#steps.output.pending === 0) return;
     this.#lingerTimer = setTimeout(() => {
       this.#lingerTimer = undefined;
       this.#exclusively(() => this.#flush()).catch((error: unknown) => this.#options.onFailure(error));
@@ -135,8 +124,8 @@ export class PartitionWorker {
   }
 
   async #flush(): Promise<void> {
-    this.#enricher.flush();
-    const batches = this.#enricher.finished();
+    this.#steps.output.flush();
+    const batches = this.#steps.output.finished();
     if (batches.length > 0) await this.#publish(batches);
     await this.#inFlight;
   }

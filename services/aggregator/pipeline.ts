@@ -1,10 +1,9 @@
 import { concatMap, filter, from, last, map, mergeMap, type Observable, of, tap } from 'rxjs';
 import type { Fetch } from '../../core/bus/bus.ts';
 import { Turn } from '../../core/turn.ts';
-import type { Enricher } from './enricher.ts';
 import type { PartitionState } from './partition-state.ts';
+import type { PartitionSteps } from './partition-steps.ts';
 import { decodeRaw, type RawInput, type RefusedInput } from './raw-input.ts';
-import type { MetricPublisher } from './series/metric-publisher.ts';
 
 /** Messages are processed for so long before other work of the process gets its turn. */
 const turnMs = 10;
@@ -24,13 +23,8 @@ export interface PipelinePorts {
  * events, series, output. Whole messages pass the operators, records and samples never do. Emits once, when all of it
  * is handed to the ports: that is the back-pressure on the bus.
  */
-export function aggregate(
-  fetch: Fetch,
-  state: PartitionState,
-  enricher: Enricher,
-  metrics: MetricPublisher,
-  ports: PipelinePorts,
-): Observable<number> {
+export function aggregate(fetch: Fetch, steps: PartitionSteps, ports: PipelinePorts): Observable<number> {
+  const { state, metrics } = steps;
   const turn = new Turn(turnMs);
   return of(fetch).pipe(
     tap(({ holes }) => noteHoles(holes, state)),
@@ -44,7 +38,7 @@ export function aggregate(
         state.dispositions.refusedMessages++;
         await ports.refuse(input);
       } else {
-        const batches = processInput(input, state, enricher);
+        const batches = processInput(input, steps);
         if (batches.length > 0) await ports.publish(batches);
         if (input.kind === 'tick')
           for await (const batch of metrics.tick(input.offset, input.appendedMs)) await ports.publishMetrics(batch);
@@ -57,12 +51,12 @@ export function aggregate(
 }
 
 /** One decoded message: its session drops repeats and finds gaps, identity learns, records become events or wait. */
-function processInput(input: RawInput, state: PartitionState, enricher: Enricher): readonly Uint8Array[] {
-  enricher.begin(input.offset);
+function processInput(input: RawInput, { state, enricher, output }: PartitionSteps): readonly Uint8Array[] {
+  output.begin(input.offset);
   if (input.kind === 'tick') {
     enricher.tick(input.appendedMs);
     state.series.clock.tick(input.appendedMs);
-    return enricher.finished();
+    return output.finished();
   }
   const { body } = input;
   const session = state.session(input.node, input.session);
@@ -75,14 +69,14 @@ function processInput(input: RawInput, state: PartitionState, enricher: Enricher
   series.heard(session);
   session.nextSeq = Math.max(session.nextSeq, seq + 1);
   if (body.batch) enricher.batch(session, body.batch, repeated);
-  else if (repeated) return enricher.finished();
+  else if (repeated) return output.finished();
   else if (body.identity) enricher.learn(session, body.identity);
   else if (body.keyframe) {
     enricher.keyframe(session, body.keyframe);
     series.keyframe(session, body.keyframe);
   } else if (body.samples) series.samples(session, body.samples);
   else if (body.heartbeat) enricher.heartbeat(session, body.heartbeat);
-  return enricher.finished();
+  return output.finished();
 }
 
 function noteHoles(holes: Fetch['holes'], state: PartitionState): void {

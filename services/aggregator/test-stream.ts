@@ -5,11 +5,11 @@ import { type CollectorBody, CollectorMessage, type NetworkNamespace, type Pod }
 import { decodeEventBatch } from '../../schema/event-batch.ts';
 import { recordFlags } from '../../schema/record.gen.ts';
 import { type RecordFields, writeRecords } from '../../schema/record-writer.ts';
-import { Enricher, type EnricherOptions } from './enricher.ts';
+import type { OutputEnd } from './event-output.ts';
 import { PartitionState } from './partition-state.ts';
+import { type PartitionOptions, type PartitionSteps, partitionSteps } from './partition-steps.ts';
 import { aggregate } from './pipeline.ts';
 import type { RefusedInput } from './raw-input.ts';
-import { MetricPublisher } from './series/metric-publisher.ts';
 import type { SeriesOptions } from './series/partition-series.ts';
 import { probeSeriesOf } from './series/probe-series.ts';
 
@@ -81,8 +81,7 @@ export function v4(a: number, b: number, c: number, d: number): Uint8Array {
 /** One partition without a bus: raw messages in, lines out. */
 export class TestPartition {
   readonly state: PartitionState;
-  readonly enricher: Enricher;
-  readonly metrics: MetricPublisher;
+  readonly steps: PartitionSteps;
   /** MetricBatches that were published. */
   readonly metricBatches: Uint8Array[] = [];
   readonly lines: string[] = [];
@@ -92,17 +91,11 @@ export class TestPartition {
   /** Running numbers of the events in `lines`. */
   readonly numbers: number[] = [];
 
-  constructor(options: Partial<EnricherOptions> = {}, series: SeriesOptions = seriesOptions) {
+  constructor(options: Partial<PartitionOptions> & { readonly silentUntil?: OutputEnd } = {}, series: SeriesOptions = seriesOptions) {
+    const { silentUntil, ...more } = options;
     this.state = new PartitionState(series);
-    this.metrics = new MetricPublisher(this.state.series.store, undefined);
-    this.enricher = new Enricher(this.state, {
-      cluster: 'default',
-      events,
-      maxHeldBytes: 8 * 2 ** 20,
-      maxBatchBytes: 256 * 1024,
-      silentUntil: undefined,
-      ...options,
-    });
+    const defaults = { cluster: 'default', events, maxHeldBytes: 8 * 2 ** 20, maxBatchBytes: 256 * 1024 };
+    this.steps = partitionSteps(this.state, { ...defaults, ...more }, { events: silentUntil, metrics: undefined });
   }
 
   /** Feeds raw messages as one fetch, and closes the batch behind it. */
@@ -121,13 +114,13 @@ export class TestPartition {
         publishMetrics: async (batch: Uint8Array) => void this.metricBatches.push(batch),
         refuse: async (input: RefusedInput) => void this.refused.push(input),
       };
-      aggregate(fetch, this.state, this.enricher, this.metrics, ports).subscribe({ next: resolve, error: reject });
+      aggregate(fetch, this.steps, ports).subscribe({ next: resolve, error: reject });
     });
   }
 
   flush(): void {
-    this.enricher.flush();
-    this.#take(this.enricher.finished());
+    this.steps.output.flush();
+    this.#take(this.steps.output.finished());
   }
 
   get parsed(): EventDocument[] {

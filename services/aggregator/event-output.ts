@@ -1,0 +1,120 @@
+import { EventBatchWriter, type Reservation } from '../../schema/event-batch.ts';
+import type { PartitionState } from './partition-state.ts';
+
+/** The end of what a partition's output topic holds. */
+export interface OutputEnd {
+  /** Origin of the last event. */
+  readonly rawOffset: number;
+  readonly ordinal: number;
+  /** Running number that the next event gets. */
+  readonly nextEvent: number;
+}
+
+export interface EventOutputOptions {
+  /** Size at which an EventBatch is closed. */
+  readonly maxBatchBytes: number;
+  /** Output up to and with this origin is in the topic already: it is made again, and not written. */
+  readonly silentUntil: OutputEnd | undefined;
+}
+
+/**
+ * The event output of one partition: everything that becomes a document goes through it, in one order, with origins
+ * (raw offset, ordinal within the message) that rise. Synchronous; the batches it closes are fetched with `finished`.
+ */
+export class EventOutput {
+  readonly #state: PartitionState;
+  readonly #maxBatchBytes: number;
+  readonly #writer = new EventBatchWriter();
+  #closed: Uint8Array[] = [];
+  #rawOffset = 0;
+  #nextOrdinal = 0;
+  /** Ordinal and running number of the document that `next` has begun. */
+  #ordinal = 0;
+  #eventNumber = 0;
+  #firstEvent = 0;
+  #silentUntil: OutputEnd | undefined;
+
+  constructor(state: PartitionState, { maxBatchBytes, silentUntil }: EventOutputOptions) {
+    this.#state = state;
+    this.#maxBatchBytes = maxBatchBytes;
+    this.#silentUntil = silentUntil;
+  }
+
+  /** Documents that wait in the open batch. */
+  get pending(): number {
+    return this.#writer.count;
+  }
+
+  /** Starts the output of one raw message. */
+  begin(rawOffset: number): void {
+    this.#rawOffset = rawOffset;
+    this.#nextOrdinal = 0;
+  }
+
+  /** Gives the next document its origin and number. False: the topic holds it, and it is not to be written. */
+  next(): boolean {
+    this.#ordinal = this.#nextOrdinal++;
+    if (this.#isSilent(this.#ordinal)) {
+      this.#state.nextEvent++;
+      return false;
+    }
+    if (this.#silentUntil !== undefined) this.#speak(this.#silentUntil);
+    this.#eventNumber = this.#state.nextEvent++;
+    return true;
+  }
+
+  /** Room for the line of the document that `next` has begun. Use it before the next call. */
+  reserve(maxBytes: number): Reservation {
+    return this.#writer.reserve(maxBytes);
+  }
+
+  /** Closes the document: its line, with the newline, is the first `length` bytes of what was reserved; then its columns, as in EventBatchWriter.add. */
+  add(
+    length: number,
+    unixSeconds: number,
+    nanos: number,
+    idPrefix: string,
+    idNumber: number,
+    kind: number,
+    type: string,
+    severity: number,
+    namespace: string,
+    pod: string,
+    node: string,
+  ): void {
+    const writer = this.#writer;
+    if (writer.count === 0) this.#firstEvent = this.#eventNumber;
+    writer.commit(length);
+    writer.add(unixSeconds, nanos, this.#rawOffset, this.#ordinal, idPrefix, idNumber, kind, type, severity, namespace, pod, node);
+    if (writer.byteLength >= this.#maxBatchBytes) this.flush();
+  }
+
+  /** Batches that were closed since the last call. */
+  finished(): readonly Uint8Array[] {
+    const closed = this.#closed;
+    this.#closed = [];
+    return closed;
+  }
+
+  /** Closes the open batch. */
+  flush(): void {
+    if (this.#writer.count === 0) return;
+    this.#closed.push(this.#writer.finish(this.#firstEvent));
+    this.#writer.reset();
+  }
+
+  /**
+   * The first document that is written after a replay goes on with the topic's own numbers, even if the state was lost.
+   * A state that is further than the topic stays so: the topic has lost its end, and sinks must see the gap.
+   */
+  #speak(end: OutputEnd): void {
+    this.#state.nextEvent = Math.max(this.#state.nextEvent, end.nextEvent);
+    this.#silentUntil = undefined;
+  }
+
+  #isSilent(ordinal: number): boolean {
+    const until = this.#silentUntil;
+    if (until === undefined || this.#rawOffset > until.rawOffset) return false;
+    return this.#rawOffset < until.rawOffset || ordinal <= until.ordinal;
+  }
+}
