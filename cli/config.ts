@@ -1,6 +1,7 @@
 import { hostname } from 'node:os';
 import { z } from 'zod';
-import { configError, loadConfig } from '../core/config.ts';
+import { configError } from '../core/config/errors.ts';
+import { loadConfig } from '../core/config/load.ts';
 import { duration, size } from '../core/quantity.ts';
 import { aggregatorConfig } from '../services/aggregator/config.ts';
 import { collectorConfig } from '../services/collector/config.ts';
@@ -66,7 +67,7 @@ export type Config = z.output<typeof configSchema>;
 
 /** The configuration from file, environment and command line. */
 export function readConfig(options: { readonly config?: string; readonly set?: readonly string[] }): Config {
-  return loadConfig(configSchema, { file: options.config, environment: process.env, sets: options.set ?? [] });
+  return loadConfig(configSchema, { file: options.config, environment: process.env, sets: options.set ?? [] }).config;
 }
 
 /** The node's name: configured, NODE_NAME, host name. */

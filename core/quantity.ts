@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { expecting } from './config/traits.ts';
 
 const sizeUnits: Readonly<Record<string, number>> = { B: 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, KB: 1e3, MB: 1e6, GB: 1e9 };
 const durationUnitsMs: Readonly<Record<string, number>> = { ms: 1, s: 1e3, m: 60e3, h: 3600e3, d: 86_400e3 };
@@ -37,7 +38,7 @@ function quantity(defaultText: string, parse: (text: string) => number | undefin
   const most = parse(atMost ?? '') ?? Number.POSITIVE_INFINITY;
   const range = [...(atLeast === undefined ? [] : [`at least ${atLeast}`]), ...(atMost === undefined ? [] : [`at most ${atMost}`])];
   const expected = [kind, ...range].join(', ');
-  return z
+  const schema = z
     .string({ error: (issue) => `found ${JSON.stringify(issue.input)}, expected ${expected}` })
     .default(defaultText)
     .transform((text, context) => {
@@ -46,6 +47,7 @@ function quantity(defaultText: string, parse: (text: string) => number | undefin
       context.addIssue({ code: 'custom', message: `found "${text}", expected ${expected}${value === 0 ? ', above 0' : ''}` });
       return z.NEVER;
     });
+  return expecting(schema, expected);
 }
 
 function parseQuantity(text: string, units: Readonly<Record<string, number>>, max: number): number | undefined {

@@ -6,6 +6,7 @@ test.each([
   ['TCPRESET', ['tcpretrans', 'tcpreset'], '; did you mean tcpreset?'],
   ['dns', ['tcpretrans', 'tcpreset'], '; expected one of tcpretrans, tcpreset'],
   ['dns', [], ''],
+  ['5', ['log', 'tcp'], '; expected one of log, tcp'],
 ])('for %s among %j', (word, known, expected) => {
   expect(suggestion(word, known)).toBe(expected);
 });

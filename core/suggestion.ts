@@ -1,10 +1,17 @@
 /** What to say behind a word that is unknown: the known one that was meant, else all of them; begins with a semicolon. */
 export function suggestion(word: string, known: readonly string[]): string {
+  const meant = closestOf(word, known);
+  if (meant !== undefined) return `; did you mean ${meant}?`;
+  return known.length > 0 ? `; expected one of ${known.join(', ')}` : '';
+}
+
+/** The one of the known words that was probably meant. */
+export function closestOf(word: string, known: readonly string[]): string | undefined {
   const best = known
     .map((name) => ({ name, distance: editDistance(word.toLowerCase(), name.toLowerCase()) }))
     .sort((a, b) => a.distance - b.distance)[0];
-  if (best !== undefined && best.distance <= 3) return `; did you mean ${best.name}?`;
-  return known.length > 0 ? `; expected one of ${known.join(', ')}` : '';
+  if (best === undefined || best.distance > 3) return undefined;
+  return best.distance * 2 <= Math.max(word.length, best.name.length) ? best.name : undefined;
 }
 
 /** Levenshtein's distance. */

@@ -89,18 +89,21 @@ test.each<[string, string[], (string | RegExp)[]]>([
 test.each<[string, string[], (string | RegExp)[]]>([
   ['a configuration that is not there', ['--config', 'missing.yaml'], ['missing.yaml', /ENOENT/, /path/]],
   ['a folder as configuration', ['--config', 'folder'], ['folder', /EISDIR/]],
-  ['a configuration that is no YAML', ['--config', 'syntax.yaml'], ['syntax.yaml', /not valid YAML/, /line 3/]],
-  ['a configuration that is a list', ['--config', 'list.yaml'], ['list.yaml', /expected a mapping of sections/]],
-  ['an unknown section in it', ['--config', 'unknown.yaml'], [/colector: no such setting; did you mean collector\?/]],
+  ['a configuration that is no YAML', ['--config', 'syntax.yaml'], ['syntax.yaml:3:2', /not valid YAML: found "bad: \[", expected /]],
+  ['a configuration that is a list', ['--config', 'list.yaml'], ['list.yaml:1:1', /expected a mapping of sections/]],
+  ['an unknown section in it', ['--config', 'unknown.yaml'], [/unknown\.yaml:1:1: colector: no such setting; did you mean collector\?/]],
   [
     'wrong types in it',
     ['--config', 'type.yaml'],
-    [/collector\.burst: .*expected number, received string/, /collector\.batchLinger: found 5, expected a duration such as 30s/],
+    [
+      /type\.yaml:2:10: collector\.burst: found "many", expected a whole number from 1 to 1000000/,
+      /type\.yaml:3:16: collector\.batchLinger: found 5, expected a duration such as 30s/,
+    ],
   ],
   ['a setting without a value', ['--set', 'node.name'], [/--set node\.name: expected path\.to\.key=value/]],
   ['an unknown setting', ['--set', 'collector.bursts=5'], [/collector\.bursts: no such setting; did you mean burst\?/]],
-  ['a setting out of range', ['--set', 'collector.burst=0'], [/collector\.burst: .*>=1/]],
-  ['a value that is no YAML', ['--set', 'node.name=[a'], [/--set node\.name=\[a: the value is not valid YAML/]],
+  ['a setting out of range', ['--set', 'collector.burst=0'], [/collector\.burst: found 0, expected a whole number from 1 to/]],
+  ['a value that is no YAML', ['--set', 'node.name=[a'], [/--set node\.name: the value is not valid YAML/]],
   ['a place to listen without a port', ['--set', 'metrics.listen=localhost'], [/metrics\.listen: .*address:port, or off/]],
   ['a node without a name', ['--set', 'node.name='], [/node\.name: /]],
 ])('%s', async (_, args, says) => {

@@ -1,0 +1,102 @@
+import { readFileSync } from 'node:fs';
+import { type Document, isAlias, isMap, isNode, isScalar, isSeq, LineCounter, parseDocument, visit } from 'yaml';
+import { type AppError, messageOf } from '../app-error.ts';
+import { configError } from './errors.ts';
+import { isTree, type Tree, withoutEmpty } from './tree.ts';
+
+/** A place in a text; both from 1. */
+export interface Position {
+  readonly line: number;
+  readonly column: number;
+}
+
+/** A configuration file as read. */
+export interface YamlFile {
+  readonly tree: Tree;
+  /** Where a path's value stands, or its key; undefined where the file does not say it. */
+  positionOf(path: readonly PropertyKey[], what: 'key' | 'value'): Position | undefined;
+}
+
+const maxExcerpt = 60;
+
+/** The text of a configuration file. Throws CONFIG_UNREADABLE. */
+export function readConfigText(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (thrown) {
+    throw configError('CONFIG_UNREADABLE', { file, cause: messageOf(thrown) }, thrown);
+  }
+}
+
+/** Parses a configuration file. Throws CONFIG_SYNTAX with file, line, column, found, expected. */
+export function parseYamlFile(file: string, text: string): YamlFile {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const at = (offset: number): Position => {
+    const { line, col } = lines.linePos(offset);
+    return { line: Math.max(line, 1), column: Math.max(col, 1) };
+  };
+  const problem = document.errors[0];
+  if (problem !== undefined) throw syntaxError(file, text, at(problem.pos[0]), problem.message);
+  let content: unknown;
+  try {
+    content = document.toJS();
+  } catch (thrown) {
+    // An alias without its anchor, or too many of them.
+    throw syntaxError(file, text, at(firstAlias(document)), messageOf(thrown));
+  }
+  const root = document.contents;
+  if (content !== null && !isTree(content))
+    throw syntaxError(file, text, at((root?.range ?? [0])[0]), 'expected a mapping of sections', excerptOf(text));
+  return {
+    tree: content === null ? {} : withoutEmpty(content),
+    positionOf(path, what) {
+      const offset = offsetOf(document, path, what);
+      return offset === undefined ? undefined : at(offset);
+    },
+  };
+}
+
+function syntaxError(file: string, text: string, { line, column }: Position, cause: string, found?: string): AppError {
+  const excerpt = found ?? excerptOf((text.split('\n')[line - 1] ?? '').slice(column - 1));
+  const expected = cause.replace(/^expected /, '');
+  const problems = `${file}:${line}:${column}: not valid YAML: found ${excerpt}, expected ${expected}`;
+  return configError('CONFIG_SYNTAX', { problems, file, line, column, found: excerpt, expected });
+}
+
+function excerptOf(text: string): string {
+  const first = text.trim().split('\n')[0];
+  return first === '' ? 'nothing' : JSON.stringify(first.length > maxExcerpt ? `${first.slice(0, maxExcerpt)}…` : first);
+}
+
+/** Where the first alias without its anchor stands; else the first one. */
+function firstAlias(document: Document.Parsed): number {
+  const found: { offset: number; resolved: boolean }[] = [];
+  visit(document, {
+    Alias: (_, alias) => void found.push({ offset: alias.range?.[0] ?? 0, resolved: alias.resolve(document) !== undefined }),
+  });
+  return (found.find(({ resolved }) => !resolved) ?? found[0])?.offset ?? 0;
+}
+
+function offsetOf(document: Document.Parsed, path: readonly PropertyKey[], what: 'key' | 'value'): number | undefined {
+  let node: unknown = document.contents;
+  let offset: number | undefined;
+  for (const [depth, key] of path.entries()) {
+    const inside: unknown = isAlias(node) ? node.resolve(document) : node;
+    const isLast = depth === path.length - 1;
+    if (isSeq(inside)) {
+      node = inside.items[Number(key)];
+      offset = startOf(node);
+    } else if (isMap(inside)) {
+      const pair = inside.items.find((one) => String(isScalar(one.key) ? one.key.value : one.key) === String(key));
+      if (pair === undefined) return undefined;
+      node = pair.value;
+      offset = isLast && what === 'key' ? startOf(pair.key) : (startOf(pair.value) ?? startOf(pair.key));
+    } else return undefined;
+  }
+  return offset;
+}
+
+function startOf(node: unknown): number | undefined {
+  return isNode(node) ? node.range?.[0] : undefined;
+}
