@@ -2,6 +2,7 @@ import { hostname } from 'node:os';
 import { z } from 'zod';
 import { configError } from '../core/config/errors.ts';
 import { loadConfig } from '../core/config/load.ts';
+import { expecting } from '../core/config/traits.ts';
 import { duration, size } from '../core/quantity.ts';
 import { aggregatorConfig } from '../services/aggregator/config.ts';
 import { collectorConfig } from '../services/collector/config.ts';
@@ -41,11 +42,14 @@ const sections = z.strictObject({
     .prefault({}),
   metrics: z
     .strictObject({
-      listen: z
-        .string()
-        .regex(/^.+:\d+$|^off$/, 'expected address:port, or off')
-        .default('127.0.0.1:9464')
-        .describe('Where /metrics, /healthz and /readyz answer; off: nowhere.'),
+      listen: expecting(
+        z
+          .string()
+          .regex(/^.+:\d+$|^off$/)
+          .default('127.0.0.1:9464')
+          .describe('Where /metrics, /healthz and /readyz answer; off: nowhere.'),
+        'address:port, or off',
+      ),
     })
     .prefault({}),
   bus: busConfig,

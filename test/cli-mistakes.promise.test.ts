@@ -89,7 +89,7 @@ test.each<[string, string[], (string | RegExp)[]]>([
 test.each<[string, string[], (string | RegExp)[]]>([
   ['a configuration that is not there', ['--config', 'missing.yaml'], ['missing.yaml', /ENOENT/, /path/]],
   ['a folder as configuration', ['--config', 'folder'], ['folder', /EISDIR/]],
-  ['a configuration that is no YAML', ['--config', 'syntax.yaml'], ['syntax.yaml:3:2', /not valid YAML: found "bad: \[", expected /]],
+  ['a configuration that is no YAML', ['--config', 'syntax.yaml'], ['syntax.yaml:3:1', /not valid YAML: found "bad: \[", expected /]],
   ['a configuration that is a list', ['--config', 'list.yaml'], ['list.yaml:1:1', /expected a mapping of sections/]],
   ['an unknown section in it', ['--config', 'unknown.yaml'], [/unknown\.yaml:1:1: colector: no such setting; did you mean collector\?/]],
   [
