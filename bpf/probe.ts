@@ -27,7 +27,9 @@ export interface Selection {
   /** iter/ programs to run once, after attaching. */
   readonly iterators: readonly string[];
   readonly degraded: readonly Degradation[];
-  /** What is missing when one of `attach` cannot be attached, by program. Those that are not named: the probe fails. */
+  /** What each of the programs sees, for people: "sent resets". It is missing when the kernel rejects the program. */
+  readonly sees: ReadonlyMap<string, string>;
+  /** Where more is known of why a program may be rejected. */
   readonly whenNotAttached: ReadonlyMap<string, Degradation>;
 }
 

@@ -98,7 +98,7 @@ export async function run(options: RunOptions): Promise<number> {
 function announce(collector: Collector | undefined, dataDir: string, metricsListen: string | undefined): void {
   const lines: string[] = [`${pc.bold('jitterscope')} ${packageVersion()}`];
   for (const probe of collector?.probes() ?? []) {
-    const colour = probe.state === 'attached' ? pc.green : probe.state === 'degraded' ? pc.yellow : pc.red;
+    const colour = probe.state === 'enabled' ? pc.green : probe.state === 'degraded' ? pc.yellow : pc.red;
     lines.push(`  ${colour(probe.state.padEnd(9))} ${probe.name}: ${probe.attached.join(', ') || 'nothing'}`);
     for (const problem of probe.problems)
       lines.push(`            ${pc.yellow(problem.what)}: ${problem.reason}\n            ${pc.dim(problem.remedy)}`);
@@ -115,7 +115,7 @@ function announce(collector: Collector | undefined, dataDir: string, metricsList
     const from = new Date(Number(fromUnixNs / 1_000_000n)).toISOString();
     lines.push(`  ${pc.yellow('not seen')}  ${seconds.toFixed(1)} s since ${from}: nobody listened; what happened then is not known`);
   }
-  const watching = (collector?.probes() ?? []).some(({ state }) => state !== 'failed');
+  const watching = (collector?.probes() ?? []).some(({ attached }) => attached.length > 0);
   const hint = watching
     ? 'Waiting for events. To see some: npm run demo (in another terminal)'
     : 'Nothing is attached. To see what is missing: npx jitterscope doctor';

@@ -16,12 +16,16 @@ const byInode: Degradation = {
 export function selectBase(kernel: KernelFacts): Selection {
   const degraded = kernel.hasMember('net', 'net_cookie') ? [] : [byInode];
   if ((kernel.tracepointArgs('inet_sock_set_state') ?? 0) < 3 || !kernel.hasMember('sock', 'sk_bpf_storage'))
-    return { programs: [], attach: [], iterators: [], degraded: [withoutOwner, ...degraded], whenNotAttached: new Map() };
+    return { programs: [], attach: [], iterators: [], degraded: [withoutOwner, ...degraded], sees: new Map(), whenNotAttached: new Map() };
   return {
     programs: ['owner_note', 'owner_seed'],
     attach: ['owner_note'],
     iterators: ['owner_seed'],
     degraded,
-    whenNotAttached: new Map([['owner_note', withoutOwner]]),
+    sees: new Map([
+      ['owner_note', withoutOwner.what],
+      ['owner_seed', 'processes that own the sockets that were there before'],
+    ]),
+    whenNotAttached: new Map(),
   };
 }

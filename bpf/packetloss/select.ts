@@ -18,6 +18,8 @@ const withoutSockets: Degradation = {
   remedy: 'use a kernel of 6.11 or later',
 };
 
+const sees = new Map(['packetloss_rx_sk', 'packetloss_reason', 'packetloss_site'].map((program) => [program, withoutDrops.what]));
+
 /** Chooses packetloss's programs by the prototype of the kernel's tracepoint. */
 export function selectPacketloss(kernel: KernelFacts): Selection {
   const attach: string[] = [];
@@ -29,5 +31,5 @@ export function selectPacketloss(kernel: KernelFacts): Selection {
   if (args < 2) degraded.push(withoutDrops);
   else if (args < 4) degraded.push(withoutSockets);
   if (args === 2) degraded.push(withoutReasons);
-  return { programs: attach, attach, iterators: [], degraded, whenNotAttached: new Map() };
+  return { programs: attach, attach, iterators: [], degraded, sees, whenNotAttached: new Map() };
 }

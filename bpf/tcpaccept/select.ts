@@ -27,6 +27,15 @@ const withoutWaits: Degradation = {
   remedy: `${otherKernel}, or set collector.hookSystemCalls: true: each system call of the node takes about 0.1 µs longer then`,
 };
 
+const waits = 'how long each connection waits for accept()';
+const sees = new Map([
+  ['tcpaccept_queued', withoutQueues.what],
+  ['tcpaccept_syn_ack', withoutQueues.what],
+  ['tcpaccept_accepted', waits],
+  ['tcpaccept_accepted_4', waits],
+  ['tcpaccept_sys_exit', waits],
+]);
+
 /** Chooses tcpaccept's programs by tracepoints, and by whether a function can be looked at. */
 export function selectTcpaccept(kernel: KernelFacts): Selection {
   const attach: string[] = [];
@@ -49,5 +58,5 @@ export function selectTcpaccept(kernel: KernelFacts): Selection {
   } else {
     degraded.push(withoutWaits);
   }
-  return { programs: attach, attach, iterators: [], degraded, whenNotAttached: new Map() };
+  return { programs: attach, attach, iterators: [], degraded, sees, whenNotAttached: new Map() };
 }

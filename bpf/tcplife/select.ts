@@ -6,9 +6,11 @@ const withoutStates: Degradation = {
   remedy: 'use a kernel with CONFIG_BPF_SYSCALL and CONFIG_INET of 5.12 or later',
 };
 
+const sees = new Map([['tcplife_state', withoutStates.what]]);
+
 /** Chooses tcplife's program: it is there, or the probe is not. */
 export function selectTcplife(kernel: KernelFacts): Selection {
   const possible = (kernel.tracepointArgs('inet_sock_set_state') ?? 0) >= 3 && kernel.hasMember('sock', 'sk_bpf_storage');
   const attach = possible ? ['tcplife_state'] : [];
-  return { programs: attach, attach, iterators: [], degraded: possible ? [] : [withoutStates], whenNotAttached: new Map() };
+  return { programs: attach, attach, iterators: [], degraded: possible ? [] : [withoutStates], sees, whenNotAttached: new Map() };
 }

@@ -28,6 +28,12 @@ const withoutReceived: Degradation = {
   remedy: withoutSent.remedy,
 };
 
+const sees = new Map([
+  ['tcpreset_sent', withoutSent.what],
+  ['tcpreset_sent_no_reason', withoutSent.what],
+  ['tcpreset_received', withoutReceived.what],
+]);
+
 /** Chooses tcpreset's programs by the prototypes of the kernel's tracepoints. */
 export function selectTcpreset(kernel: KernelFacts): Selection {
   const attach: string[] = [];
@@ -47,5 +53,5 @@ export function selectTcpreset(kernel: KernelFacts): Selection {
   }
   if ((kernel.tracepointArgs('tcp_receive_reset') ?? 0) >= 1) attach.push('tcpreset_received');
   else degraded.push(withoutReceived);
-  return { programs: attach, attach, iterators: [], degraded, whenNotAttached };
+  return { programs: attach, attach, iterators: [], degraded, sees, whenNotAttached };
 }

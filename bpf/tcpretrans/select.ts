@@ -20,6 +20,12 @@ const withoutSynAcks: Degradation = {
   remedy,
 };
 
+const sees = new Map([
+  ['tcpretrans_segment', withoutSegments.what],
+  ['tcpretrans_segment_no_error', withoutSegments.what],
+  ['tcpretrans_syn_ack', withoutSynAcks.what],
+]);
+
 /** Chooses tcpretrans's programs by the prototypes of the kernel's tracepoints. */
 export function selectTcpretrans(kernel: KernelFacts): Selection {
   const attach: string[] = [];
@@ -36,5 +42,5 @@ export function selectTcpretrans(kernel: KernelFacts): Selection {
   }
   if ((kernel.tracepointArgs('tcp_retransmit_synack') ?? 0) >= 2) attach.push('tcpretrans_syn_ack');
   else degraded.push(withoutSynAcks);
-  return { programs: attach, attach, iterators: [], degraded, whenNotAttached: new Map() };
+  return { programs: attach, attach, iterators: [], degraded, sees, whenNotAttached: new Map() };
 }

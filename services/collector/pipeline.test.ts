@@ -59,8 +59,9 @@ function nodeOf() {
       open: (onChunk: (chunk: Buffer) => void) => {
         state.chunk = onChunk;
       },
-      start: () => ({ state: 'attached' }),
+      start: () => ({ state: 'enabled' }),
       running: () => [{ probe: { number: 1 }, object }],
+      loaded: () => [{ probe: { number: 1 }, object }],
       base: () => object,
       stop: () => Promise.resolve(),
       close: () => undefined,

@@ -266,7 +266,7 @@ export class CollectorPipeline {
 
   #tellLosses(): void {
     const totals = this.#totalsNow();
-    for (const { probe } of this.#parts.host.running()) this.#batcher.kernelLost(probe.number, totals.kernelLosses(probe.number));
+    for (const { probe } of this.#parts.host.loaded()) this.#batcher.kernelLost(probe.number, totals.kernelLosses(probe.number));
   }
 
   /** Counters tell places, too, also those of which no record was emitted: their names go out before them. */

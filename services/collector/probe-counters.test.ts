@@ -23,7 +23,7 @@ function mapOf() {
           ),
     mapDelete: (map: string, key: Buffer) => map === 'counters' && counted.delete(Number(key.readBigUInt64LE(counterKeyOffsets.net))),
   } as unknown as BpfObject;
-  const host = { base: () => object, running: () => [{ probe: { number: 1 } }] } as unknown as ProbeHost;
+  const host = { base: () => object, loaded: () => [{ probe: { number: 1 } }] } as unknown as ProbeHost;
   return { counted, counters: new ProbeCounters(host) };
 }
 

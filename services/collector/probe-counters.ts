@@ -5,7 +5,7 @@ import type { ProbeHost } from './probe-host.ts';
 /** Counters of a namespace that nobody knows are left this often before they are taken for those of one that is gone. */
 const ghostAfterSweeps = 2;
 
-/** The counter map of the running probes. */
+/** The counter map of the probes. */
 export class ProbeCounters {
   readonly #host: ProbeHost;
   readonly #totals = new CounterTotals();
@@ -38,7 +38,7 @@ export class ProbeCounters {
     const finals = gone.flatMap((net) => this.#totals.retire(net));
     for (const net of gone) {
       deleteCounters(base, counters, net);
-      for (const { probe } of this.#host.running()) base.mapDelete(probeMaps.buckets, bucketKey(net, probe.number));
+      for (const { probe } of this.#host.loaded()) base.mapDelete(probeMaps.buckets, bucketKey(net, probe.number));
     }
     return finals;
   }

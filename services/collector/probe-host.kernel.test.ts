@@ -39,8 +39,8 @@ function hostOf(native: Native): ProbeHost {
 }
 
 /** What this kernel makes of a probe. */
-function stateOf(probe: Probe): 'attached' | 'degraded' {
-  return probe.select(kernelFacts(loadNative())).degraded.length === 0 ? 'attached' : 'degraded';
+function stateOf(probe: Probe): 'enabled' | 'degraded' {
+  return probe.select(kernelFacts(loadNative())).degraded.length === 0 ? 'enabled' : 'degraded';
 }
 
 /** How many threads of this process have a name. */

@@ -1,14 +1,18 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Degradation, KernelNames, Probe } from '../../bpf/probe.ts';
-import { encodeSettings, type ProbeSettings, settingsSection } from '../../bpf/settings.ts';
+import type { ProbeSettings } from '../../bpf/settings.ts';
 import type { Transport } from '../../bpf/transport.ts';
 import type { Log } from '../../core/log.ts';
 import type { BpfObject, Native, Reader, ReaderOptions } from '../../native/addon.ts';
 import { readBpfObject } from '../../native/index.ts';
+import { detachAll, HostedProbe, type ProbeStatus } from './hosted-probe.ts';
+import { type NetnsChoice, NetnsFilter } from './netns-filter.ts';
 import {
   attachSelected,
   type BaseOptions,
   kernelFacts,
   type LoadedBase,
+  type LoadedObject,
   loadBase,
   loadProbe,
   prepareObject,
@@ -16,16 +20,7 @@ import {
   startBaseReader,
 } from './probe-object.ts';
 
-/** A probe as it runs. */
-export interface ProbeStatus {
-  readonly name: string;
-  /** attached: all of it; degraded: some of it; failed: nothing. */
-  readonly state: 'attached' | 'degraded' | 'failed';
-  readonly attached: readonly string[];
-  readonly problems: readonly Degradation[];
-}
-
-interface Running {
+interface Loaded {
   readonly probe: Probe;
   readonly object: BpfObject;
 }
@@ -41,19 +36,22 @@ export interface HostOptions extends ReaderOptions, BaseOptions {
 /** What all probes share. */
 interface Base extends LoadedBase {
   readonly reader: Reader;
-  readonly problems: readonly Degradation[];
 }
+
+/** The reader drains each few ms: who waits longer than this for what was emitted waits in vain. */
+const maxDrainMs = 1_000;
 
 /**
  * Loads and attaches probes: first what they share (bpf/base), with the one ring and its reader, then each for itself.
- * A probe that fails stops nothing else; without the base all of them fail.
+ * A probe that fails stops nothing else; without the base all of them fail. Each is enabled and disabled while the
+ * others run: records, counters and token buckets are the base's, and stay.
  */
 export class ProbeHost {
   readonly #native: Native;
   readonly #options: HostOptions;
   readonly #log: Log;
-  readonly #running: Running[] = [];
-  readonly #status = new Map<string, ProbeStatus>();
+  readonly #probes = new Map<string, HostedProbe>();
+  readonly #filter = new NetnsFilter();
   #base: Base | undefined;
   /** Why there is no base. */
   #failure: Degradation | undefined;
@@ -65,12 +63,17 @@ export class ProbeHost {
   }
 
   status(): ProbeStatus[] {
-    return [...this.#status.values()];
+    return [...this.#probes.values()].map(({ status }) => status);
   }
 
-  /** The running probes; an object's own maps are those that the base does not have. */
-  running(): readonly Running[] {
-    return this.#running;
+  /** Probes of which something is attached. */
+  running(): readonly Loaded[] {
+    return this.loaded().filter(({ probe }) => this.#probes.get(probe.name)?.attached);
+  }
+
+  /** Probes in the kernel, those that are disabled included; an object's own maps are those that the base does not have. */
+  loaded(): readonly Loaded[] {
+    return [...this.#probes.values()].flatMap(({ probe, object }) => (object === undefined ? [] : [{ probe, object }]));
   }
 
   /** The object that holds the maps of all probes; undefined when it could not be loaded, or is closed. */
@@ -90,63 +93,75 @@ export class ProbeHost {
       const base = loadBase(this.#native, this.#options);
       object = base.object;
       const reader = startBaseReader(base, this.#options, onChunk);
-      this.#base = { ...base, reader, problems: attachSelected(object, base.selection).problems };
+      this.#base = { ...base, reader, problems: [...base.problems, ...attachSelected(object, base.selection).problems] };
     } catch (thrown) {
       this.#failure = problemOf('all probes', thrown);
       object?.close();
     }
   }
 
-  start(probe: Probe, settings: ProbeSettings): ProbeStatus {
-    const status = this.#start(probe, settings);
-    this.#status.set(probe.name, status);
-    return status;
+  /** Takes on a probe; one that is not to be enabled is not loaded either. */
+  start(probe: Probe, settings: ProbeSettings, enabled = true): ProbeStatus {
+    const hosted = new HostedProbe(probe, settings, () => this.#load(probe));
+    this.#probes.set(probe.name, hosted);
+    return enabled ? this.enable(probe.name) : hosted.status;
   }
 
-  #start(probe: Probe, settings: ProbeSettings): ProbeStatus {
-    const { name } = probe;
-    const base = this.#base;
-    if (base === undefined) return { name, state: 'failed', attached: [], problems: this.#failure === undefined ? [] : [this.#failure] };
-    let object: BpfObject | undefined;
-    try {
-      const selection = probe.select(kernelFacts(this.#native, this.#options.hookSystemCalls));
-      object = loadProbe(this.#native, name, readBpfObject(name), selection, base);
-      object.writeData(settingsSection, 0, encodeSettings(settings));
-      const unprepared = prepareObject(probe, object, this.#options.names);
-      const { programs, problems } = attachSelected(object, selection);
-      const all = [...base.problems, ...unprepared, ...problems];
-      if (programs.length === 0) object.close();
-      else this.#running.push({ probe, object });
-      const state = programs.length === 0 ? 'failed' : all.length > 0 ? 'degraded' : 'attached';
-      return { name, state, attached: programs, problems: all };
-    } catch (thrown) {
-      object?.close();
-      return { name, state: 'failed', attached: [], problems: [problemOf(name, thrown)] };
+  /** Attaches a probe, or as much of it as this kernel allows; what failed before is tried again. */
+  enable(name: string): ProbeStatus {
+    const hosted = this.#hosted(name);
+    if (this.#base === undefined) return hosted.fail(this.#failure ?? { what: name, reason: 'nothing is open', remedy: '' });
+    return hosted.enable();
+  }
+
+  /** Detaches a probe, and resolves when what it emitted is read. Its counters stay, and go on when it is enabled again. */
+  async disable(name: string): Promise<ProbeStatus> {
+    const hosted = this.#hosted(name);
+    for (const problem of hosted.disable()) this.#log.warn({ probe: name }, problem);
+    await this.#drained();
+    return hosted.status;
+  }
+
+  /** Changes a probe's token bucket; effective at once, and kept while it is disabled. */
+  set(name: string, settings: Pick<ProbeSettings, 'burst' | 'intervalNs'>): void {
+    const { burst, intervalNs } = settings;
+    this.#hosted(name).set({ burst, intervalNs });
+  }
+
+  /** Changes a probe's thresholds, by their names; effective at once. Those that are not named stay. */
+  setThresholds(name: string, values: Readonly<Record<string, number>>): void {
+    const hosted = this.#hosted(name);
+    for (const threshold of hosted.probe.thresholds ?? []) {
+      const value = values[threshold.name];
+      if (value !== undefined) hosted.setThreshold(threshold, value);
     }
+  }
+
+  /** Changes which namespaces a probe looks at. While it changes the probe sees rather too many of them than too few. */
+  choose(name: string, { mode, netns }: NetnsChoice): void {
+    const hosted = this.#hosted(name);
+    if (hosted.settings.filterMode !== mode) hosted.set({ filterMode: 'all' });
+    if (this.#base !== undefined) this.#filter.list(this.#base.object, hosted.probe.number, netns);
+    hosted.set({ filterMode: mode });
   }
 
   /** Addresses of a kernel stack that records tell by its id; undefined when it is not there. */
   stack(id: number): Uint8Array | undefined {
-    const running = this.#withStacks();
-    return running?.object.mapLookup(running.map, stackKey(id));
+    const loaded = this.#withStacks();
+    return loaded?.object.mapLookup(loaded.map, stackKey(id));
   }
 
   /** Gives a stack's id back to the kernel. */
   deleteStack(id: number): void {
-    const running = this.#withStacks();
-    running?.object.mapDelete(running.map, stackKey(id));
+    const loaded = this.#withStacks();
+    loaded?.object.mapDelete(loaded.map, stackKey(id));
   }
 
-  #withStacks(): { object: BpfObject; map: string } | undefined {
-    for (const { probe, object } of this.#running) if (probe.places !== undefined) return { object, map: probe.places.stackMap };
-    return undefined;
-  }
-
-  /** Detaches, drains what is left, closes. */
+  /** Detaches, drains what is left. */
   async stop(): Promise<void> {
-    for (const { object, probe } of this.#running) {
-      detachAll(object);
-      this.#log.debug({ probe: probe.name }, 'probe detached');
+    for (const hosted of this.#probes.values()) {
+      hosted.detach();
+      this.#log.debug({ probe: hosted.probe.name }, 'probe detached');
     }
     if (this.#base === undefined) return;
     detachAll(this.#base.object);
@@ -155,16 +170,50 @@ export class ProbeHost {
 
   /** After the last look at the counters. */
   close(): void {
-    for (const { object } of this.#running.splice(0)) object.close();
+    for (const hosted of this.#probes.values()) hosted.close();
     this.#base?.object.close();
     this.#base = undefined;
+  }
+
+  #hosted(name: string): HostedProbe {
+    const hosted = this.#probes.get(name);
+    if (hosted === undefined) throw new Error(`no probe ${name} was started`);
+    return hosted;
+  }
+
+  #load(probe: Probe): LoadedObject {
+    const base = this.#base;
+    if (base === undefined) throw new Error('nothing is open');
+    const selection = probe.select(kernelFacts(this.#native, this.#options.hookSystemCalls));
+    const loaded = loadProbe(this.#native, probe.name, readBpfObject(probe.name), selection, base);
+    try {
+      const unprepared = prepareObject(probe, loaded.object, this.#options.names);
+      return { ...loaded, problems: [...base.problems, ...loaded.problems, ...unprepared] };
+    } catch (thrown) {
+      loaded.object.close();
+      throw thrown;
+    }
+  }
+
+  /** Resolves when what the ring holds now is delivered. */
+  async #drained(): Promise<void> {
+    if (this.#base === undefined) return;
+    const { reader } = this.#base;
+    const { bytes, ringBytes } = reader.stats();
+    const end = performance.now() + maxDrainMs;
+    while (performance.now() < end) {
+      const now = reader.stats();
+      if (now.ringBytes === 0 || now.bytes - bytes >= ringBytes) return;
+      await sleep(this.#options.drainMs);
+    }
+  }
+
+  #withStacks(): { object: BpfObject; map: string } | undefined {
+    for (const { probe, object } of this.loaded()) if (probe.places !== undefined) return { object, map: probe.places.stackMap };
+    return undefined;
   }
 }
 
 function stackKey(id: number): Uint8Array {
   return new Uint8Array(Int32Array.of(id).buffer);
-}
-
-function detachAll(object: BpfObject): void {
-  for (const { name } of object.programs()) if (object.attached(name)) object.detach(name);
 }

@@ -68,14 +68,20 @@ export class ProbeRun {
     );
     attachSelected(this.base, base.selection);
     const selection = probe.select(kernelFacts(native));
-    this.object = loadProbe(native, probe.object, object, selection, base);
+    const loaded = loadProbe(native, probe.object, object, selection, base);
+    this.object = loaded.object;
     for (const net of options.only ?? []) this.list(net);
     if (options.only !== undefined) this.set({ ...defaultSettings, filterMode: 'listed' });
     if (probe.prepare !== undefined) {
       this.symbols = new LiveSymbols();
       prepareObject(probe, this.object, this.symbols.namesFor(native));
     }
-    attachSelected(this.object, selection);
+    const { problems } = attachSelected(this.object, loaded.selection);
+    // What this kernel is known not to have is in the selection; all else is a defect.
+    const rejected = [...loaded.problems, ...problems].filter(
+      (problem) => ![...selection.degraded, ...selection.whenNotAttached.values()].some(({ what }) => what === problem.what),
+    );
+    if (rejected.length > 0) throw new Error(rejected.map(({ what, reason }) => `${what}: ${reason}`).join('\n'));
   }
 
   set(settings: ProbeSettings): void {
