@@ -132,8 +132,10 @@ export interface NetnsHandle {
   /**
    * Files below /proc/net of the namespace, in the order of the names (snmp, stat/nf_conntrack), at most 64;
    * undefined for one that is not there. One of more than 4 MiB is an error (EFBIG).
+   * @param keepOpen true: the files stay open until close, as far as the process has room for descriptors (4,096, or a
+   * quarter of RLIMIT_NOFILE). Reading them again costs about half.
    */
-  readProcNet(names: readonly string[]): (Buffer | undefined)[];
+  readProcNet(names: readonly string[], keepOpen?: boolean): (Buffer | undefined)[];
   /** As netlinkDump. */
   dump(protocol: number, request: Uint8Array): Buffer;
   /** Lets the namespace go. Again: nothing. */

@@ -12,6 +12,7 @@
 
 struct handle {
 	int fd; /* -1: closed */
+	struct kept_files kept;
 	char path[];
 };
 
@@ -22,6 +23,7 @@ static void handle_close(struct handle *handle)
 	if (handle->fd >= 0)
 		close(handle->fd);
 	handle->fd = -1;
+	kept_files_close(&handle->kept);
 }
 
 static void on_collected(napi_env env, void *data, void *hint)
@@ -32,32 +34,31 @@ static void on_collected(napi_env env, void *data, void *hint)
 	free(data);
 }
 
-/* Reads arguments and the open handle they are for. False with an exception pending. */
-static bool handle_read(struct arguments *arguments, napi_env env, napi_callback_info info, const char *function,
-			struct netns_place *place)
+/* Reads arguments and the open handle they are for. NULL with an exception pending. */
+static struct handle *handle_read(struct arguments *arguments, napi_env env, napi_callback_info info, const char *function,
+				  struct netns_place *place)
 {
 	struct handle *handle;
 
 	if (!arguments_read(arguments, env, info, function))
-		return false;
+		return NULL;
 	handle = argument_self(arguments, &handle_tag, "NetnsHandle");
 	if (!handle)
-		return false;
+		return NULL;
 	*place = (struct netns_place){ .fd = handle->fd, .path = handle->path };
 	if (handle->fd >= 0)
-		return true;
+		return handle;
 	fail(env, "NATIVE_ARGUMENT", EBADF, "%s: the handle of network namespace %s is closed", function, handle->path);
-	return false;
+	return NULL;
 }
 
 static napi_value handle_read_proc_net(napi_env env, napi_callback_info info)
 {
 	struct arguments arguments;
 	struct netns_place place;
+	struct handle *handle = handle_read(&arguments, env, info, "readProcNet", &place);
 
-	if (!handle_read(&arguments, env, info, "readProcNet", &place))
-		return NULL;
-	return proc_net_read(&arguments, 0, &place);
+	return handle ? proc_net_read(&arguments, 0, &place, &handle->kept) : NULL;
 }
 
 static napi_value handle_dump(napi_env env, napi_callback_info info)
@@ -102,6 +103,7 @@ static napi_value wrap(napi_env env, int fd, const char *path, double inode, dou
 		return fail(env, "NATIVE_NETNS", ENOMEM, "Memory for the handle of network namespace %s", path);
 	}
 	handle->fd = fd;
+	handle->kept = (struct kept_files){ 0 };
 	strcpy(handle->path, path);
 	if (napi_create_object(env, &self) != napi_ok ||
 	    napi_define_properties(env, self, ARRAY_SIZE(methods), methods) != napi_ok ||

@@ -86,6 +86,41 @@ test('two namespaces read in turns show their own numbers each time', () => {
   execFileSync('ip', ['-n', lab.a.name, 'link', 'del', 'onlya']);
 });
 
+test('files that stay open show what is there now, each read anew, and what is gone as gone', () => {
+  const [a, b] = [open(lab.a.path), open(lab.b.path)];
+  const names = ['dev', 'snmp', 'netstat', 'nothing'];
+  const sent = (handle: NetnsHandle): number =>
+    Number(/^Udp: \d+ \d+ \d+ (\d+)/m.exec(handle.readProcNet(names, true)[1]!.toString())?.[1]);
+  const before = [descriptors(), sent(a), sent(b)];
+  expect(descriptors() - before[0]).toBe(6);
+  for (let turn = 1; turn <= 20; turn++) {
+    execFileSync('nsenter', [`--net=${lab.a.path}`, 'bash', '-c', 'echo > /dev/udp/127.0.0.1/9']);
+    expect([sent(a), sent(b)]).toEqual([before[1] + turn, before[2]]);
+  }
+  execFileSync('ip', ['-n', lab.a.name, 'link', 'add', 'goes', 'type', 'veth', 'peer', 'name', 'goes1']);
+  const shown = (): boolean[] =>
+    a.readProcNet(['dev_snmp6/goes', 'dev'], true).map((file) => file !== undefined && !file.includes(' goes1:'));
+  expect(shown()).toEqual([true, false]);
+  execFileSync('ip', ['-n', lab.a.name, 'link', 'del', 'goes']);
+  expect(shown()).toEqual([false, true]);
+  a.close();
+  b.close();
+  expect(descriptors()).toBe(before[0] - 2);
+});
+
+test('files stay open only as long as descriptors are left for others', () => {
+  const script = `const native = require(process.argv[1]); const fs = require('fs'); const count = () => fs.readdirSync('/proc/self/fd').length;
+    const names = ['snmp', 'snmp6', 'netstat', 'dev', 'sockstat'];
+    const handles = Array.from({ length: 10 }, () => native.openNetns(process.argv[2])); const before = count();
+    const read = () => handles.map((handle) => handle.readProcNet(names, true).every((file) => file.length > 0)).every(Boolean);
+    const good = [read(), read()]; const kept = count() - before;
+    handles[0].close(); const closed = count() - before; good.push(handles.slice(1).every((handle) => handle.readProcNet(names, true).length === 5));
+    console.log(JSON.stringify([good, kept, closed, count() - before]));`;
+  const { stdout } = spawnSync('prlimit', ['--nofile=160', process.execPath, '-e', script, addonPath(), lab.a.path], { encoding: 'utf8' });
+  // A quarter of 160; a handle's own five and its namespace go with it, and others take their room.
+  expect(JSON.parse(stdout)).toEqual([[true, true, true], 40, 34, 39]);
+});
+
 test('a namespace whose name is gone lives as long as the handle, and not longer', async () => {
   const name = `jst-${process.pid}-held`;
   execFileSync('ip', ['netns', 'add', name]);

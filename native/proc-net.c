@@ -17,11 +17,13 @@
 
 struct file {
 	char name[NAME_SIZE];
+	size_t at; /* in the buffer */
 	size_t size;
 	bool absent;
+	bool done;
 };
 
-/* The contents of all files of a call, end to end. */
+/* The contents of all files of a call. */
 struct buffer {
 	size_t room;
 	uint8_t bytes[];
@@ -33,6 +35,8 @@ struct reading {
 	struct buffer *buffer;
 	size_t used;
 	const char *failed; /* name of the file */
+	struct kept_files *kept;
+	bool keep;
 };
 
 /* A buffer that no call uses now. */
@@ -60,17 +64,20 @@ static int make_room(struct reading *reading)
 	return 0;
 }
 
+/* From the beginning, wherever an earlier read of the descriptor has left it. */
 static int read_all(struct reading *reading, struct file *file, int fd)
 {
 	ssize_t got;
 
+	file->at = reading->used;
+	file->size = 0;
 	do {
 		int err = file->size > FILE_MAX_BYTES ? EFBIG : make_room(reading);
 
 		if (err)
 			return err;
 		do {
-			got = read(fd, reading->buffer->bytes + reading->used, READ_BYTES);
+			got = pread(fd, reading->buffer->bytes + reading->used, READ_BYTES, (off_t)file->size);
 		} while (got < 0 && errno == EINTR);
 		if (got < 0)
 			return errno;
@@ -80,6 +87,26 @@ static int read_all(struct reading *reading, struct file *file, int fd)
 	return 0;
 }
 
+/* The files that are open; one that cannot be read any longer is opened anew. */
+static bool read_kept(struct reading *reading)
+{
+	bool all = true;
+
+	for (size_t i = 0; i < reading->count; i++) {
+		struct file *file = &reading->files[i];
+		int fd = kept_files_find(reading->kept, file->name);
+
+		file->done = fd >= 0 && read_all(reading, file, fd) == 0;
+		if (fd >= 0 && !file->done) {
+			reading->used = file->at;
+			kept_files_drop(reading->kept, file->name);
+		}
+		all = all && file->done;
+	}
+	return all;
+}
+
+/* Those that are not. */
 static int read_files(void *data, int proc_net_fd, const char **step)
 {
 	struct reading *reading = data;
@@ -87,8 +114,11 @@ static int read_files(void *data, int proc_net_fd, const char **step)
 	*step = "read /proc/net of";
 	for (size_t i = 0; i < reading->count; i++) {
 		struct file *file = &reading->files[i];
-		int err, fd = openat(proc_net_fd, file->name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+		int err, fd;
 
+		if (file->done)
+			continue;
+		fd = openat(proc_net_fd, file->name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 		reading->failed = file->name;
 		if (fd < 0) {
 			file->absent = errno == ENOENT || errno == ENOTDIR;
@@ -97,7 +127,8 @@ static int read_files(void *data, int proc_net_fd, const char **step)
 			continue;
 		}
 		err = read_all(reading, file, fd);
-		close(fd);
+		if (err || !reading->keep || !kept_files_add(reading->kept, file->name, fd))
+			close(fd);
 		if (err)
 			return err;
 	}
@@ -135,6 +166,7 @@ static bool read_names(const struct arguments *arguments, size_t index, struct r
 
 		file->size = 0;
 		file->absent = false;
+		file->done = false;
 		if (napi_get_element(env, list, i, &name) != napi_ok ||
 		    napi_get_value_string_utf8(env, name, file->name, sizeof(file->name), &size) != napi_ok ||
 		    size == sizeof(file->name) - 1 || strlen(file->name) != size || !stays_inside(file->name)) {
@@ -149,37 +181,37 @@ static bool read_names(const struct arguments *arguments, size_t index, struct r
 
 static napi_value contents(napi_env env, const struct reading *reading)
 {
-	size_t at = 0;
 	napi_value list;
 
 	TRY(napi_create_array_with_length(env, reading->count, &list));
 	for (size_t i = 0; i < reading->count; i++) {
 		const struct file *file = &reading->files[i];
 		napi_value value = file->absent ? undefined(env)
-						: buffer_copy(env, reading->buffer->bytes + at, file->size);
+						: buffer_copy(env, reading->buffer->bytes + file->at, file->size);
 
 		if (!value)
 			return NULL;
 		TRY(napi_set_element(env, list, (uint32_t)i, value));
-		at += file->size;
 	}
 	return list;
 }
 
-napi_value proc_net_read(const struct arguments *arguments, size_t index, const struct netns_place *place)
+napi_value proc_net_read(const struct arguments *arguments, size_t index, const struct netns_place *place,
+			 struct kept_files *kept)
 {
 	napi_env env = arguments->env;
-	struct reading reading;
+	struct reading reading = { .kept = kept };
 	const char *step;
 	napi_value list;
-	int err;
+	int err = 0;
 
-	if (!read_names(arguments, index, &reading))
+	if (!read_names(arguments, index, &reading) ||
+	    (arguments->count > index + 1 && !argument_bool(arguments, index + 1, "keepOpen", &reading.keep)))
 		return NULL;
-	reading.used = 0;
 	reading.failed = "";
 	reading.buffer = atomic_exchange(&spare, NULL);
-	err = netns_visit(place->fd, read_files, &reading, &step);
+	if (!read_kept(&reading))
+		err = netns_visit(place->fd, read_files, &reading, &step);
 	list = err ? fail(env, "NATIVE_NETNS", err, "Cannot %s network namespace %s: %s", step, place->path, reading.failed)
 		   : contents(env, &reading);
 	buffer_give_back(reading.buffer);

@@ -57,7 +57,7 @@ export class NetnsSampler {
   read(sink: SampleSink, counts: ReadCounts, anew: boolean): void {
     // Its turn in a cycle may come after its end.
     if (this.#closed) return;
-    const contents = this.#handle.readProcNet(this.#names);
+    const contents = this.#handle.readProcNet(this.#names, true);
     this.targets.begin();
     this.#readsToLinks--;
     for (const [i, source] of this.#sources.files.entries()) {
