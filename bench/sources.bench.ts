@@ -77,6 +77,8 @@ async function run(): Promise<void> {
     const share = (used.user + used.system) / 1e4 / seconds;
     const parts = `${share.toFixed(2)} % with the ${idle.toFixed(2)} % of a process that only waits`;
     row('share of a core, user and kernel', `${(share - idle).toFixed(2)} % (must: 2 %); ${parts}`);
+    const cpuMs = (used.user + used.system) / 1e3 - idle * seconds * 10;
+    row('CPU a cycle', `${(cpuMs / done).toFixed(0)} ms, ${((cpuMs / done / namespaces) * 1e3).toFixed(0)} µs a namespace`);
     row(
       'interval',
       `${metrics.sampling.intervalSeconds.toFixed(1)} s (must: at most 10 s), ${(metrics.sampling.cycleSeconds * 1e3).toFixed(0)} ms of work a cycle`,

@@ -1,5 +1,5 @@
-/** Share of one core that sampling may take ... */
-const maxShare = 0.02;
+/** Share of one core that sampling may take, of the 2 % that the design allows it ... */
+const maxShare = 0.015;
 /** ... of which so much is the reading that is measured; the rest is what follows: encoding, spool, garbage (bench/sources). */
 const readingPart = 0.7;
 const maxIntervalMs = 10_000;
