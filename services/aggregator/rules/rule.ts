@@ -54,6 +54,8 @@ export interface RecordInput {
   readonly kind: 'record';
   /** Number of the probe. */
   readonly probe: number;
+  /** `event`: only what became an event counts; else every record. */
+  readonly eventsOnly: boolean;
   /** What is aggregated; undefined: records are counted. */
   readonly value: RecordNumber | undefined;
   readonly where: RecordPredicate | undefined;

@@ -5,6 +5,7 @@ import type { Contribution } from './contribution.ts';
 import { labelsKey, ownLabels } from './labels.ts';
 import { type NodeSeries, otherNetns, type SampleFields, type SampleSession } from './node-series.ts';
 import { counterPlace, type ProbeSeries } from './probe-series.ts';
+import type { SampleWatcher } from './sample-watcher.ts';
 import type { SeriesStore } from './series-store.ts';
 
 const maxLayouts = 256;
@@ -18,6 +19,8 @@ export class SampleInput {
   readonly #store: SeriesStore;
   readonly #probes: ReadonlyMap<number, ProbeSeries>;
   readonly #probeNames: ReadonlySet<string>;
+  /** The rules look at what is taken in. */
+  watcher: SampleWatcher | undefined;
 
   /** @param probes by metric number */
   constructor(store: SeriesStore, probes: ReadonlyMap<number, ProbeSeries>) {
@@ -46,6 +49,7 @@ export class SampleInput {
     told.bootId = (keyframe.bootId ?? '').slice(0, maxBootIdLength);
     node.learnBoot(told.bootId, instantFrom(keyframe.firstOffset).seconds, this.#store.clockMs);
     this.#counters(node, told.bootId, session, keyframe.counters ?? []);
+    if ((keyframe.part ?? 0) + 1 >= (keyframe.parts ?? 1)) this.watcher?.keyframe(session);
   }
 
   samples(session: SessionState, samples: Samples): void {
@@ -110,12 +114,19 @@ export class SampleInput {
     if (contribution.closed) this.#store.reopen(contribution);
     contribution.readNs = readNs;
     if (readNs >= contribution.endedReadNs) this.#revive(node, contribution);
-    this.#values(contribution, layout, target);
+    const watched = this.watcher?.watched(layout.source);
+    if (watched !== undefined) this.watcher?.reading(session, contribution, readNs);
+    this.#values(contribution, layout, target, watched);
     if (target.last) this.#store.close(contribution, readNs);
     return undefined;
   }
 
-  #values(contribution: Contribution, { places }: SampleFields, { indexes, values, all }: TargetSamples): void {
+  #values(
+    contribution: Contribution,
+    { places }: SampleFields,
+    { indexes, values, all }: TargetSamples,
+    watched: Uint8Array | undefined,
+  ): void {
     const told = values ?? [];
     for (let at = 0; at < told.length; at++) {
       const index = all ? at : (indexes?.[at] ?? -1);
@@ -124,8 +135,18 @@ export class SampleInput {
       const isNone = field < 0 || !Number.isFinite(value) || (value < 0 && contribution.source.counts[field]);
       if (isNone) addTo(this.#store.counters.dropped, 'invalid_value', 1);
       else if (!this.#store.reach(contribution, field)) addTo(this.#store.counters.dropped, 'too_many_targets', 1);
+      else if (watched?.[field] === 1) this.#watch(contribution, field, value);
       else if (contribution.set(field, value)) this.#store.mark(contribution, field);
     }
+  }
+
+  #watch(contribution: Contribution, field: number, value: number): void {
+    const isFirst = contribution.known[field] !== 1;
+    const before = contribution.total(field);
+    if (!contribution.set(field, value)) return;
+    this.#store.mark(contribution, field);
+    if (contribution.source.counts[field]) this.watcher?.counted(contribution, field, contribution.total(field) - before, isFirst);
+    else this.watcher?.gauged(contribution, field, value);
   }
 
   #counters(node: NodeSeries, bootId: string, session: SessionState, samples: readonly CounterSample[]): void {
@@ -162,7 +183,12 @@ export class SampleInput {
     const contribution = store.contribution(node, place, source, own, key);
     if (contribution === undefined || !store.reach(contribution, at)) return 'too_many_targets';
     if (isNamed && labelsKey(contribution.own) !== labelsKey(own)) store.rename(contribution, own);
+    const [isFirst, before] = [contribution.known[at] !== 1, contribution.total(at)];
     const isChanged = contribution.setOfSession(session.session, at, value);
+    if (isChanged && this.watcher?.watched(source)?.[at] === 1) {
+      this.watcher.reading(session, contribution, session.watermarkNs);
+      this.watcher.counted(contribution, at, contribution.total(at) - before, isFirst);
+    }
     // Told again unchanged, it lives; of a namespace that is gone that is only said late.
     if (isChanged || !place.gone) this.#revive(node, contribution);
     if (isChanged) store.mark(contribution, at);
@@ -184,7 +210,8 @@ export class SampleInput {
     }
     if (!end) return;
     const startNs = told.cycleStartNs;
-    if (full && !told.broken && startNs !== undefined) {
+    const isFull = (full ?? false) && !told.broken && startNs !== undefined;
+    if (isFull) {
       for (const contribution of node.contributions.values()) {
         const { place, readNs, sessions } = contribution;
         if (place.bootId !== bootId) {
@@ -199,5 +226,6 @@ export class SampleInput {
     }
     told.cycleStartNs = undefined;
     told.broken = false;
+    this.watcher?.cycle(session, isFull);
   }
 }
