@@ -16,6 +16,7 @@ import { type Sinks, startSinks } from '../services/sinks/main.ts';
 import { PrometheusSink } from '../services/sinks/prometheus/index.ts';
 import type { Config } from './config.ts';
 import { metricDescriptions } from './metric-descriptions.ts';
+import { pipelineFigures } from './pipeline-figures.ts';
 import { shortSocketPath } from './socket-path.ts';
 
 /** Everything behind the collector, in one process over the embedded bus. */
@@ -84,7 +85,15 @@ export async function startPipeline(config: Config, dataDir: string, ticks: bool
   await Promise.race([prometheus?.loaded, sleep(maxLoadMs)]);
   const socketPath = shortSocketPath(join(dataDir, 'collect.sock'));
   const { inFlightSize, messageSize } = config.gateway;
-  const gateway = await startGateway({ bus, socketPath, ticks, maxInFlightBytes: inFlightSize, maxMessageBytes: messageSize, log });
+  const gateway = await startGateway({
+    bus,
+    socketPath,
+    ticks,
+    maxInFlightBytes: inFlightSize,
+    maxMessageBytes: messageSize,
+    log,
+    figures: pipelineFigures({ bus, aggregator, sinks, maxInFlightBytes: inFlightSize, maxHeldBytes: config.aggregator.heldSize }),
+  });
 
   async function settled(signal: AbortSignal): Promise<boolean> {
     while (!signal.aborted) {

@@ -182,6 +182,9 @@ export namespace jitterscope {
                 /** Tick number. */
                 number: number;
 
+                /** Tick pipeline. */
+                pipeline?: (jitterscope.bus.v1.PipelineFigures.$Properties|null);
+
                 /**
                  * Encodes the specified Tick message. Does not implicitly {@link jitterscope.bus.v1.Tick.verify|verify} messages.
                  * @param message Tick message or plain object to encode
@@ -209,12 +212,222 @@ export namespace jitterscope {
                     /** Tick number */
                     number?: (number|null);
 
+                    /** Tick pipeline */
+                    pipeline?: (jitterscope.bus.v1.PipelineFigures.$Properties|null);
+
                     /** Unknown fields preserved while decoding when enabled */
                     $unknowns?: Uint8Array[];
                 }
 
                 /** Shape of a Tick. */
                 type $Shape = jitterscope.bus.v1.Tick.$Properties;
+            }
+
+            /**
+             * Properties of a PipelineFigures.
+             * @deprecated Use jitterscope.bus.v1.PipelineFigures.$Properties instead.
+             */
+            interface IPipelineFigures extends jitterscope.bus.v1.PipelineFigures.$Properties {
+            }
+
+            /** Represents a PipelineFigures. */
+            class PipelineFigures {
+
+                /**
+                 * Constructs a new PipelineFigures.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: jitterscope.bus.v1.PipelineFigures.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** PipelineFigures queues. */
+                queues: jitterscope.bus.v1.QueueFigures.$Properties[];
+
+                /** PipelineFigures deadLetters. */
+                deadLetters: jitterscope.bus.v1.NamedTotal.$Properties[];
+
+                /** PipelineFigures lostEvents. */
+                lostEvents: jitterscope.bus.v1.NamedTotal.$Properties[];
+
+                /** PipelineFigures stateLost. */
+                stateLost: boolean;
+
+                /**
+                 * Encodes the specified PipelineFigures message. Does not implicitly {@link jitterscope.bus.v1.PipelineFigures.verify|verify} messages.
+                 * @param message PipelineFigures message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: jitterscope.bus.v1.PipelineFigures.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a PipelineFigures message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {jitterscope.bus.v1.PipelineFigures & jitterscope.bus.v1.PipelineFigures.$Shape} PipelineFigures
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): jitterscope.bus.v1.PipelineFigures & jitterscope.bus.v1.PipelineFigures.$Shape;
+            }
+
+            namespace PipelineFigures {
+
+                /** Properties of a PipelineFigures. */
+                interface $Properties {
+
+                    /** PipelineFigures queues */
+                    queues?: (jitterscope.bus.v1.QueueFigures.$Properties[]|null);
+
+                    /** PipelineFigures deadLetters */
+                    deadLetters?: (jitterscope.bus.v1.NamedTotal.$Properties[]|null);
+
+                    /** PipelineFigures lostEvents */
+                    lostEvents?: (jitterscope.bus.v1.NamedTotal.$Properties[]|null);
+
+                    /** PipelineFigures stateLost */
+                    stateLost?: (boolean|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a PipelineFigures. */
+                type $Shape = jitterscope.bus.v1.PipelineFigures.$Properties;
+            }
+
+            /**
+             * Properties of a QueueFigures.
+             * @deprecated Use jitterscope.bus.v1.QueueFigures.$Properties instead.
+             */
+            interface IQueueFigures extends jitterscope.bus.v1.QueueFigures.$Properties {
+            }
+
+            /** Represents a QueueFigures. */
+            class QueueFigures {
+
+                /**
+                 * Constructs a new QueueFigures.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: jitterscope.bus.v1.QueueFigures.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** QueueFigures queue. */
+                queue: string;
+
+                /** QueueFigures depthBytes. */
+                depthBytes: number;
+
+                /** QueueFigures capacityBytes. */
+                capacityBytes: number;
+
+                /**
+                 * Encodes the specified QueueFigures message. Does not implicitly {@link jitterscope.bus.v1.QueueFigures.verify|verify} messages.
+                 * @param message QueueFigures message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: jitterscope.bus.v1.QueueFigures.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a QueueFigures message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {jitterscope.bus.v1.QueueFigures & jitterscope.bus.v1.QueueFigures.$Shape} QueueFigures
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): jitterscope.bus.v1.QueueFigures & jitterscope.bus.v1.QueueFigures.$Shape;
+            }
+
+            namespace QueueFigures {
+
+                /** Properties of a QueueFigures. */
+                interface $Properties {
+
+                    /** QueueFigures queue */
+                    queue?: (string|null);
+
+                    /** QueueFigures depthBytes */
+                    depthBytes?: (number|null);
+
+                    /** QueueFigures capacityBytes */
+                    capacityBytes?: (number|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a QueueFigures. */
+                type $Shape = jitterscope.bus.v1.QueueFigures.$Properties;
+            }
+
+            /**
+             * Properties of a NamedTotal.
+             * @deprecated Use jitterscope.bus.v1.NamedTotal.$Properties instead.
+             */
+            interface INamedTotal extends jitterscope.bus.v1.NamedTotal.$Properties {
+            }
+
+            /** Represents a NamedTotal. */
+            class NamedTotal {
+
+                /**
+                 * Constructs a new NamedTotal.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: jitterscope.bus.v1.NamedTotal.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** NamedTotal name. */
+                name: string;
+
+                /** NamedTotal total. */
+                total: number;
+
+                /**
+                 * Encodes the specified NamedTotal message. Does not implicitly {@link jitterscope.bus.v1.NamedTotal.verify|verify} messages.
+                 * @param message NamedTotal message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: jitterscope.bus.v1.NamedTotal.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a NamedTotal message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {jitterscope.bus.v1.NamedTotal & jitterscope.bus.v1.NamedTotal.$Shape} NamedTotal
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): jitterscope.bus.v1.NamedTotal & jitterscope.bus.v1.NamedTotal.$Shape;
+            }
+
+            namespace NamedTotal {
+
+                /** Properties of a NamedTotal. */
+                interface $Properties {
+
+                    /** NamedTotal name */
+                    name?: (string|null);
+
+                    /** NamedTotal total */
+                    total?: (number|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a NamedTotal. */
+                type $Shape = jitterscope.bus.v1.NamedTotal.$Properties;
             }
 
             /**

@@ -258,6 +258,7 @@ export const jitterscope = $root.jitterscope = (() => {
                 };
 
                 Tick.prototype.number = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+                Tick.prototype.pipeline = null;
 
                 Tick.encode = function (message, writer, _depth) {
                     if (!writer)
@@ -268,6 +269,8 @@ export const jitterscope = $root.jitterscope = (() => {
                         throw $Error("max depth exceeded");
                     if (message.number != null && $Object.hasOwnProperty.call(message, "number") && (typeof message.number === "object" ? message.number.low || message.number.high : message.number !== 0))
                         writer.uint32(8).uint64(message.number);
+                    if (message.pipeline != null && $Object.hasOwnProperty.call(message, "pipeline"))
+                        $root.jitterscope.bus.v1.PipelineFigures.encode(message.pipeline, writer.uint32(18).fork(), _depth + 1).ldelim();
                     if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                         for (let i = 0; i < message.$unknowns.length; ++i)
                             writer.raw(message.$unknowns[i]);
@@ -310,6 +313,12 @@ export const jitterscope = $root.jitterscope = (() => {
                                     delete message.number;
                                 continue;
                             }
+                        case 2: {
+                                if (wireType !== 2)
+                                    break;
+                                message.pipeline = $root.jitterscope.bus.v1.PipelineFigures.decode(reader, reader.size(), $undefined, _depth + 1, message.pipeline);
+                                continue;
+                            }
                         }
                         reader.skipType(wireType, _depth, tag);
                         if (!reader.discardUnknown) {
@@ -328,6 +337,327 @@ export const jitterscope = $root.jitterscope = (() => {
                 };
 
                 return Tick;
+            })();
+
+            v1.PipelineFigures = (function() {
+
+                const PipelineFigures = function (properties) {
+                    this.queues = [];
+                    this.deadLetters = [];
+                    this.lostEvents = [];
+                    if (properties)
+                        for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                            if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                                this[keys[i]] = properties[keys[i]];
+                };
+
+                PipelineFigures.prototype.queues = $util.emptyArray;
+                PipelineFigures.prototype.deadLetters = $util.emptyArray;
+                PipelineFigures.prototype.lostEvents = $util.emptyArray;
+                PipelineFigures.prototype.stateLost = false;
+
+                PipelineFigures.encode = function (message, writer, _depth) {
+                    if (!writer)
+                        writer = $Writer.create();
+                    if (_depth === $undefined)
+                        _depth = 0;
+                    if (_depth > $util.recursionLimit)
+                        throw $Error("max depth exceeded");
+                    if (message.queues != null && message.queues.length)
+                        for (let i = 0; i < message.queues.length; ++i)
+                            $root.jitterscope.bus.v1.QueueFigures.encode(message.queues[i], writer.uint32(10).fork(), _depth + 1).ldelim();
+                    if (message.deadLetters != null && message.deadLetters.length)
+                        for (let i = 0; i < message.deadLetters.length; ++i)
+                            $root.jitterscope.bus.v1.NamedTotal.encode(message.deadLetters[i], writer.uint32(18).fork(), _depth + 1).ldelim();
+                    if (message.lostEvents != null && message.lostEvents.length)
+                        for (let i = 0; i < message.lostEvents.length; ++i)
+                            $root.jitterscope.bus.v1.NamedTotal.encode(message.lostEvents[i], writer.uint32(26).fork(), _depth + 1).ldelim();
+                    if (message.stateLost != null && $Object.hasOwnProperty.call(message, "stateLost") && message.stateLost !== false)
+                        writer.uint32(32).bool(message.stateLost);
+                    if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                        for (let i = 0; i < message.$unknowns.length; ++i)
+                            writer.raw(message.$unknowns[i]);
+                    return writer;
+                };
+
+                PipelineFigures.decode = function (reader, length, _end, _depth, _target) {
+                    if (!(reader instanceof $Reader))
+                        reader = $Reader.create(reader);
+                    if (_depth === $undefined)
+                        _depth = 0;
+                    if (_depth > $Reader.recursionLimit)
+                        throw $Error("max depth exceeded");
+                    let end, message, value;
+                    if (length === $undefined)
+                        end = reader.len;
+                    else {
+                        end = reader.pos + length;
+                        if (end > reader.len)
+                            throw $RangeError("index out of range");
+                        length = reader.len;
+                        reader.len = end;
+                    }
+                    message = _target || new $root.jitterscope.bus.v1.PipelineFigures();
+                    while (reader.pos < end) {
+                        let start = reader.pos;
+                        let tag = reader.tag();
+                        if (tag === _end) {
+                            _end = $undefined;
+                            break;
+                        }
+                        let wireType = tag & 7;
+                        switch (tag >>>= 3) {
+                        case 1: {
+                                if (wireType !== 2)
+                                    break;
+                                if (!(message.queues && message.queues.length))
+                                    message.queues = [];
+                                message.queues.push($root.jitterscope.bus.v1.QueueFigures.decode(reader, reader.size(), $undefined, _depth + 1));
+                                continue;
+                            }
+                        case 2: {
+                                if (wireType !== 2)
+                                    break;
+                                if (!(message.deadLetters && message.deadLetters.length))
+                                    message.deadLetters = [];
+                                message.deadLetters.push($root.jitterscope.bus.v1.NamedTotal.decode(reader, reader.size(), $undefined, _depth + 1));
+                                continue;
+                            }
+                        case 3: {
+                                if (wireType !== 2)
+                                    break;
+                                if (!(message.lostEvents && message.lostEvents.length))
+                                    message.lostEvents = [];
+                                message.lostEvents.push($root.jitterscope.bus.v1.NamedTotal.decode(reader, reader.size(), $undefined, _depth + 1));
+                                continue;
+                            }
+                        case 4: {
+                                if (wireType !== 0)
+                                    break;
+                                if (value = reader.bool())
+                                    message.stateLost = value;
+                                else
+                                    delete message.stateLost;
+                                continue;
+                            }
+                        }
+                        reader.skipType(wireType, _depth, tag);
+                        if (!reader.discardUnknown) {
+                            $util.makeProp(message, "$unknowns", false);
+                            (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                        }
+                    }
+                    if (length !== $undefined) {
+                        if (reader.pos !== end)
+                            throw $RangeError("index out of range");
+                        reader.len = length;
+                    }
+                    if (_end !== $undefined)
+                        throw $Error("missing end group");
+                    return message;
+                };
+
+                return PipelineFigures;
+            })();
+
+            v1.QueueFigures = (function() {
+
+                const QueueFigures = function (properties) {
+                    if (properties)
+                        for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                            if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                                this[keys[i]] = properties[keys[i]];
+                };
+
+                QueueFigures.prototype.queue = "";
+                QueueFigures.prototype.depthBytes = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+                QueueFigures.prototype.capacityBytes = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+
+                QueueFigures.encode = function (message, writer, _depth) {
+                    if (!writer)
+                        writer = $Writer.create();
+                    if (_depth === $undefined)
+                        _depth = 0;
+                    if (_depth > $util.recursionLimit)
+                        throw $Error("max depth exceeded");
+                    if (message.queue != null && $Object.hasOwnProperty.call(message, "queue") && message.queue !== "")
+                        writer.uint32(10).string(message.queue);
+                    if (message.depthBytes != null && $Object.hasOwnProperty.call(message, "depthBytes") && (typeof message.depthBytes === "object" ? message.depthBytes.low || message.depthBytes.high : message.depthBytes !== 0))
+                        writer.uint32(16).uint64(message.depthBytes);
+                    if (message.capacityBytes != null && $Object.hasOwnProperty.call(message, "capacityBytes") && (typeof message.capacityBytes === "object" ? message.capacityBytes.low || message.capacityBytes.high : message.capacityBytes !== 0))
+                        writer.uint32(24).uint64(message.capacityBytes);
+                    if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                        for (let i = 0; i < message.$unknowns.length; ++i)
+                            writer.raw(message.$unknowns[i]);
+                    return writer;
+                };
+
+                QueueFigures.decode = function (reader, length, _end, _depth, _target) {
+                    if (!(reader instanceof $Reader))
+                        reader = $Reader.create(reader);
+                    if (_depth === $undefined)
+                        _depth = 0;
+                    if (_depth > $Reader.recursionLimit)
+                        throw $Error("max depth exceeded");
+                    let end, message, value;
+                    if (length === $undefined)
+                        end = reader.len;
+                    else {
+                        end = reader.pos + length;
+                        if (end > reader.len)
+                            throw $RangeError("index out of range");
+                        length = reader.len;
+                        reader.len = end;
+                    }
+                    message = _target || new $root.jitterscope.bus.v1.QueueFigures();
+                    while (reader.pos < end) {
+                        let start = reader.pos;
+                        let tag = reader.tag();
+                        if (tag === _end) {
+                            _end = $undefined;
+                            break;
+                        }
+                        let wireType = tag & 7;
+                        switch (tag >>>= 3) {
+                        case 1: {
+                                if (wireType !== 2)
+                                    break;
+                                if ((value = reader.stringVerify()).length)
+                                    message.queue = value;
+                                else
+                                    delete message.queue;
+                                continue;
+                            }
+                        case 2: {
+                                if (wireType !== 0)
+                                    break;
+                                if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                                    message.depthBytes = value;
+                                else
+                                    delete message.depthBytes;
+                                continue;
+                            }
+                        case 3: {
+                                if (wireType !== 0)
+                                    break;
+                                if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                                    message.capacityBytes = value;
+                                else
+                                    delete message.capacityBytes;
+                                continue;
+                            }
+                        }
+                        reader.skipType(wireType, _depth, tag);
+                        if (!reader.discardUnknown) {
+                            $util.makeProp(message, "$unknowns", false);
+                            (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                        }
+                    }
+                    if (length !== $undefined) {
+                        if (reader.pos !== end)
+                            throw $RangeError("index out of range");
+                        reader.len = length;
+                    }
+                    if (_end !== $undefined)
+                        throw $Error("missing end group");
+                    return message;
+                };
+
+                return QueueFigures;
+            })();
+
+            v1.NamedTotal = (function() {
+
+                const NamedTotal = function (properties) {
+                    if (properties)
+                        for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                            if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                                this[keys[i]] = properties[keys[i]];
+                };
+
+                NamedTotal.prototype.name = "";
+                NamedTotal.prototype.total = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+
+                NamedTotal.encode = function (message, writer, _depth) {
+                    if (!writer)
+                        writer = $Writer.create();
+                    if (_depth === $undefined)
+                        _depth = 0;
+                    if (_depth > $util.recursionLimit)
+                        throw $Error("max depth exceeded");
+                    if (message.name != null && $Object.hasOwnProperty.call(message, "name") && message.name !== "")
+                        writer.uint32(10).string(message.name);
+                    if (message.total != null && $Object.hasOwnProperty.call(message, "total") && (typeof message.total === "object" ? message.total.low || message.total.high : message.total !== 0))
+                        writer.uint32(16).uint64(message.total);
+                    if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                        for (let i = 0; i < message.$unknowns.length; ++i)
+                            writer.raw(message.$unknowns[i]);
+                    return writer;
+                };
+
+                NamedTotal.decode = function (reader, length, _end, _depth, _target) {
+                    if (!(reader instanceof $Reader))
+                        reader = $Reader.create(reader);
+                    if (_depth === $undefined)
+                        _depth = 0;
+                    if (_depth > $Reader.recursionLimit)
+                        throw $Error("max depth exceeded");
+                    let end, message, value;
+                    if (length === $undefined)
+                        end = reader.len;
+                    else {
+                        end = reader.pos + length;
+                        if (end > reader.len)
+                            throw $RangeError("index out of range");
+                        length = reader.len;
+                        reader.len = end;
+                    }
+                    message = _target || new $root.jitterscope.bus.v1.NamedTotal();
+                    while (reader.pos < end) {
+                        let start = reader.pos;
+                        let tag = reader.tag();
+                        if (tag === _end) {
+                            _end = $undefined;
+                            break;
+                        }
+                        let wireType = tag & 7;
+                        switch (tag >>>= 3) {
+                        case 1: {
+                                if (wireType !== 2)
+                                    break;
+                                if ((value = reader.stringVerify()).length)
+                                    message.name = value;
+                                else
+                                    delete message.name;
+                                continue;
+                            }
+                        case 2: {
+                                if (wireType !== 0)
+                                    break;
+                                if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                                    message.total = value;
+                                else
+                                    delete message.total;
+                                continue;
+                            }
+                        }
+                        reader.skipType(wireType, _depth, tag);
+                        if (!reader.discardUnknown) {
+                            $util.makeProp(message, "$unknowns", false);
+                            (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                        }
+                    }
+                    if (length !== $undefined) {
+                        if (reader.pos !== end)
+                            throw $RangeError("index out of range");
+                        reader.len = length;
+                    }
+                    if (_end !== $undefined)
+                        throw $Error("missing end group");
+                    return message;
+                };
+
+                return NamedTotal;
             })();
 
             v1.ReplayPosition = (function() {

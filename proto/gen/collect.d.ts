@@ -704,6 +704,9 @@ export namespace jitterscope {
                 /** Pod toBootNs. */
                 toBootNs: number;
 
+                /** Pod annotations. */
+                annotations: { [k: string]: string };
+
                 /**
                  * Encodes the specified Pod message. Does not implicitly {@link jitterscope.collect.v1.Pod.verify|verify} messages.
                  * @param message Pod message or plain object to encode
@@ -760,6 +763,9 @@ export namespace jitterscope {
 
                     /** Pod toBootNs */
                     toBootNs?: (number|null);
+
+                    /** Pod annotations */
+                    annotations?: ({ [k: string]: string }|null);
 
                     /** Unknown fields preserved while decoding when enabled */
                     $unknowns?: Uint8Array[];

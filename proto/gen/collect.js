@@ -1022,6 +1022,7 @@ export const jitterscope = $root.jitterscope = (() => {
                     this.addresses = [];
                     this.containers = [];
                     this.labels = {};
+                    this.annotations = {};
                     if (properties)
                         for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
                             if (properties[keys[i]] != null && keys[i] !== "__proto__")
@@ -1039,6 +1040,7 @@ export const jitterscope = $root.jitterscope = (() => {
                 Pod.prototype.labels = $util.emptyObject;
                 Pod.prototype.fromBootNs = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
                 Pod.prototype.toBootNs = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+                Pod.prototype.annotations = $util.emptyObject;
 
                 Pod.encode = function (message, writer, _depth) {
                     if (!writer)
@@ -1072,6 +1074,9 @@ export const jitterscope = $root.jitterscope = (() => {
                         writer.uint32(80).uint64(message.fromBootNs);
                     if (message.toBootNs != null && $Object.hasOwnProperty.call(message, "toBootNs") && (typeof message.toBootNs === "object" ? message.toBootNs.low || message.toBootNs.high : message.toBootNs !== 0))
                         writer.uint32(88).uint64(message.toBootNs);
+                    if (message.annotations != null && $Object.hasOwnProperty.call(message, "annotations"))
+                        for (let keys = $Object.keys(message.annotations), i = 0; i < keys.length; ++i)
+                            writer.uint32(98).fork().uint32(10).string(keys[i]).uint32(18).string(message.annotations[keys[i]]).ldelim();
                     if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                         for (let i = 0; i < message.$unknowns.length; ++i)
                             writer.raw(message.$unknowns[i]);
@@ -1227,6 +1232,42 @@ export const jitterscope = $root.jitterscope = (() => {
                                     message.toBootNs = value;
                                 else
                                     delete message.toBootNs;
+                                continue;
+                            }
+                        case 12: {
+                                if (wireType !== 2)
+                                    break;
+                                if (message.annotations === $util.emptyObject)
+                                    message.annotations = {};
+                                let end2 = reader.size() + reader.pos;
+                                if (end2 > reader.len)
+                                    throw $RangeError("index out of range");
+                                reader.len = end2;
+                                key = "";
+                                value = "";
+                                while (reader.pos < end2) {
+                                    let tag2 = reader.tag();
+                                    wireType = tag2 & 7;
+                                    switch (tag2 >>>= 3) {
+                                    case 1:
+                                        if (wireType !== 2)
+                                            break;
+                                        key = reader.stringVerify();
+                                        continue;
+                                    case 2:
+                                        if (wireType !== 2)
+                                            break;
+                                        value = reader.stringVerify();
+                                        continue;
+                                    }
+                                    reader.skipType(wireType, _depth, tag2);
+                                }
+                                if (reader.pos !== end2)
+                                    throw $RangeError("index out of range");
+                                reader.len = end;
+                                if (key === "__proto__")
+                                    $util.makeProp(message.annotations, key);
+                                message.annotations[key] = value;
                                 continue;
                             }
                         }

@@ -411,6 +411,9 @@ export namespace runtime {
             /** PodSandbox labels. */
             labels: { [k: string]: string };
 
+            /** PodSandbox annotations. */
+            annotations: { [k: string]: string };
+
             /**
              * Encodes the specified PodSandbox message. Does not implicitly {@link runtime.v1.PodSandbox.verify|verify} messages.
              * @param message PodSandbox message or plain object to encode
@@ -449,6 +452,9 @@ export namespace runtime {
 
                 /** PodSandbox labels */
                 labels?: ({ [k: string]: string }|null);
+
+                /** PodSandbox annotations */
+                annotations?: ({ [k: string]: string }|null);
 
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];

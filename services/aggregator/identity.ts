@@ -179,7 +179,8 @@ export class NodeIdentity {
 
   restore({ netns, pods, hasPods, nodeCgroups, listing }: IdentitySnapshot): void {
     this.#netns = netns.map((one) => ({ ...withoutEnd(one), addresses: one.addresses.map(withoutEnd) }));
-    for (const pod of pods) this.#pods.put(withoutEnd(pod));
+    // Checkpoints of versions without annotations have none.
+    for (const pod of pods) this.#pods.put(withoutEnd({ ...pod, annotations: pod.annotations ?? {} }));
     this.hasPods = hasPods;
     this.#nodeCgroups.learn(nodeCgroups);
     this.#listing.restore(listing);

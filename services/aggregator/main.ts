@@ -39,6 +39,10 @@ export interface Aggregator {
   pending(): boolean;
   /** Raw messages not yet processed, per partition. */
   lag(): Promise<ReadonlyMap<number, number>>;
+  /** Raw messages behind the newest checkpoint, per partition: what a start makes again. */
+  uncheckpointed(): Promise<ReadonlyMap<number, number>>;
+  /** Partitions whose state was lost: there must have been one, and none was usable at the start. */
+  statesLost(): ReadonlySet<number>;
   /** Rejects when a partition cannot go on. */
   readonly finished: Promise<void>;
   /** Drains what is in flight, writes checkpoints. */
@@ -91,6 +95,8 @@ export async function startAggregator(given: Omit<AggregatorOptions, 'append' | 
       }
       return lags;
     },
+    uncheckpointed: () => consumer.lag(),
+    statesLost: () => new Set([...workers].filter(([, worker]) => worker.stateLost).map(([partition]) => partition)),
     finished: Promise.race([consumer.finished, failed]),
     async close(graceMs = 10_000) {
       // A disk that stays full must not hold the end up: what is not written is made again from the raw log.

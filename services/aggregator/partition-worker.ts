@@ -21,6 +21,8 @@ const retryCheckpointMs = 5_000;
 /** Runs the pipeline of one raw partition: state, output, checkpoints. */
 export class PartitionWorker {
   readonly state: PartitionState;
+  /** Whether it began empty although the partition must have had a state. */
+  readonly stateLost: boolean;
   readonly #partition: number;
   readonly #options: AggregatorOptions;
   readonly #steps: PartitionSteps;
@@ -38,11 +40,18 @@ export class PartitionWorker {
   #nextCheckpointMs: number;
   #busy: Promise<void> = Promise.resolve();
 
-  private constructor(partition: number, options: AggregatorOptions, steps: PartitionSteps, commit: (offset: number) => Promise<void>) {
+  private constructor(
+    partition: number,
+    options: AggregatorOptions,
+    steps: PartitionSteps,
+    stateLost: boolean,
+    commit: (offset: number) => Promise<void>,
+  ) {
     this.#partition = partition;
     this.#options = options;
     this.state = steps.state;
     this.#steps = steps;
+    this.stateLost = stateLost;
     this.#commit = commit;
     this.#nextCheckpointMs = performance.now() + options.checkpointMs;
     this.#ports = {
@@ -60,8 +69,9 @@ export class PartitionWorker {
     const { earliest, next } = await bus.offsets(topics.raw, partition);
     const usable = snapshot !== undefined && snapshot.rawOffset >= earliest && snapshot.rawOffset <= next ? snapshot : undefined;
     const state = new PartitionState(options.series);
+    const stateLost = usable === undefined && (snapshot !== undefined || earliest > 0);
     if (usable !== undefined) state.restore(usable, blocks);
-    else if (snapshot !== undefined || earliest > 0) {
+    if (stateLost) {
       state.complete = earliest === 0;
       state.rawOffset = earliest;
       const found = snapshot === undefined ? 'no usable checkpoint' : `a checkpoint at ${snapshot.rawOffset}`;
@@ -69,7 +79,7 @@ export class PartitionWorker {
     }
     if (usable !== undefined) await bus.checkpointed(topics.raw, partition, state.rawOffset);
     const ends = { events: await findOutputEnd(bus, partition), metrics: await findMetricEnd(bus, partition) };
-    return new PartitionWorker(partition, options, partitionSteps(state, options, ends), commit);
+    return new PartitionWorker(partition, options, partitionSteps(state, options, ends), stateLost, commit);
   }
 
   /** Whether events wait in the open batch or for their durability. */

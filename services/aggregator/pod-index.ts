@@ -11,7 +11,7 @@ export interface PodContainer {
 
 /** More sandboxes of one node than this are not plausible; further ones stay unknown. */
 const maxPods = 16_384;
-/** Containers, cgroups and addresses of all Pods of one node; what Pods tell beyond is left out. */
+/** Containers, cgroups, addresses and annotations of all Pods of one node; what Pods tell beyond is left out. */
 const maxParts = 262_144;
 
 /** The Pods of one node, and who had which namespace and cgroup. Changes are followed by `rebuild`. */
@@ -39,7 +39,7 @@ export class PodIndex {
     if (known === undefined && this.#known.size >= maxPods) return;
     const before = known === undefined ? 0 : partsOf(known);
     const isRoom = this.#parts - before + partsOf(pod) <= maxParts;
-    const kept = unlessSame(known, isRoom ? pod : { ...pod, containers: [], addresses: [] });
+    const kept = unlessSame(known, isRoom ? pod : { ...pod, containers: [], addresses: [], annotations: {} });
     this.#parts += partsOf(kept) - before;
     this.#known.set(pod.sandboxId, kept);
   }
@@ -95,6 +95,7 @@ export class PodIndex {
   }
 }
 
-function partsOf({ addresses, containers }: Pod): number {
-  return containers.reduce((sum, { cgroups }) => sum + 1 + cgroups.length, addresses.length);
+function partsOf({ addresses, containers, annotations }: Pod): number {
+  const own = addresses.length + Object.keys(annotations).length;
+  return containers.reduce((sum, { cgroups }) => sum + 1 + cgroups.length, own);
 }

@@ -14,6 +14,8 @@ export interface Pod {
   /** 16 bytes each, hex; only where the namespace is not known. */
   readonly addresses: readonly string[];
   readonly containers: readonly Container[];
+  /** What its owner set for it: the annotations under jitterscope.io/ without that prefix (<rule id>.<param>), by key. */
+  readonly annotations: Readonly<Record<string, string>>;
   /** Outer bounds of its life, boot ns. */
   readonly fromBootNs: number;
   /** Infinity while it lives. */
@@ -38,6 +40,8 @@ const maxIdLength = 64;
 const maxContainers = 256;
 const maxCgroups = 4096;
 const maxAddresses = 16;
+const maxAnnotations = 64;
+const maxAnnotationLength = 64;
 
 /** A sandbox's id, as Pods are known by. */
 export function keyOfSandbox(id: string): string {
@@ -62,9 +66,18 @@ export function podOf(message: PodMessage): Pod {
       cgroups: (container.cgroups ?? []).slice(0, maxCgroups),
       sampledCgroup: container.sampledCgroup ?? 0,
     })),
+    annotations: annotationsOf(message),
     fromBootNs: message.fromBootNs ?? 0,
     toBootNs: endOf(message.toBootNs),
   };
+}
+
+/** In the order of their keys: the same ones are the same text. */
+function annotationsOf({ annotations }: PodMessage): Record<string, string> {
+  const told = Object.entries(annotations ?? {}).sort(([a], [b]) => (a < b ? -1 : 1));
+  return Object.fromEntries(
+    told.slice(0, maxAnnotations).map(([key, value]) => [bounded(key, maxAnnotationLength), bounded(value, maxAnnotationLength)]),
+  );
 }
 
 /** What people call a Pod. */

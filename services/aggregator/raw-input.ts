@@ -2,14 +2,20 @@ import type { AppError } from '../../core/app-error.ts';
 import { messageOf } from '../../core/app-error.ts';
 import type { Message } from '../../core/bus/bus.ts';
 import { millisOf } from '../../core/time.ts';
-import { RawMessage } from '../../proto/bus.ts';
+import { type PipelineFiguresBody, RawMessage } from '../../proto/bus.ts';
 import { type CollectorBody, CollectorMessage, type RecordBatch } from '../../proto/collect.ts';
 import { aggregatorError } from './errors.ts';
 import { instantFrom } from './session.ts';
 
 /** A raw message, decoded and checked: everything behind this point may trust its shape. */
 export type RawInput =
-  | { readonly kind: 'tick'; readonly offset: number; readonly appendedMs: number }
+  | {
+      readonly kind: 'tick';
+      readonly offset: number;
+      readonly appendedMs: number;
+      /** What the gateway's process knew of the pipeline; undefined: nothing. */
+      readonly pipeline: PipelineFiguresBody | undefined;
+    }
   | {
       readonly kind: 'stream';
       readonly offset: number;
@@ -40,7 +46,7 @@ export function decodeRaw(message: Message, partition: number): RawInput | Refus
   try {
     const raw = RawMessage.decode(value);
     const appendedMs = raw.appended ? millisOf({ seconds: raw.appended.seconds ?? 0, nanos: raw.appended.nanos ?? 0 }) : 0;
-    if (raw.tick) return { kind: 'tick', offset, appendedMs };
+    if (raw.tick) return { kind: 'tick', offset, appendedMs, pipeline: raw.tick.pipeline ?? undefined };
     const body = CollectorMessage.decode(raw.message);
     const fault = streamFault(raw.node, raw.session, appendedMs) ?? bodyFault(body);
     if (fault) return refuse(aggregatorError('AGGREGATOR_BATCH_INVALID', { offset, partition, ...fault }));

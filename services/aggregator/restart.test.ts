@@ -213,6 +213,7 @@ test('a checkpoint of a log that was lost is not believed: it starts empty and s
   });
   await eventually('the partition has begun', () => running.aggregator.partitions().size === 1);
   expect(warnings).toEqual([expect.stringMatching(/state lost: a checkpoint at \d+, and the raw log holds 0 to 0/)]);
+  expect([...running.aggregator.statesLost()]).toEqual([0]);
   const values = rawStream(20);
   await running.bus.append(topics.raw, 0, values);
   await settled(running);

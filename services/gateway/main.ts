@@ -4,7 +4,7 @@ import { messageOf } from '../../core/app-error.ts';
 import { appendRetrying } from '../../core/bus/append-retrying.ts';
 import type { Bus } from '../../core/bus/bus.ts';
 import { type Log, LogLimiter } from '../../core/log.ts';
-import { topics } from '../../proto/bus.ts';
+import { type PipelineFiguresBody, topics } from '../../proto/bus.ts';
 import { collectImplementation, collectService } from './collect-service.ts';
 import { gatewayError } from './errors.ts';
 import { emptyGatewayMetrics, type GatewayMetrics } from './metrics.ts';
@@ -24,6 +24,8 @@ export interface GatewayOptions {
   /** Largest gRPC message. */
   readonly maxMessageBytes: number;
   readonly log: Log;
+  /** What the process knows of the pipeline of a partition; goes into the ticks. */
+  readonly figures?: (partition: number, metrics: GatewayMetrics) => Promise<PipelineFiguresBody>;
 }
 
 /** A running gateway. */
@@ -75,7 +77,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   );
   await listen(server, options.socketPath);
 
-  const clock = startClock(bus, positions, options.ticks, stopping.signal, log);
+  const clock = startClock(options, metrics, positions, stopping.signal);
   return {
     metrics,
     requestKeyframes(reason) {
@@ -96,7 +98,12 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
 }
 
 /** Each second: a tick into every raw partition, and the positions beside them. */
-function startClock(bus: Bus, positions: Positions, ticks: boolean, signal: AbortSignal, log: Log): NodeJS.Timeout {
+function startClock(
+  { bus, ticks, figures, log }: GatewayOptions,
+  metrics: GatewayMetrics,
+  positions: Positions,
+  signal: AbortSignal,
+): NodeJS.Timeout {
   let number = 0;
   let busy = false;
   return setInterval(() => {
@@ -105,9 +112,10 @@ function startClock(bus: Bus, positions: Positions, ticks: boolean, signal: Abor
     busy = true;
     number++;
     const partitions = ticks ? bus.partitions(topics.raw) : 0;
-    const appends = Array.from({ length: partitions }, (_, partition) =>
-      appendRetrying(bus, topics.raw, partition, [encodeTick(number)], log, signal),
-    );
+    const appends = Array.from({ length: partitions }, async (_, partition) => {
+      const known = await figures?.(partition, metrics);
+      await appendRetrying(bus, topics.raw, partition, [encodeTick(number, known)], log, signal);
+    });
     Promise.all(appends)
       .then(() => (number % ticksPerSave === 0 ? positions.save() : undefined))
       .catch((thrown: unknown) => log.debug({ cause: messageOf(thrown) }, 'tick not written'))

@@ -39,6 +39,16 @@ test.each([0, 1, 127, 128, 2 ** 32, Number.MAX_SAFE_INTEGER])('tick %d decodes t
   appendedNow(raw, beforeMs);
 });
 
+test('a tick carries what is known of the pipeline', () => {
+  const figures = {
+    queues: [{ queue: 'raw', depthBytes: 5, capacityBytes: 2 ** 40 }],
+    lostEvents: [{ name: 'files', total: 7 }],
+    stateLost: true,
+  };
+  const { tick } = RawMessage.decode(encodeTick(3, figures));
+  expect(tick).toMatchObject({ number: 3, pipeline: figures });
+});
+
 test('a replayed message is the captured one byte for byte, with the position behind it', () => {
   fc.assert(
     fc.property(session, bytes, fc.maxSafeNat(), session, (id, message, seq, replaySession) => {

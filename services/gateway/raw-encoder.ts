@@ -1,5 +1,6 @@
 import { Writer } from 'protobufjs/minimal.js';
 import { wallNow } from '../../core/time.ts';
+import { PipelineFigures, type PipelineFiguresBody } from '../../proto/bus.ts';
 
 // Field tags of RawMessage (bus.proto): number << 3 | wire type.
 const appendedTag = (1 << 3) | 2;
@@ -19,16 +20,17 @@ export function encodeStreamMessage(node: string, session: Uint8Array, message: 
   return [writer.finish(), message];
 }
 
-/** A tick, stamped now. */
-export function encodeTick(number: number): Uint8Array {
+/** A tick, stamped now. @param figures what is known of the pipeline */
+export function encodeTick(number: number, figures?: PipelineFiguresBody): Uint8Array {
   const writer = Writer.create();
   appended(writer);
   writer
     .uint32(tickTag)
     .fork()
     .uint32(1 << 3)
-    .uint64(number)
-    .ldelim();
+    .uint64(number);
+  if (figures !== undefined) PipelineFigures.encode(figures, writer.uint32((2 << 3) | 2).fork()).ldelim();
+  writer.ldelim();
   return writer.finish();
 }
 

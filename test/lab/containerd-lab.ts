@@ -16,6 +16,7 @@ export interface PodSpec {
   readonly namespace?: string;
   readonly uid?: string;
   readonly labels?: Readonly<Record<string, string>>;
+  readonly annotations?: Readonly<Record<string, string>>;
   readonly hostNetwork?: boolean;
   /** Command of the container `main`; it sleeps by default. */
   readonly command?: readonly string[];
@@ -102,7 +103,7 @@ export class ContainerdLab {
   }
 
   async addPod(spec: PodSpec): Promise<LabPod> {
-    const { name, namespace = 'shop', uid = randomUUID(), labels = {}, hostNetwork = false, command = forever } = spec;
+    const { name, namespace = 'shop', uid = randomUUID(), labels = {}, annotations = {}, hostNetwork = false, command = forever } = spec;
     this.#uids.push(uid);
     const logs = join(this.folder, 'logs', uid);
     mkdirSync(logs, { recursive: true });
@@ -113,7 +114,7 @@ export class ContainerdLab {
       hostname: hostNetwork ? '' : name.slice(0, 63),
       logDirectory: logs,
       labels: { ...kubelet, ...labels },
-      annotations: { 'kubernetes.io/config.source': 'api' },
+      annotations: { 'kubernetes.io/config.source': 'api', ...annotations },
       linux: {
         cgroupParent: `${parent}/pod${uid}`,
         securityContext: { namespaceOptions: { network: hostNetwork ? 'NODE' : 'POD', pid: 'CONTAINER', ipc: 'POD' } },

@@ -6,7 +6,14 @@ const sandbox = { id: 's', metadata: { name: 'web-0', namespace: 'shop', uid: 'u
 
 test('a sandbox with name, namespace and uid is a Pod; labels that repeat them are left out', () => {
   const labels = { app: 'web', 'io.kubernetes.pod.name': 'web-0', 'io.kubernetes.pod.uid': 'u' };
-  expect(podNames({ ...sandbox, labels })).toEqual({ sandboxId: 's', uid: 'u', namespace: 'shop', name: 'web-0', labels: { app: 'web' } });
+  expect(podNames({ ...sandbox, labels })).toEqual({
+    sandboxId: 's',
+    uid: 'u',
+    namespace: 'shop',
+    name: 'web-0',
+    labels: { app: 'web' },
+    annotations: {},
+  });
 });
 
 test.each([
@@ -30,6 +37,20 @@ test('of many labels the first 32 by key are kept, whatever order they come in, 
       expect(podNames({ ...sandbox, labels: reversed })?.labels).toEqual(kept);
     }),
   );
+});
+
+test('of the annotations those under jitterscope.io/ are kept, without the prefix and bounded', () => {
+  const annotations = {
+    'jitterscope.io/accept-queue-saturation.fill': '0.8',
+    'kubernetes.io/config.source': 'api',
+    'jitterscope.io/': 'no name',
+    'jitterscope.io/long': 'x'.repeat(65),
+    [`jitterscope.io/${'k'.repeat(64)}`]: '1',
+  };
+  expect(podNames({ ...sandbox, annotations })?.annotations).toEqual({ 'accept-queue-saturation.fill': '0.8' });
+  const many = Object.fromEntries(Array.from({ length: 100 }, (_, n) => [`jitterscope.io/rule.p${100 + n}`, '1']));
+  const kept = Object.keys(podNames({ ...sandbox, annotations: many })?.annotations ?? {});
+  expect([kept.length, kept[0], kept[63]]).toEqual([64, 'rule.p100', 'rule.p163']);
 });
 
 test.each([

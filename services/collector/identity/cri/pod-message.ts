@@ -8,6 +8,11 @@ const maxUidLength = 64;
 const maxKeyLength = 253;
 const maxValueLength = 63;
 const maxLabels = 32;
+/** What jitterscope reads of a Pod's annotations: their prefix, and bounds of our own, since Kubernetes has none but 256 KiB in all. */
+const annotationPrefix = 'jitterscope.io/';
+const maxAnnotations = 64;
+const maxAnnotationKeyLength = 63;
+const maxAnnotationLength = 64;
 /** Of one Pod: one of each family, and some for what plugins add. */
 const maxAddresses = 16;
 /** Labels under this prefix repeat what the metadata say. */
@@ -20,15 +25,17 @@ export interface PodNames {
   readonly namespace: string;
   readonly name: string;
   readonly labels: Readonly<Record<string, string>>;
+  /** Those under jitterscope.io/, without that prefix. */
+  readonly annotations: Readonly<Record<string, string>>;
 }
 
 /** The names of a sandbox; undefined when it is not a Pod's: without name, namespace or uid, or longer than they can be. */
-export function podNames({ id, metadata, labels }: PodSandbox): PodNames | undefined {
+export function podNames({ id, metadata, labels, annotations }: PodSandbox): PodNames | undefined {
   const [sandboxId, uid, namespace, name] = [id ?? '', metadata?.uid ?? '', metadata?.namespace ?? '', metadata?.name ?? ''];
   const fits = (text: string, most: number): boolean => text !== '' && Buffer.byteLength(text) <= most;
   if (!fits(sandboxId, maxNameLength) || !fits(uid, maxUidLength)) return undefined;
   if (!fits(namespace, maxNamespaceLength) || !fits(name, maxNameLength)) return undefined;
-  return { sandboxId, uid, namespace, name, labels: boundedLabels(labels ?? {}) };
+  return { sandboxId, uid, namespace, name, labels: boundedLabels(labels ?? {}), annotations: ownAnnotations(annotations ?? {}) };
 }
 
 /** The first labels by key; what no label of Kubernetes can be is left out. */
@@ -37,6 +44,17 @@ function boundedLabels(labels: Readonly<Record<string, string>>): Record<string,
     .filter(([key, value]) => !key.startsWith(repeatedLabels) && key.length <= maxKeyLength && value.length <= maxValueLength)
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .slice(0, maxLabels);
+  return Object.fromEntries(kept);
+}
+
+/** The first of jitterscope's own annotations by key. */
+function ownAnnotations(annotations: Readonly<Record<string, string>>): Record<string, string> {
+  const kept = Object.entries(annotations)
+    .filter(([key]) => key.startsWith(annotationPrefix))
+    .map(([key, value]) => [key.slice(annotationPrefix.length), value] as const)
+    .filter(([key, value]) => key !== '' && key.length <= maxAnnotationKeyLength && value.length <= maxAnnotationLength)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .slice(0, maxAnnotations);
   return Object.fromEntries(kept);
 }
 

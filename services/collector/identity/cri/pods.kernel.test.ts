@@ -51,7 +51,8 @@ kernelTest('a Pod is told with its names, labels, namespace, address, cgroups an
   await watcher.start(10_000);
   try {
     const before = clock.bootNs();
-    const pod = await lab.addPod({ name: 'web-0', namespace: 'shop', labels: { app: 'web' } });
+    const annotations = { 'jitterscope.io/reset-storm.rate': '50' };
+    const pod = await lab.addPod({ name: 'web-0', namespace: 'shop', labels: { app: 'web' }, annotations });
     const side = await lab.addContainer(pod, 'side');
     await eventually('both containers are told', () => latest.get(pod.sandboxId)?.containers?.length === 3);
     const found = latest.get(pod.sandboxId)!;
@@ -61,6 +62,7 @@ kernelTest('a Pod is told with its names, labels, namespace, address, cgroups an
       name: 'web-0',
       hostNetwork: false,
       labels: { app: 'web' },
+      annotations: { 'reset-storm.rate': '50' },
       toBootNs: 0,
     });
     expect(found.netns).toBe(Number(native!.netnsCookie(`/proc/${pod.pid}/ns/net`)));

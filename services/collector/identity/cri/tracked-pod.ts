@@ -42,7 +42,7 @@ export function incomplete(pod: TrackedPod): boolean {
 
 /** What is told of a Pod (collect.proto). */
 export function podMessage(pod: TrackedPod, hasUnified: boolean): Pod {
-  const { sandboxId, uid, namespace, name, labels } = pod.names;
+  const { sandboxId, uid, namespace, name, labels, annotations } = pod.names;
   return {
     sandboxId,
     uid,
@@ -58,6 +58,7 @@ export function podMessage(pod: TrackedPod, hasUnified: boolean): Pod {
       sampledCgroup: target?.id ?? 0,
     })),
     labels,
+    annotations,
     fromBootNs: pod.fromBootNs,
     toBootNs: pod.toBootNs,
   };
