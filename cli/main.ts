@@ -12,6 +12,7 @@ import { flushed } from './output.ts';
 import { type PodFilter, parsePod } from './pod-filter.ts';
 import { printable } from './printable.ts';
 import { replay } from './replay.ts';
+import { checkRules, listRules } from './rules.ts';
 import { run } from './run.ts';
 import { tap } from './tap.ts';
 import { packageVersion } from './version.ts';
@@ -119,6 +120,26 @@ program
   .option('--json', 'print JSON')
   .action(async (o: { config?: string; dataDir: string; set: string[]; json?: boolean }) => {
     process.exitCode = await doctor(resolve(o.dataDir), o.json === true, readConfig(o).collector);
+  });
+
+const rules = program.command('rules').description('the rules that findings come from');
+
+rules
+  .command('list')
+  .description('the rules that come with jitterscope, or those of the files')
+  .argument('[files...]', 'rule files or folders of them')
+  .option('--json', 'print a JSON line for each')
+  .action(async (files: string[], o: { json?: boolean }) => {
+    process.exitCode = await listRules({ files, json: o.json === true });
+  });
+
+rules
+  .command('check')
+  .description('name every mistake in rule files, with its place and what to write instead')
+  .argument('[files...]', 'rule files or folders of them; none: those that come with jitterscope')
+  .option('--json', 'print JSON')
+  .action(async (files: string[], o: { json?: boolean }) => {
+    process.exitCode = await checkRules({ files, json: o.json === true });
   });
 
 program

@@ -28,7 +28,8 @@ export const fragments = {
 } as const;
 
 const directions = ['', 'ingress', 'egress'];
-const transports: Readonly<Record<number, string>> = { 1: 'icmp', 6: 'tcp', 17: 'udp', 58: 'ipv6-icmp', 132: 'sctp' };
+/** By IP protocol. */
+export const transports: Readonly<Record<number, string>> = { 1: 'icmp', 6: 'tcp', 17: 'udp', 58: 'ipv6-icmp', 132: 'sctp' };
 /** include/net/tcp_states.h */
 const tcpStates = [
   '',

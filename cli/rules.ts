@@ -1,0 +1,87 @@
+import { existsSync, realpathSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import pc from 'picocolors';
+import { readRules } from '../services/aggregator/rules/load-rules.ts';
+import type { RuleFile } from '../services/aggregator/rules/rule-file.ts';
+import { problemText } from '../services/aggregator/rules/rule-text.ts';
+import { writeAll } from './output.ts';
+import { printable } from './printable.ts';
+import { packageFolder } from './version.ts';
+
+export interface RulesCommand {
+  /** Rule files or folders of the command line; none: those that come with the package. */
+  readonly files: readonly string[];
+  readonly json: boolean;
+}
+
+const negative = 1;
+const severities = ['info', 'warning', 'critical'] as const;
+
+/** Rules that come with the package. */
+function shippedRules(): string {
+  return join(packageFolder(), 'rules');
+}
+
+/** `jitterscope rules list`: what runs by default, or what the files say. Resolves with the exit code. */
+export async function listRules(command: RulesCommand): Promise<number> {
+  const { own } = readAll(command.files);
+  const rows = own.flatMap(({ document, file }) => {
+    if (document === undefined) return [];
+    const { id, title, entity, when, params, caused_by: causedBy, runbook } = document;
+    const defaults = Object.fromEntries(Object.entries(params).map(([name, param]) => [name, param.default]));
+    const severity = severities.filter((name) => when[name] !== undefined);
+    return [{ id, title, entity, severities: severity, params: defaults, causedBy, runbook, file: shownPath(file) }];
+  });
+  const width = Math.max(0, ...rows.map(({ id }) => id.length));
+  const lines = command.json
+    ? rows.map((row) => JSON.stringify(row))
+    : rows.map((row) => `${pc.bold(row.id.padEnd(width))}  ${row.severities.at(-1)?.padEnd(8)}  ${row.entity.padEnd(8)}  ${row.title}`);
+  await print(lines);
+  return own.some(({ problems }) => problems.length > 0) ? await tellProblems(own, command.json) : 0;
+}
+
+/** `jitterscope rules check`: names every mistake with its place. Resolves with the exit code. */
+export async function checkRules(command: RulesCommand): Promise<number> {
+  const { own } = readAll(command.files);
+  if (own.some(({ problems }) => problems.length > 0)) return await tellProblems(own, command.json);
+  await print([command.json ? JSON.stringify({ rules: own.length, problems: [] }) : `${pc.green('ok')} ${counted(own.length, 'rule')}`]);
+  return 0;
+}
+
+/** The files of the command, read together with the shipped rules, which they may name as causes. */
+function readAll(files: readonly string[]): { readonly own: readonly RuleFile[] } {
+  const shipped = shippedRules();
+  const options = { sampleIntervalS: 2 };
+  const folders = existsSync(shipped) ? [shipped] : [];
+  if (files.length === 0) return { own: readRules(folders, options) };
+  const named = readRules(files, options).map(({ file }) => realpathSync(file));
+  const others = readRules(folders, options)
+    .map(({ file }) => file)
+    .filter((file) => !named.includes(realpathSync(file)));
+  const all = readRules([...others, ...named], options);
+  return { own: all.slice(others.length) };
+}
+
+async function tellProblems(files: readonly RuleFile[], json: boolean): Promise<number> {
+  const problems = files.flatMap((file) => file.problems.map((problem) => ({ ...problem, file: shownPath(problem.file) })));
+  if (json) await print([JSON.stringify({ rules: files.length, problems })]);
+  else {
+    const wrong = new Set(problems.map(({ file }) => file)).size;
+    const sum = `${counted(problems.length, 'mistake')} in ${wrong} of ${counted(files.length, 'rule file')}`;
+    await print([...problems.map((problem) => printable(problemText(problem))), `${pc.red('not ok')} ${sum}`]);
+  }
+  return negative;
+}
+
+function shownPath(file: string): string {
+  const near = relative(process.cwd(), file);
+  return near.startsWith('..') ? file : near;
+}
+
+function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? '' : 's'}`;
+}
+
+async function print(lines: readonly string[]): Promise<void> {
+  if (lines.length > 0) await writeAll(process.stdout, `${lines.join('\n')}\n`);
+}

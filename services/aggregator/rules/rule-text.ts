@@ -1,0 +1,95 @@
+import { type Document, isAlias, isMap, isNode, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
+import { messageOf } from '../../../core/app-error.ts';
+
+/** Something wrong with a rule file. */
+export interface RuleProblem {
+  readonly file: string;
+  /** Both from 1. */
+  readonly line: number;
+  readonly column: number;
+  /** signals.fill.agg; empty: the file as a whole. */
+  readonly path: string;
+  /** What was found and expected, and what to do. */
+  readonly message: string;
+}
+
+export type Path = readonly PropertyKey[];
+
+/** Aliases that a rule file may use. */
+const maxAliases = 50;
+
+/** rules/x.yaml:12:5: signals.fill.agg: found "most", expected … */
+export function problemText({ file, line, column, path, message }: RuleProblem): string {
+  return `${file}:${line}:${column}: ${path === '' ? '' : `${path}: `}${message}`;
+}
+
+/** The text of a rule file as YAML, with the places of its parts. */
+export class RuleText {
+  readonly file: string;
+  readonly problems: RuleProblem[] = [];
+  /** The file's content; undefined when it is no YAML. */
+  readonly content: unknown;
+  readonly #text: string;
+  readonly #document: Document.Parsed;
+  readonly #lines = new LineCounter();
+
+  constructor(file: string, text: string) {
+    this.file = file;
+    this.#text = text;
+    this.#document = parseDocument(text, { lineCounter: this.#lines, prettyErrors: false });
+    const [problem] = this.#document.errors;
+    if (problem !== undefined) this.#add(problem.pos[0], '', `not valid YAML: ${problem.message}`);
+    else this.content = this.#read();
+  }
+
+  /** Notes a problem at a path. @param offset of the place in the path's text, in characters */
+  note(path: Path, message: string, offset = 0, what: 'key' | 'value' = 'value'): void {
+    const node = this.#nodeAt(path, what);
+    const start = node?.range?.[0] ?? 0;
+    this.#add(start + this.#within(node, offset), path.map(String).join('.'), message);
+  }
+
+  /** Where the path's value stands, for the messages of others. */
+  lineOf(path: Path): number {
+    return this.#lines.linePos(this.#nodeAt(path, 'value')?.range?.[0] ?? 0).line;
+  }
+
+  #read(): unknown {
+    try {
+      return this.#document.toJS({ maxAliasCount: maxAliases });
+    } catch (thrown) {
+      this.#add(0, '', `not valid YAML: ${messageOf(thrown)}`);
+      return undefined;
+    }
+  }
+
+  #add(at: number, path: string, message: string): void {
+    const { line, col } = this.#lines.linePos(at);
+    this.problems.push({ file: this.file, line: Math.max(line, 1), column: Math.max(col, 1), path, message });
+  }
+
+  /** How far into the file a place of a scalar's value is: exact where the value stands in the file as it is, on one line. */
+  #within(node: Node | undefined, offset: number): number {
+    if (offset === 0 || !isScalar(node) || typeof node.value !== 'string') return 0;
+    const [start, end] = node.range ?? [0, 0];
+    const at = this.#text.slice(start, end).indexOf(node.value);
+    return at < 0 ? 0 : at + offset;
+  }
+
+  #nodeAt(path: Path, what: 'key' | 'value'): Node | undefined {
+    let node: unknown = this.#document.contents;
+    let found: unknown = node;
+    for (const [depth, key] of path.entries()) {
+      const inside: unknown = isAlias(node) ? node.resolve(this.#document) : node;
+      if (isSeq(inside)) node = inside.items[Number(key)];
+      else if (isMap(inside)) {
+        const pair = inside.items.find((one) => String(isScalar(one.key) ? one.key.value : one.key) === String(key));
+        if (pair === undefined) break;
+        if (what === 'key' && depth === path.length - 1) return isNode(pair.key) ? pair.key : undefined;
+        node = pair.value ?? pair.key;
+      } else break;
+      found = node;
+    }
+    return isNode(found) ? found : undefined;
+  }
+}
