@@ -155,7 +155,7 @@ function readRecordInput(document: SignalDocument, context: SignalContext): Reco
     text.note([...path, 'per'], 'found per with records, expected counters: `per` divides what two counters rose by', 0, 'key');
   const known = field === undefined ? countAggregations : valueAggregations;
   checkAggregation(agg, known, field === undefined ? 'without field' : 'of records', context);
-  return { kind: 'record', probe: probe.number, ...readRecordParts(probe, { field, where, by }, context) };
+  return { kind: 'record', probe: probe.number, eventsOnly: key === 'event', ...readRecordParts(probe, { field, where, by }, context) };
 }
 
 type RecordParts = Pick<SignalDocument, 'field' | 'where' | 'by'>;
@@ -164,7 +164,7 @@ function readRecordParts(
   probe: Probe,
   { field, where, by }: RecordParts,
   { text, path }: SignalContext,
-): Omit<RecordInput, 'kind' | 'probe'> {
+): Pick<RecordInput, 'value' | 'where' | 'by'> {
   const { numbers, texts } = recordNamesOf(probe);
   const variables = new Map<string, NameType>([
     ...numbers.map(({ name }): [string, NameType] => [name, 'double']),
