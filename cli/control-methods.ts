@@ -2,6 +2,7 @@ import type { ControlMethod } from '../core/control.ts';
 import type { Collector } from '../services/collector/main.ts';
 import { type EventFilter, followEvents } from './event-feed.ts';
 import type { Pipeline } from './pipeline.ts';
+import { orderProbe, probeRows } from './probe-rows.ts';
 
 /** What a running process answers on its control socket. */
 export function controlMethods(pipeline: Pipeline, collector: Collector | undefined): ReadonlyMap<string, ControlMethod> {
@@ -17,6 +18,18 @@ export function controlMethods(pipeline: Pipeline, collector: Collector | undefi
           identityProblem: collector?.identityProblem(),
           sinks: pipeline.sinks.ready(),
         };
+      },
+    ],
+    [
+      'probes',
+      async function* () {
+        yield* probeRows(collector);
+      },
+    ],
+    [
+      'order-probe',
+      async function* (params) {
+        yield await orderProbe(collector, params);
       },
     ],
     [

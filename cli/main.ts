@@ -3,14 +3,16 @@ import { resolve } from 'node:path';
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import pc from 'picocolors';
 import { AppError } from '../core/app-error.ts';
-import { parseDurationMs, parseSize } from '../core/quantity.ts';
+import { parseSize } from '../core/quantity.ts';
 import { readConfig } from './config.ts';
 import { demo } from './demo.ts';
 import { doctor } from './doctor.ts';
 import { interrupted } from './interruption.ts';
+import { durationMs } from './option-values.ts';
 import { flushed } from './output.ts';
 import { type PodFilter, parsePod } from './pod-filter.ts';
 import { printable } from './printable.ts';
+import { addProbesCommand } from './probes-command.ts';
 import { replay } from './replay.ts';
 import { checkRules, listRules } from './rules.ts';
 import { run } from './run.ts';
@@ -28,12 +30,6 @@ const program = new Command('jitterscope')
   .exitOverride();
 
 const collect = (value: string, all: readonly string[]): readonly string[] => [...all, value];
-
-function durationMs(text: string): number {
-  const ms = parseDurationMs(text);
-  if (ms === undefined) throw new InvalidArgumentError('expected a duration such as 30s, at most 24d');
-  return ms;
-}
 
 /** A batch and what surrounds it have to fit into a message of gateway.messageSize, which is at least 2 MiB. */
 const maxReplayBatchBytes = 1024 * 1024;
@@ -141,6 +137,8 @@ rules
   .action(async (files: string[], o: { json?: boolean }) => {
     process.exitCode = await checkRules({ files, json: o.json === true });
   });
+
+addProbesCommand(program, defaultDataDir);
 
 program
   .command('version')

@@ -18,6 +18,7 @@ import { LiveView } from './live-view.ts';
 import { serveMetrics } from './metrics-server.ts';
 import { aggregatorStopped, startPipeline } from './pipeline.ts';
 import { pipelineMetrics } from './pipeline-metrics.ts';
+import { probeStateColours } from './probe-text.ts';
 import { recordCapture } from './record-capture.ts';
 import { shortSocketPath } from './socket-path.ts';
 import { summaryText } from './summary.ts';
@@ -98,8 +99,7 @@ export async function run(options: RunOptions): Promise<number> {
 function announce(collector: Collector | undefined, dataDir: string, metricsListen: string | undefined): void {
   const lines: string[] = [`${pc.bold('jitterscope')} ${packageVersion()}`];
   for (const probe of collector?.probes() ?? []) {
-    const colour = probe.state === 'enabled' ? pc.green : probe.state === 'degraded' ? pc.yellow : pc.red;
-    lines.push(`  ${colour(probe.state.padEnd(9))} ${probe.name}: ${probe.attached.join(', ') || 'nothing'}`);
+    lines.push(`  ${probeStateColours[probe.state](probe.state.padEnd(9))} ${probe.name}: ${probe.attached.join(', ') || 'nothing'}`);
     for (const problem of probe.problems)
       lines.push(`            ${pc.yellow(problem.what)}: ${problem.reason}\n            ${pc.dim(problem.remedy)}`);
   }

@@ -13,7 +13,9 @@ const dir = mkdtempSync(join(tmpdir(), 'jitterscope-control-'));
 afterAll(() => rmSync(dir, { recursive: true }));
 let sockets = 0;
 
-const testError = errorTable({ TEST_FAILED: { message: 'the probe {probe} is off', retryable: false, remedy: 'Turn it on.' } });
+const testError = errorTable({
+  TEST_FAILED: { message: 'the probe {probe} is off', retryable: false, remedy: 'Turn it on.', exitCode: 69 },
+});
 
 async function listen(methods: Record<string, ControlMethod>): Promise<string> {
   const path = join(dir, `${sockets++}.sock`);
@@ -84,7 +86,7 @@ test('what a method throws arrives with its remedy, behind the answers before it
     (async () => {
       for await (const value of askControl(path, 'fails')) answers.push(value);
     })(),
-  ).rejects.toMatchObject({ code: 'CONTROL_REFUSED', message: 'the probe tcpreset is off', remedy: 'Turn it on.' });
+  ).rejects.toMatchObject({ code: 'CONTROL_REFUSED', message: 'the probe tcpreset is off', remedy: 'Turn it on.', exitCode: 69 });
   expect(answers).toEqual([1]);
 });
 
@@ -106,7 +108,9 @@ test.each([
 
 test.each(['no json\n', 'null\n', '5\n'])('%j is answered as no request', async (request) => {
   const path = await listen({ echo });
-  expect(await raw(path, request)).toEqual([{ error: { message: expect.stringMatching(/request/), remedy: expect.any(String) } }]);
+  expect(await raw(path, request)).toEqual([
+    { error: { message: expect.stringMatching(/request/), remedy: expect.any(String), exitCode: 1 } },
+  ]);
 });
 
 test('nobody there is told with the path and what to do', async () => {

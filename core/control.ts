@@ -16,13 +16,26 @@ export const controlError = errorTable({
     retryable: false,
     remedy: 'The command and the running process are of different versions.',
   },
-  CONTROL_REFUSED: { message: '{message}', retryable: false, remedy: '{remedy}' },
+  CONTROL_NO_COLLECTOR: {
+    message: 'the running jitterscope has no probes: its native addon is not built',
+    retryable: false,
+    remedy: '`npm run build` says why; start it again then.',
+    exitCode: 69,
+  },
   CONTROL_UNKNOWN_METHOD: {
     message: 'the running jitterscope knows no request {method}; it knows {known}',
     retryable: false,
     remedy: 'The command and the running process are of different versions.',
   },
 });
+
+/** What a method threw, as it is passed on. */
+interface Refusal {
+  readonly message: string;
+  readonly remedy: string;
+  /** Of the command that asked. */
+  readonly exitCode: number;
+}
 
 /** A request's parameters and answers are JSON; one line each. */
 export type ControlParams = Readonly<Record<string, unknown>>;
@@ -111,7 +124,7 @@ export async function* askControl(path: string, method: string, params: ControlP
     socket.write(`${JSON.stringify({ method, params })}\n`);
     for await (const line of lines) {
       const answer = answerOf(line, path);
-      if (answer.error !== undefined) throw controlError('CONTROL_REFUSED', answer.error);
+      if (answer.error !== undefined) throw refused(answer.error);
       yield answer.value;
     }
   } catch (thrown) {
@@ -135,7 +148,7 @@ function requestOf(line: string): { readonly method: string; readonly params: Co
   return { method, params: typeof params === 'object' && params !== null ? (params as ControlParams) : {} };
 }
 
-function answerOf(line: string, path: string): { value?: unknown; error?: { message: string; remedy: string } } {
+function answerOf(line: string, path: string): { value?: unknown; error?: Refusal } {
   try {
     return JSON.parse(line) as ReturnType<typeof answerOf>;
   } catch (thrown) {
@@ -161,6 +174,11 @@ function writable(socket: Socket, signal: AbortSignal): Promise<void> {
   });
 }
 
-function refusalOf(thrown: unknown): { message: string; remedy: string } {
-  return { message: messageOf(thrown), remedy: thrown instanceof AppError ? thrown.remedy : '' };
+function refusalOf(thrown: unknown): Refusal {
+  const { remedy, exitCode } = thrown instanceof AppError ? thrown : { remedy: '', exitCode: 1 };
+  return { message: messageOf(thrown), remedy, exitCode };
+}
+
+function refused({ message, remedy, exitCode }: Refusal): AppError {
+  return new AppError('CONTROL_REFUSED', { message: '{message}', retryable: false, remedy: '{remedy}', exitCode }, { message, remedy });
 }

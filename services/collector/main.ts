@@ -9,7 +9,6 @@ import type { CollectorConfig } from './config.ts';
 import { openTranslator } from './conntrack/open-translator.ts';
 import type { CounterTotals } from './counters.ts';
 import { type Downtime, LifeSigns } from './downtime.ts';
-import type { ProbeStatus } from './hosted-probe.ts';
 import { findHierarchies } from './identity/cri/cgroup-hierarchies.ts';
 import { ContainerCgroups } from './identity/cri/container-cgroup.ts';
 import { PodTracker } from './identity/cri/pod-tracker.ts';
@@ -25,6 +24,8 @@ import { LiveSymbols } from './live-symbols.ts';
 import { type CollectorMetrics, emptyCollectorMetrics } from './metrics.ts';
 import { CollectorPipeline } from './pipeline.ts';
 import { ProbeHost } from './probe-host.ts';
+import type { ProbeOrder } from './probe-intent.ts';
+import { type OrderedProbe, ProbeOrders } from './probe-orders.ts';
 import { Shipper } from './shipper.ts';
 import { Baselines } from './sources/baselines.ts';
 import { scanCgroups } from './sources/cgroup-scan.ts';
@@ -46,7 +47,9 @@ export interface Collector {
   readonly metrics: CollectorMetrics;
   /** 32 hex digits. */
   readonly session: string;
-  probes(): readonly ProbeStatus[];
+  probes(): readonly OrderedProbe[];
+  /** Enables or disables a probe; with `forMs` for so long. Throws COLLECTOR_*. */
+  orderProbe(name: string, order: ProbeOrder, forMs?: number): Promise<OrderedProbe>;
   /** What the kernel counted, read now. */
   counters(): CounterTotals;
   /** Name of a live namespace, for people. */
@@ -90,6 +93,7 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
     hookSystemCalls: config.hookSystemCalls,
   };
   const host = new ProbeHost(native, { ...reading, names: symbols.namesFor(native) }, log);
+  const orders = new ProbeOrders({ host, identity, log });
   const places = new KernelPlaces(options.probes, {
     stext: symbols.stext,
     nameOf: (offset) => symbols.nameOf(offset),
@@ -103,6 +107,7 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
     bootId,
     translator,
     host,
+    orders,
     places,
     enums: enumNames(options.probes, native),
     config,
@@ -144,7 +149,8 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
     metrics,
     session,
     downtime: pipeline.downtime,
-    probes: () => host.status(),
+    probes: () => orders.list(),
+    orderProbe: (name, order, forMs) => orders.order(name, order, forMs),
     counters: () => pipeline.readTotals(),
     netnsName: (cookie) => identity.nameOf(cookie),
     identityProblem: () => lister.problem ?? namespaces.problem ?? (config.cri.socket === 'auto' ? undefined : watcher.problem),

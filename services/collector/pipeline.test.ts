@@ -59,13 +59,13 @@ function nodeOf() {
       open: (onChunk: (chunk: Buffer) => void) => {
         state.chunk = onChunk;
       },
-      start: () => ({ state: 'enabled' }),
       running: () => [{ probe: { number: 1 }, object }],
       loaded: () => [{ probe: { number: 1 }, object }],
       base: () => object,
       stop: () => Promise.resolve(),
       close: () => undefined,
     },
+    orders: { start: () => ({ attached: ['all'] }), follow: () => undefined, close: () => undefined },
     places: new KernelPlaces([], { stext: undefined, nameOf: () => '', readStack: () => undefined, deleteStack: () => undefined }),
     enums: [],
     config: collectorConfig.parse({}),

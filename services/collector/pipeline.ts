@@ -15,6 +15,7 @@ import { keyframeParts } from './keyframe.ts';
 import type { CollectorMetrics } from './metrics.ts';
 import { ProbeCounters } from './probe-counters.ts';
 import type { ProbeHost } from './probe-host.ts';
+import type { ProbeOrders } from './probe-orders.ts';
 import { Sampler, type SamplerParts } from './sampling/sampler.ts';
 
 export interface PipelineParts {
@@ -24,6 +25,7 @@ export interface PipelineParts {
   /** Undefined: translated addresses are not looked up. */
   readonly translator: Translator | undefined;
   readonly host: ProbeHost;
+  readonly orders: Pick<ProbeOrders, 'start' | 'follow' | 'close'>;
   readonly places: KernelPlaces;
   readonly enums: readonly EnumNames[];
   readonly config: CollectorConfig;
@@ -86,14 +88,14 @@ export class CollectorPipeline {
 
   /** Looks at the node, attaches the probes, opens the session with a keyframe. */
   start(probes: readonly Probe[]): void {
-    const { identity, clock, host, config, lifeSigns, metrics } = this.#parts;
+    const { identity, clock, host, orders, config, lifeSigns, metrics } = this.#parts;
     identity.look(clock.bootNs());
     this.#known();
     const settings = { burst: config.burst, intervalNs: Math.round(1e9 / config.rate), filterMode: 'all' } as const;
     host.open((chunk) => this.#receive(chunk));
     for (const probe of probes) {
-      const { state } = host.start(probe, settings);
-      if (state !== 'failed') this.downtime ??= lifeSigns.downtime(clock.wallNs());
+      const { attached } = orders.start(probe, settings);
+      if (attached.length > 0) this.downtime ??= lifeSigns.downtime(clock.wallNs());
     }
     if (this.downtime !== undefined) metrics.unobservedSeconds = Number(this.downtime.toUnixNs - this.downtime.fromUnixNs) / 1e9;
     this.#running = true;
@@ -114,6 +116,7 @@ export class CollectorPipeline {
     clearTimeout(this.#lingerTimer);
     clearTimeout(this.#lookTimer);
     this.#running = false;
+    this.#parts.orders.close();
     await this.#parts.host.stop();
     this.#tellLosses();
     this.#batcher.flush();
@@ -223,7 +226,8 @@ export class CollectorPipeline {
   }
 
   #known(): void {
-    const { identity } = this.#parts;
+    const { identity, orders } = this.#parts;
+    orders.follow();
     this.#batcher.setKnown(identity.cookies());
     this.#batcher.setKnownCgroups(identity.cgroupsOf(), identity.cgroups());
   }

@@ -156,7 +156,7 @@ function rejectedProgram(thrown: unknown, programs: readonly string[]): string |
 
 /** What the verifier said last; undefined when it was not asked. */
 function verifierLog(log: string): string | undefined {
-  const [, text] = /BEGIN PROG LOAD LOG --\n([^]*?)-- END PROG LOAD LOG/.exec(log) ?? [];
+  const [, text] = /BEGIN PROG LOAD LOG --\n([\s\S]*?)-- END PROG LOAD LOG/.exec(log) ?? [];
   return text
     ?.split('\n')
     .filter((line) => line.trim() !== '' && !line.startsWith('processed '))

@@ -101,6 +101,24 @@ export class NodeIdentity {
     return this.#pods.nameOf(cookie) ?? this.#netns.nameOf(cookie);
   }
 
+  /** Cookies of the live namespaces of a Pod (namespace/name) or of a name under /run/netns; undefined: there is none. */
+  netnsOf(target: string): readonly number[] | undefined {
+    const found = target.includes('/')
+      ? this.#pods.named(target).map(({ netns }) => netns)
+      : [...this.#netns.named()].filter(([name]) => name === target).map(([, cookie]) => cookie);
+    return found.length === 0 ? undefined : found.filter((cookie) => cookie !== 0);
+  }
+
+  /** Whether a Pod is in the node's own namespace. */
+  onHostNetwork(target: string): boolean {
+    return this.#pods.named(target).some(({ hostNetwork }) => hostNetwork);
+  }
+
+  /** What `netnsOf` knows. */
+  targets(): readonly string[] {
+    return [...this.#pods.names(), ...[...this.#netns.named()].map(([name]) => name)];
+  }
+
   /** Live namespaces, told or not, and paths that lead into them. */
   live(): Iterable<{ readonly cookie: number; readonly inode: number; readonly path: string }> {
     return this.#netns.live();

@@ -64,6 +64,11 @@ export class NetnsTracker {
     return this.#hostCookie;
   }
 
+  /** Live namespaces by their names under /run/netns. */
+  *named(): Iterable<readonly [name: string, cookie: number]> {
+    for (const [cookie, { netns }] of this.#tracked) for (const name of netns.names) yield [name, cookie];
+  }
+
   /** A path that leads into a live namespace. */
   pathOf(cookie: number): string | undefined {
     return this.#tracked.get(cookie)?.netns.path;

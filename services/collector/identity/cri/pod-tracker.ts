@@ -58,6 +58,16 @@ export class PodTracker {
     return false;
   }
 
+  /** Namespaces (cookies, 0: not known yet) of the live Pods of a name: namespace/name. */
+  named(name: string): { readonly netns: number; readonly hostNetwork: boolean }[] {
+    return [...this.#pods.values()].filter(({ names }) => `${names.namespace}/${names.name}` === name);
+  }
+
+  /** Names of all live Pods: namespace/name. */
+  names(): string[] {
+    return [...this.#pods.values()].map(({ names: { namespace, name } }) => `${namespace}/${name}`);
+  }
+
   /** Namespace and name of the Pod in a network namespace, for people. */
   nameOf(cookie: number): string | undefined {
     for (const { netns, names } of this.#pods.values()) if (netns === cookie) return `${names.namespace}/${names.name}`;
