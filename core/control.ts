@@ -169,8 +169,13 @@ function send(socket: Socket, value: unknown): boolean {
 
 function writable(socket: Socket, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    socket.once('drain', resolve);
-    signal.addEventListener('abort', () => resolve(), { once: true });
+    const done = (): void => {
+      signal.removeEventListener('abort', done);
+      socket.removeListener('drain', done);
+      resolve();
+    };
+    socket.once('drain', done);
+    signal.addEventListener('abort', done, { once: true });
   });
 }
 
