@@ -23,7 +23,17 @@ export const web = 'demo-web';
 const names = [client, web] as const;
 
 // Addresses for documentation (RFC 5737, RFC 3849).
-const addresses = { [client]: ['198.51.100.1/24', '2001:db8::1/64'], [web]: ['198.51.100.2/24', '2001:db8::2/64'] };
+const addresses = { [client]: ['198.51.100.1/24', '2001:db8::1/64'], [web]: ['198.51.100.2/24', '2001:db8::2/64'] } as const;
+
+/** Address of a namespace of the demo. */
+export function addressOf(name: typeof client | typeof web, version: 4 | 6 = 4): string {
+  return addresses[name][version === 4 ? 0 : 1].split('/')[0];
+}
+
+/** The command that runs another one in a namespace of the demo. */
+export function inNetns(name: string, ...command: readonly string[]): [string, ...string[]] {
+  return ['nsenter', `--net=${join(folders.netns, name)}`, ...command];
+}
 
 /** Where `ip netns` keeps namespaces by name, and where the demo notes which of them are its own. */
 export interface DemoFolders {

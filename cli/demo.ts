@@ -1,4 +1,4 @@
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -7,7 +7,11 @@ import pc from 'picocolors';
 import { errorTable } from '../core/app-error.ts';
 import { askControl } from '../core/control.ts';
 import { sleep } from '../core/retry.ts';
+import { faults, stopFaults } from './demo-faults.ts';
 import { client, makeNamespaces, removeNamespaces, web } from './demo-namespaces.ts';
+import { linesOfFiles } from './demo-replay.ts';
+import { DemoReport } from './demo-report.ts';
+import { untilInterrupted } from './interruption.ts';
 import { replay } from './replay.ts';
 import { shortSocketPath } from './socket-path.ts';
 
@@ -18,63 +22,86 @@ const demoError = errorTable({
     remedy: 'Run it from a whole checkout.',
     exitCode: 69,
   },
+  DEMO_AGENT: {
+    message: 'the jitterscope that the demo started does not answer: {cause}',
+    retryable: false,
+    remedy: '`npx jitterscope doctor` says what is missing.',
+    exitCode: 69,
+  },
 });
 
-const targets = ['198.51.100.2', '2001:db8::2'];
-const closedPort = 81;
-const rounds = 5;
+/** The collector looks at namespaces each second; their counters are read every 2 s. */
+const settleMs = 3_000;
+/** Within so long after the faults began their findings are there, also on a busy machine. */
+const patienceMs = 90_000;
+const agentPatienceMs = 60_000;
 
-/** `jitterscope demo`: connects to a closed port over both families between two namespaces. Resolves with the exit code. */
+/**
+ * `jitterscope demo`: breaks five things between two namespaces, and shows what jitterscope finds. Without root it
+ * replays a recording of the same. Resolves with the exit code: 1 when a fault was not found.
+ */
 export async function demo(dataDir: string): Promise<number> {
-  if (process.getuid?.() !== 0) return replayDemo();
-  const own = (await isRunning(dataDir)) ? undefined : startOwn();
+  return process.getuid?.() === 0 ? liveDemo(dataDir) : replayDemo();
+}
+
+async function liveDemo(dataDir: string): Promise<number> {
+  const stop = new AbortController();
+  untilInterrupted().addEventListener('abort', () => stop.abort(), { once: true });
+  const own = (await isRunning(dataDir)) ? undefined : await startOwn(stop.signal);
   try {
-    await breakThings();
+    return await breakThings(shortSocketPath(join(own?.dataDir ?? dataDir, 'control.sock')), stop);
   } finally {
     await own?.stop();
   }
-  return 0;
 }
 
-async function breakThings(): Promise<void> {
-  const stop = new AbortController();
-  process.once('SIGINT', () => stop.abort());
-  process.once('SIGTERM', () => stop.abort());
+async function breakThings(socketPath: string, stop: AbortController): Promise<number> {
+  const report = new DemoReport(faults, say);
   makeNamespaces();
   try {
     say(`made the network namespaces ${client} and ${web}, joined by a veth pair`);
-    await sleep(2_500, stop.signal);
-    for (let round = 0; round < rounds; round++) {
-      for (const target of targets) {
-        say(`${client} connects to port ${closedPort} of ${web} (${target}), where nothing listens`);
-        connectFrom(client, target, closedPort);
-        await sleep(400, stop.signal);
-      }
+    const watching = watch(socketPath, report, stop.signal);
+    await sleep(settleMs, stop.signal);
+    for (const fault of faults) {
+      await fault.start();
+      say(`${pc.bold('broken')} ${fault.what}`);
     }
-    await sleep(1_500, stop.signal);
-    say(`done: ${rounds * targets.length} connects were refused; each shows as reset-sent in ${web} and reset-received in ${client}`);
+    say('now the kernel sees it; each finding takes some seconds, because a rule wants to be sure');
+    await Promise.race([report.complete, sleep(patienceMs, stop.signal), watching]);
   } catch (thrown) {
     if (!stop.signal.aborted) throw thrown;
   } finally {
+    stopFaults();
     removeNamespaces();
-    say('removed the namespaces');
+    say('mended everything and removed the namespaces');
+    stop.abort();
   }
+  return report.close();
 }
 
-/** Without root there is nothing to break: a capture of the same thing goes through the same hops. */
+/** Reads what the running jitterscope tells until the signal aborts; rejects when it ends before. */
+async function watch(socketPath: string, report: DemoReport, signal: AbortSignal): Promise<void> {
+  for await (const line of askControl(socketPath, 'tap', {}, signal)) report.take(String(line));
+}
+
+/** Without root there is nothing to break: a recording of the same goes through the same hops. */
 async function replayDemo(): Promise<number> {
   const file = shippedCapture();
   say('without root no namespaces can be made: this replays a recorded demo through the same pipeline');
+  for (const { what } of faults) say(`${pc.bold('broken')} ${what}`);
+  const report = new DemoReport(faults, say);
   const dataDir = mkdtempSync(join(tmpdir(), 'jitterscope-demo-'));
   try {
-    return await replay({ file, dataDir, set: ['metrics.listen="off"'] });
+    const exitCode = await replay({ file, dataDir, quiet: true, json: true, set: ['metrics.listen="off"'] });
+    for (const line of linesOfFiles(dataDir)) report.take(line);
+    return report.close() || exitCode;
   } finally {
     rmSync(dataDir, { recursive: true, force: true });
   }
 }
 
 function shippedCapture(): string {
-  const name = join('examples', 'captures', 'refused-connects.jscap.gz');
+  const name = join('examples', 'captures', 'demo.jscap.gz');
   let folder = dirname(fileURLToPath(import.meta.url));
   while (!existsSync(join(folder, 'package.json')) && dirname(folder) !== folder) folder = dirname(folder);
   const file = join(folder, name);
@@ -91,27 +118,33 @@ async function isRunning(dataDir: string): Promise<boolean> {
   return false;
 }
 
-/** No jitterscope runs on the data folder: one of the demo's own shows what happens. */
-function startOwn(): { stop(): Promise<void> } {
+/** No jitterscope runs on the data folder: one of the demo's own watches. What it prints is left out: the report tells it. */
+async function startOwn(signal: AbortSignal): Promise<{ readonly dataDir: string; stop(): Promise<void> }> {
   say('no jitterscope is running here, so the demo starts one for itself');
   const dataDir = mkdtempSync(join(tmpdir(), 'jitterscope-demo-'));
   const main = join(dirname(fileURLToPath(import.meta.url)), 'main.js');
-  const child = spawn(process.execPath, [main, 'run', '--data-dir', dataDir, '--set', 'metrics.listen="off"'], { stdio: 'inherit' });
+  const args = [main, 'run', '--data-dir', dataDir, '--set', 'metrics.listen="off"'];
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'inherit'] });
   const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));
-  return {
-    async stop() {
-      child.kill('SIGTERM');
-      await exited;
-      rmSync(dataDir, { recursive: true, force: true });
-    },
+  const stop = async (): Promise<void> => {
+    child.kill('SIGTERM');
+    await exited;
+    rmSync(dataDir, { recursive: true, force: true });
   };
-}
-
-function connectFrom(netns: string, host: string, port: number): void {
-  const script = `require('net').connect(${port}, '${host}').on('error', () => process.exit(0)).setTimeout(3000, () => process.exit(0))`;
-  execFileSync('nsenter', [`--net=/run/netns/${netns}`, process.execPath, '-e', script]);
+  try {
+    const until = performance.now() + agentPatienceMs;
+    while (!(await isRunning(dataDir))) {
+      if (child.exitCode !== null) throw demoError('DEMO_AGENT', { cause: `it ended with exit code ${child.exitCode}` });
+      if (performance.now() > until) throw demoError('DEMO_AGENT', { cause: `no answer within ${agentPatienceMs / 1000} s` });
+      await sleep(200, signal);
+    }
+  } catch (thrown) {
+    await stop();
+    throw thrown;
+  }
+  return { dataDir, stop };
 }
 
 function say(text: string): void {
-  process.stdout.write(`${pc.bold('demo')} ${text}\n`);
+  process.stdout.write(`${pc.dim('demo')} ${text}\n`);
 }
