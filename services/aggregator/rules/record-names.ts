@@ -44,6 +44,11 @@ function numbersOf({ event }: Probe): RecordNumberName[] {
     { name: 'port', meaning: 'port of the local end', read: (record) => record.sport },
     { name: 'far_port', meaning: 'port of the far end', read: (record) => record.dport },
     { name: 'severity', meaning: '1 info, 2 warning, 3 critical', read: ({ variant }) => severities[variant] },
+    {
+      name: 'suppressed',
+      meaning: 'events like it that the token bucket withheld since the one before: suppressed + 1.0 stands for all of them',
+      read: event.suppressed,
+    },
     ...(event.values ?? []).map(({ name, description, read }) => ({
       name,
       meaning: description,
