@@ -8,6 +8,8 @@ const disabled = [
   'io.containerd.internal.v1.opt',
   'io.containerd.internal.v1.tracing',
   'io.containerd.tracing.processor.v1.otlp',
+  // Of 2.x; it would listen in a fixed place.
+  'io.containerd.nri.v1.nri',
 ];
 
 /** Writes containerd's and CNI's configuration into a folder. `addresses`: how many the Pods have to share. */

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, rmdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { delimiter, join } from 'node:path';
 import { loadNative } from '../../native/index.ts';
 import { buildImages, busyboxImage } from './container-images.ts';
 import { commandPath, writeContainerdConfig } from './containerd-config.ts';
@@ -45,6 +45,8 @@ interface Made extends LabPod {
 export interface LabOptions {
   /** Addresses that the Pods have to share: a small number makes the next Pod take over the address of the last. */
   readonly addresses?: number;
+  /** Folder with another containerd than the installed one, its shim and ctr; that of JITTERSCOPE_CONTAINERD by default. */
+  readonly programs?: string;
 }
 
 const parent = '/kubepods/burstable';
@@ -62,6 +64,7 @@ export class ContainerdLab {
   readonly netns: string;
   readonly #netnsName: string;
   readonly #lock: { close(): void };
+  readonly #programs: string | undefined;
   readonly #pods = new Set<Made>();
   /** Ids of all sandboxes and containers that ever were. */
   readonly #ids: string[] = [];
@@ -70,8 +73,13 @@ export class ContainerdLab {
   #requests: CriRequests | undefined;
   readonly #onExit = () => this.#removeNow();
 
-  private constructor(label: string, lock: { close(): void }, { addresses = 200 }: LabOptions) {
+  private constructor(
+    label: string,
+    lock: { close(): void },
+    { addresses = 200, programs = process.env.JITTERSCOPE_CONTAINERD }: LabOptions,
+  ) {
     this.#lock = lock;
+    this.#programs = programs;
     this.folder = mkdtempSync(join(tmpdir(), `jst-ctd-${label}-`));
     this.socket = join(this.folder, 'containerd.sock');
     this.#netnsName = `jst-${process.pid}-${label}`;
@@ -88,7 +96,8 @@ export class ContainerdLab {
     try {
       await lab.#startDaemon();
       for (const archive of buildImages(join(lab.folder, 'images'))) {
-        execFileSync('ctr', ['-a', lab.socket, '-n', 'k8s.io', 'images', 'import', archive], { stdio: ['ignore', 'ignore', 'pipe'] });
+        const args = ['-a', lab.socket, '-n', 'k8s.io', 'images', 'import', archive];
+        execFileSync(lab.#command('ctr'), args, { stdio: ['ignore', 'ignore', 'pipe'] });
       }
       return lab;
     } catch (thrown) {
@@ -191,20 +200,26 @@ export class ContainerdLab {
   async #startDaemon(): Promise<void> {
     const log = openSync(join(this.folder, 'containerd.log'), 'a');
     // Not by `ip netns exec`: it mounts another /sys, without cgroups.
-    const args = [`--net=${this.netns}`, commandPath('containerd'), '-c', join(this.folder, 'config.toml')];
-    const daemon = spawn('nsenter', args, { stdio: ['ignore', log, log] });
+    const args = [`--net=${this.netns}`, this.#command('containerd'), '-c', join(this.folder, 'config.toml')];
+    // It looks for its shim in PATH first.
+    const env = { ...process.env, PATH: [this.#programs, process.env.PATH].filter(Boolean).join(delimiter) };
+    const daemon = spawn('nsenter', args, { stdio: ['ignore', log, log], env });
     this.#daemon = daemon;
     await eventually('containerd answers', () => {
       if (daemon.exitCode !== null)
         throw new Error(`containerd ended: ${readFileSync(join(this.folder, 'containerd.log'), 'utf8').slice(-2000)}`);
       try {
-        execFileSync('ctr', ['-a', this.socket, 'version'], { stdio: 'ignore' });
+        execFileSync(this.#command('ctr'), ['-a', this.socket, 'version'], { stdio: 'ignore' });
         return true;
       } catch {
         return false;
       }
     });
     this.#requests = new CriRequests(this.socket);
+  }
+
+  #command(name: string): string {
+    return this.#programs === undefined ? commandPath(name) : join(this.#programs, name);
   }
 
   #ask(...[method, request]: Parameters<CriRequests['ask']>): Promise<Record<string, unknown>> {

@@ -23,7 +23,7 @@ export interface PodWatcherParts {
   connect?(socket: string): RuntimeClient;
 }
 
-/** With events a list is only a safety net. */
+/** With events a list is only a safety net: it comes as seldom as this. */
 const eventPollMs = 10_000;
 /** Between two lists, whoever asks for one. */
 const minPollMs = 100;
@@ -62,7 +62,11 @@ export class PodWatcher {
 
   /** Whether the runtime answers: then a namespace that is new may be a Pod's. */
   get answers(): boolean {
-    return performance.now() - this.#answeredMs < eventPollMs * 2;
+    return performance.now() - this.#answeredMs < this.#longestPauseMs * 2;
+  }
+
+  get #longestPauseMs(): number {
+    return Math.max(eventPollMs, this.#parts.config.pollInterval);
   }
 
   /** Begins. Resolves at the first answer, or after `limitMs`. */
@@ -129,7 +133,7 @@ export class PodWatcher {
       if (await this.#wantsEvents(client)) void this.#listen(client, signal);
       while (!signal.aborted) {
         await this.#look(client);
-        await this.#pause(this.#eventful ? eventPollMs : this.#parts.config.pollInterval);
+        await this.#pause(this.#eventful ? this.#longestPauseMs : this.#parts.config.pollInterval);
       }
     } catch (thrown) {
       this.#problem = `the container runtime at ${socket} does not answer: ${messageOf(thrown)}`;
