@@ -8,6 +8,7 @@ import { lockDataDir } from '../core/lock.ts';
 import { type Log, LogLimiter } from '../core/log.ts';
 import { sleep } from '../core/retry.ts';
 import { topics } from '../proto/bus.ts';
+import { severities } from '../schema/batch.ts';
 import { fileCheckpoints } from '../services/aggregator/checkpoint.ts';
 import { type Aggregator, startAggregator } from '../services/aggregator/main.ts';
 import { probeSeriesOf } from '../services/aggregator/series/probe-series.ts';
@@ -70,6 +71,7 @@ export async function startPipeline(config: Config, dataDir: string, ticks: bool
     checkpoints: fileCheckpoints(join(dataDir, 'state')),
     cluster: config.cluster.name,
     events: new Map(probes.map((probe) => [probe.number, probe.event])),
+    minSeverity: new Map(probes.map(({ name, number }) => [number, severities.indexOf(config.aggregator.events[name].minSeverity)])),
     series: { maxSeries: config.aggregator.maxSeries, probes: probeSeriesOf(probes) },
     maxHeldBytes: config.aggregator.heldSize,
     maxBatchBytes: config.aggregator.batchSize,

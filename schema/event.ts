@@ -8,6 +8,8 @@ export interface EventField {
   readonly type: FieldType;
   /** Meaning, with unit where there is one. */
   readonly description: string;
+  /** Findings have it, events never do. */
+  readonly findingsOnly?: true;
 }
 
 /** Version of the event document, in `jitterscope.schema`. */
@@ -41,21 +43,42 @@ export const eventFields: readonly EventField[] = [
   { path: 'ecs.version', type: 'keyword', description: 'Version of the Elastic Common Schema.' },
   { path: 'event.kind', type: 'keyword', description: 'event (a kernel event) or alert (a finding).' },
   { path: 'event.category[]', type: 'keyword', description: 'ECS category: network.' },
-  { path: 'event.type[]', type: 'keyword', description: 'ECS types: connection, denied, end, error, info.' },
+  {
+    path: 'event.type[]',
+    type: 'keyword',
+    description: 'ECS types: connection, denied, end, error, info; of a finding error, start, change, end.',
+  },
   {
     path: 'event.action',
     type: 'keyword',
     description:
-      'What happened: reset-sent, reset-received, retransmit, packet-dropped, connect-failed, connect-slow, connection-closed, accept-queue, accept-slow.',
+      'What happened: reset-sent, reset-received, retransmit, packet-dropped, connect-failed, connect-slow, connection-closed, accept-queue, accept-slow. Of a finding: anomaly-opened, anomaly-updated, anomaly-resolved.',
   },
   {
     path: 'event.reason',
     type: 'keyword',
     description:
-      'Why. A reset or a dropped packet: the name the running kernel has for it (enum sk_rst_reason, skb_drop_reason). A retransmit: its kind. A failed connect: the name of its errno, ABORTED or NOT_SENT. A closed connection: how it ended. An accept queue: FILLING, STALLED or FULL.',
+      'Why. A reset or a dropped packet: the name the running kernel has for it (enum sk_rst_reason, skb_drop_reason). A retransmit: its kind. A failed connect: the name of its errno, ABORTED or NOT_SENT. A closed connection: how it ended. An accept queue: FILLING, STALLED or FULL. Of a finding that ended: CONDITION_ENDED, NO_DATA, ENTITY_GONE, RULE_CHANGED or EVICTED.',
   },
-  { path: 'event.id', type: 'keyword', description: 'Unique id: 16 hex digits of node and session, "-", item number.' },
+  {
+    path: 'event.id',
+    type: 'keyword',
+    description:
+      'Unique id: 16 hex digits of node and session, "-", item number. Of a finding: its anomaly id, "-", number of the transition.',
+  },
   { path: 'event.severity', type: 'long', description: '1 info, 2 warning, 3 critical.' },
+  {
+    path: 'event.start',
+    type: 'date_nanos',
+    description: 'Of a finding: the first second in which its condition held. It never changes.',
+    findingsOnly: true,
+  },
+  { path: 'event.end', type: 'date_nanos', description: 'Of a finding that ended: when.', findingsOnly: true },
+  { path: 'rule.id', type: 'keyword', description: 'Rule of the finding.', findingsOnly: true },
+  { path: 'rule.name', type: 'keyword', description: 'Title of the rule.', findingsOnly: true },
+  { path: 'rule.description', type: 'text', description: 'What it means when the rule fires.', findingsOnly: true },
+  { path: 'rule.reference', type: 'keyword', description: 'Runbook of the rule.', findingsOnly: true },
+  { path: 'rule.version', type: 'keyword', description: 'Version of the rule: a hash of what it says.', findingsOnly: true },
   {
     path: 'source.ip',
     type: 'ip',
@@ -84,8 +107,14 @@ export const eventFields: readonly EventField[] = [
   { path: 'container.id', type: 'keyword', description: 'Container whose process made the socket, where its cgroup tells it.' },
   { path: 'container.name', type: 'keyword', description: "Name of that container; absent for a Pod's sandbox." },
   { path: 'jitterscope.schema', type: 'long', description: 'Version of this document.' },
-  { path: 'jitterscope.type', type: 'keyword', description: 'Kind of event: the probe or the rule.' },
-  { path: 'jitterscope.probe', type: 'keyword', description: 'Probe that saw it.' },
+  { path: 'jitterscope.type', type: 'keyword', description: 'Kind of event: the probe, or the rule of a finding.' },
+  { path: 'jitterscope.probe', type: 'keyword', description: 'Probe that saw it. Absent in findings.' },
+  {
+    path: 'jitterscope.values.*',
+    type: 'double',
+    description: "Of a finding: its rule's signals by name, with their units; a signal without data is absent. Of an event: those below.",
+    findingsOnly: true,
+  },
   { path: 'jitterscope.values.srtt_us', type: 'long', description: 'Smoothed round-trip time of the connection, microseconds.' },
   { path: 'jitterscope.values.cwnd_segments', type: 'long', description: 'Congestion window of the connection, segments.' },
   {
@@ -150,6 +179,60 @@ export const eventFields: readonly EventField[] = [
     description: 'Time from the establishment of the connection to accept(), microseconds.',
   },
   {
+    path: 'jitterscope.by.*',
+    type: 'keyword',
+    description: 'Of a finding: the worst group of a signal that has groups (a port, a reason), by signal.',
+    findingsOnly: true,
+  },
+  { path: 'jitterscope.evidence[].text', type: 'text', description: 'What speaks for or against the finding.', findingsOnly: true },
+  { path: 'jitterscope.evidence[].weight', type: 'double', description: 'What it adds to the confidence.', findingsOnly: true },
+  {
+    path: 'jitterscope.confidence',
+    type: 'double',
+    description: 'How sure the finding is, 0 to 1. Records that were lost in its window lower it.',
+    findingsOnly: true,
+  },
+  { path: 'jitterscope.anomaly.id', type: 'keyword', description: 'The finding: the same for all documents of it.', findingsOnly: true },
+  {
+    path: 'jitterscope.anomaly.transition',
+    type: 'long',
+    description: 'Number of the document in the life of the finding, from 1.',
+    findingsOnly: true,
+  },
+  {
+    path: 'jitterscope.anomaly.caused_by[]',
+    type: 'keyword',
+    description: 'Rules whose finding on the same entity or its node explains this one.',
+    findingsOnly: true,
+  },
+  {
+    path: 'jitterscope.anomaly.samples[]',
+    type: 'keyword',
+    description: 'event.id of up to five events that it is about, the newest last.',
+    findingsOnly: true,
+  },
+  {
+    path: 'jitterscope.peers[].name',
+    type: 'keyword',
+    description: 'Far ends that its events name most often, as people call them.',
+    findingsOnly: true,
+  },
+  { path: 'jitterscope.peers[].ip', type: 'ip', description: 'Address of that far end.', findingsOnly: true },
+  { path: 'jitterscope.peers[].count', type: 'long', description: 'Records with it.', findingsOnly: true },
+  {
+    path: 'jitterscope.peers[].kubernetes.namespace',
+    type: 'keyword',
+    description: 'Kubernetes namespace of that far end.',
+    findingsOnly: true,
+  },
+  {
+    path: 'jitterscope.peers[].kubernetes.pod.name',
+    type: 'keyword',
+    description: 'Name of the Pod that is that far end.',
+    findingsOnly: true,
+  },
+  { path: 'jitterscope.peers[].kubernetes.pod.uid', type: 'keyword', description: 'metadata.uid of that Pod.', findingsOnly: true },
+  {
     path: 'jitterscope.drop.site',
     type: 'keyword',
     description: 'Kernel function that dropped the packet; _stext+0x… where its name is not known.',
@@ -178,6 +261,12 @@ export const eventFields: readonly EventField[] = [
   { path: 'jitterscope.netns.name', type: 'keyword', description: 'Network namespace of the entity, by its /run/netns name.' },
   { path: 'jitterscope.netns.cookie', type: 'long', description: 'Kernel cookie of that namespace; never reused while the kernel runs.' },
   { path: 'jitterscope.netns.inode', type: 'long', description: 'Inode of that namespace, as in /proc/<pid>/ns/net.' },
+  {
+    path: 'jitterscope.partition',
+    type: 'keyword',
+    description: 'Of a finding about the pipeline itself: the raw partition.',
+    findingsOnly: true,
+  },
   {
     path: 'jitterscope.peer.netns.name',
     type: 'keyword',

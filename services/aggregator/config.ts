@@ -1,5 +1,15 @@
 import { z } from 'zod';
+import { probes } from '../../bpf/registry.ts';
 import { duration, size } from '../../core/quantity.ts';
+
+const eventsOfProbe = z
+  .strictObject({
+    minSeverity: z
+      .enum(['info', 'warning', 'critical'])
+      .default('info')
+      .describe('Records below it are counted, and rules see them, but they become no events.'),
+  })
+  .prefault({});
 
 /** The `aggregator` section. */
 export const aggregatorConfig = z
@@ -13,6 +23,10 @@ export const aggregatorConfig = z
       .max(2_000_000)
       .default(200_000)
       .describe('Series of metrics of a partition; what comes beyond is counted and folded into `other`.'),
+    events: z
+      .strictObject(Object.fromEntries(probes.map(({ name }) => [name, eventsOfProbe])))
+      .prefault({})
+      .describe('Which records of each probe become events.'),
     checkpointInterval: duration('60s').describe('How often the state is written down.'),
   })
   .prefault({});

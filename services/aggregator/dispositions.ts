@@ -30,6 +30,8 @@ export interface Dispositions {
   suppressed: number;
   /** Records beyond the count of their batch: they have no number, so they are no items. */
   unnumbered: number;
+  /** Documents of findings: opened, updated, resolved. They are no items. */
+  findings: number;
   /** Sessions that were forgotten because a node had too many, or there were too many nodes. */
   forgottenSessions: number;
   /** Messages that went to the DLQ. */
@@ -51,6 +53,7 @@ export function emptyDispositions(): Dispositions {
     kernelLost: {},
     suppressed: 0,
     unnumbered: 0,
+    findings: 0,
     forgottenSessions: 0,
     refusedMessages: 0,
   };

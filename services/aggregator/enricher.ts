@@ -1,4 +1,4 @@
-import type { EventDescription } from '../../bpf/event.ts';
+import type { EventDescription, EventVariant } from '../../bpf/event.ts';
 import type { Instant } from '../../core/time.ts';
 import type { Heartbeat, Identity, Keyframe, RecordBatch } from '../../proto/collect.ts';
 import { RecordReader } from '../../schema/record.ts';
@@ -18,6 +18,8 @@ export interface EnricherOptions {
   readonly cluster: string;
   /** How each probe's records become events, by probe number. */
   readonly events: ReadonlyMap<number, EventDescription>;
+  /** Severity from which on a probe's records become events, by probe number; without one: all of them. Others are counted. */
+  readonly minSeverity?: ReadonlyMap<number, number>;
   /** Held records of the partition may take this much. */
   readonly maxHeldBytes: number;
 }
@@ -32,12 +34,14 @@ export class Enricher {
   readonly #translations = new Translations();
   readonly #lines: EventLineWriter;
   readonly #output: EventOutput;
+  readonly #kinds: readonly (readonly (RecordKind | undefined)[] | undefined)[];
 
   constructor(state: PartitionState, output: EventOutput, options: EnricherOptions) {
     this.#state = state;
     this.#output = output;
     this.#options = options;
     this.#lines = new EventLineWriter(options.cluster);
+    this.#kinds = recordKinds(options);
   }
 
   batch(session: SessionState, batch: RecordBatch, repeatedSeq: boolean): void {
@@ -135,14 +139,19 @@ export class Enricher {
     const { foundBy, foreignCgroup } = ends.source;
     if (foundBy === 'unknown' || foundBy === 'ambiguous') dispositions.unidentified++;
     if (foreignCgroup) dispositions.foreignCgroups++;
-    const description = this.#options.events.get(record.probe);
-    const variant = description?.variants.get(record.variant);
-    if (description === undefined || variant === undefined) {
-      addTo(dispositions.rejected, description === undefined ? 'unknown_probe' : 'unknown_variant', 1);
+    const variants = this.#kinds[record.probe];
+    const kind = variants?.[record.variant];
+    if (kind === undefined) {
+      addTo(dispositions.rejected, variants === undefined ? 'unknown_probe' : 'unknown_variant', 1);
+      return;
+    }
+    const { description, variant } = kind;
+    dispositions.suppressed += description.suppressed(record);
+    if (!kind.isEvent) {
+      dispositions.counted++;
       return;
     }
     dispositions.events++;
-    dispositions.suppressed += description.suppressed(record);
     const output = this.#output;
     if (!output.next()) return;
     ends.name(record);
@@ -162,6 +171,26 @@ export class Enricher {
       session.node,
     );
   }
+}
+
+/** What records of one variant of a probe become. */
+interface RecordKind {
+  readonly description: EventDescription;
+  readonly variant: EventVariant;
+  /** Otherwise they are counted only. */
+  readonly isEvent: boolean;
+}
+
+/** By number of the probe, then of the variant. */
+function recordKinds({ events, minSeverity }: EnricherOptions): (RecordKind | undefined)[][] {
+  const kinds: (RecordKind | undefined)[][] = [];
+  for (const [probe, description] of events) {
+    const least = minSeverity?.get(probe) ?? 0;
+    const variants: (RecordKind | undefined)[] = [];
+    for (const [number, variant] of description.variants) variants[number] = { description, variant, isEvent: variant.severity >= least };
+    kinds[probe] = variants;
+  }
+  return kinds;
 }
 
 const kindEvent = 1;

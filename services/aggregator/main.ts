@@ -17,6 +17,8 @@ export interface AggregatorOptions {
   readonly cluster: string;
   /** By probe number. */
   readonly events: ReadonlyMap<number, EventDescription>;
+  /** Severity from which on a probe's records become events, by probe number; without one: all of them. */
+  readonly minSeverity?: ReadonlyMap<number, number>;
   /** How samples become metrics. */
   readonly series: SeriesOptions;
   readonly maxHeldBytes: number;

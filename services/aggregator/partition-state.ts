@@ -54,6 +54,12 @@ export class PartitionState {
     for (const sessions of this.#nodes.values()) yield* sessions.values();
   }
 
+  /** Whether the container runtime of a node has told Pods. */
+  isKubernetes(node: string): boolean {
+    for (const { identity } of this.#nodes.get(node)?.values() ?? []) if (identity.hasPods) return true;
+    return false;
+  }
+
   /** Bytes of all held records. */
   get heldBytes(): number {
     return this.#held.bytes;

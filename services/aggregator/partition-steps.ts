@@ -10,6 +10,8 @@ export interface PartitionOptions {
   readonly cluster: string;
   /** How each probe's records become events, by probe number. */
   readonly events: ReadonlyMap<number, EventDescription>;
+  /** Severity from which on a probe's records become events, by probe number; without one: all of them. Others are counted. */
+  readonly minSeverity?: ReadonlyMap<number, number>;
   /** Held records of the partition may take this much. */
   readonly maxHeldBytes: number;
   /** Size at which an EventBatch is closed. */

@@ -144,6 +144,7 @@ class Making {
     kernelLost: {},
     suppressed: 0,
     unnumbered: 0,
+    findings: 0,
     forgottenSessions: 0,
     refusedMessages: 0,
   };

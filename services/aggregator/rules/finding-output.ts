@@ -1,0 +1,33 @@
+import { eventKinds } from '../../../schema/batch.ts';
+import type { EventOutput } from '../event-output.ts';
+import type { PartitionState } from '../partition-state.ts';
+import type { Transition } from './finding.ts';
+import { findingLine, namespaceOfEntity } from './finding-line.ts';
+
+const kindAlert = eventKinds.indexOf('alert');
+
+/** Writes findings into a partition's output, between its events. */
+export class FindingOutput {
+  readonly #state: PartitionState;
+  readonly #output: EventOutput;
+  readonly #cluster: string;
+
+  /** @param cluster orchestrator.cluster.name */
+  constructor(state: PartitionState, output: EventOutput, cluster: string) {
+    this.#state = state;
+    this.#output = output;
+    this.#cluster = cluster;
+  }
+
+  write(transition: Transition): void {
+    const { rule, entity, severity, anomalyId, number, atS } = transition;
+    this.#state.dispositions.findings++;
+    if (!this.#output.next()) return;
+    const isKubernetes = entity.kind === 'pod' || this.#state.isKubernetes(entity.node);
+    const line = findingLine(transition, { cluster: this.#cluster, isKubernetes });
+    const room = this.#output.reserve(Buffer.byteLength(line));
+    const length = room.buffer.write(line, room.at);
+    const namespace = namespaceOfEntity(entity);
+    this.#output.add(length, atS, 0, anomalyId, number, kindAlert, rule.id, severity, namespace, entity.pod, entity.node);
+  }
+}
