@@ -4,6 +4,7 @@ import pc from 'picocolors';
 import { readRules } from '../services/aggregator/rules/load-rules.ts';
 import type { RuleFile } from '../services/aggregator/rules/rule-file.ts';
 import { problemText } from '../services/aggregator/rules/rule-text.ts';
+import { readRuleTests } from '../services/aggregator/rules/testing/rule-test.ts';
 import { writeAll } from './output.ts';
 import { printable } from './printable.ts';
 import { packageFolder } from './version.ts';
@@ -43,6 +44,7 @@ export async function listRules(command: RulesCommand): Promise<number> {
 /** `jitterscope rules check`: names every mistake with its place. Resolves with the exit code. */
 export async function checkRules(command: RulesCommand): Promise<number> {
   const { own } = readAll(command.files);
+  for (const file of own) readRuleTests(file);
   if (own.some(({ problems }) => problems.length > 0)) return await tellProblems(own, command.json);
   await print([command.json ? JSON.stringify({ rules: own.length, problems: [] }) : `${pc.green('ok')} ${counted(own.length, 'rule')}`]);
   return 0;
@@ -59,7 +61,8 @@ function readAll(files: readonly string[]): { readonly own: readonly RuleFile[] 
     .map(({ file }) => file)
     .filter((file) => !named.includes(realpathSync(file)));
   const all = readRules([...others, ...named], options);
-  return { own: all.slice(others.length) };
+  const own = all.slice(others.length);
+  return { own };
 }
 
 async function tellProblems(files: readonly RuleFile[], json: boolean): Promise<number> {

@@ -31,5 +31,8 @@ export const selfSignals: readonly SelfSignal[] = [
     ...{ source: 'pipeline', field: 'lost_events', kind: 'counter', labels: ['sink'] },
     meaning: 'events that a sink had not read when retention deleted them',
   },
-  { ...{ source: 'pipeline', field: 'state_lost', kind: 'counter', labels: [] }, meaning: 'starts that found no usable checkpoint' },
+  {
+    ...{ source: 'pipeline', field: 'state_lost', kind: 'gauge', labels: [] },
+    meaning: '1 for a minute from the start of an aggregator that found no usable checkpoint',
+  },
 ];
