@@ -176,7 +176,8 @@ function missing(program: string, selection: Selection, thrown: unknown): Degrad
   const cause = said === undefined ? messageOf(thrown) : `the kernel's verifier rejects ${program}: ${said}`;
   const known = selection.whenNotAttached.get(program);
   if (known !== undefined) return { ...known, reason: `${known.reason}: ${cause}` };
-  const { remedy } = problemOf(program, thrown);
+  const remedy =
+    said === undefined ? problemOf(program, thrown).remedy : 'report this line with the kernel’s version (uname -r): all else works';
   return { what: selection.sees.get(program) ?? program, reason: cause, remedy };
 }
 
