@@ -1,5 +1,5 @@
 import pc from 'picocolors';
-import { printable } from './printable.ts';
+import { printable } from '../core/printable.ts';
 
 interface Address {
   readonly ip?: string;

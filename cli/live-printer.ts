@@ -1,8 +1,8 @@
 import type { Writable } from 'node:stream';
 import pc from 'picocolors';
+import { printableJson } from '../core/printable.ts';
 import { eventText } from './event-text.ts';
 import { writeAll } from './output.ts';
-import { printableJson } from './printable.ts';
 
 /** Lines that a person can follow; what is beyond is counted and lies in the files. */
 const maxLinesPerSecond = 40;

@@ -6,7 +6,7 @@ import type { RuleFile } from '../services/aggregator/rules/rule-file.ts';
 import { problemText } from '../services/aggregator/rules/rule-text.ts';
 import { readRuleTests } from '../services/aggregator/rules/testing/rule-test.ts';
 import { writeAll } from './output.ts';
-import { printable } from './printable.ts';
+import { printable } from '../core/printable.ts';
 import { packageFolder } from './version.ts';
 
 export interface RulesCommand {

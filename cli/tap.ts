@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 import { askControl } from '../core/control.ts';
+import { printableJson } from '../core/printable.ts';
 import type { EventFilter } from './event-feed.ts';
 import { eventText } from './event-text.ts';
 import { untilInterrupted } from './interruption.ts';
 import { writeAll } from './output.ts';
-import { printableJson } from './printable.ts';
 import { shortSocketPath } from './socket-path.ts';
 
 export interface TapOptions {

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { LogLimiter } from './log.ts';
+import { errorTable } from './app-error.ts';
+import { createLog, type LeveledLog, type LogFormat, type LogLevel, LogLimiter, logOf } from './log.ts';
 
 test('one entry a key goes through in a period; the next one tells how many were held back', () => {
   const limiter = new LogLimiter(3_600_000);
@@ -26,4 +27,52 @@ test('any number of keys takes bounded memory and lets each through', () => {
   let written = 0;
   for (let key = 0; key < 5000; key++) limiter.once(String(key), () => written++);
   expect(written).toBe(5000);
+});
+
+/** What a log writes. */
+function written(format: LogFormat, level: LogLevel, write: (log: LeveledLog) => void): string[] {
+  const lines: string[] = [];
+  write(createLog(level, format, { write: (line) => void lines.push(line) }));
+  return lines;
+}
+
+test('an entry is one line of JSON with level, time, component, message and fields', () => {
+  const [line] = written('json', 'warn', (log) => logOf(log, 'gateway').warn({ code: 'GATEWAY_X', heldBack: 2 }, 'it\nfailed'));
+  expect(line).toMatch(/^\{.*\}\n$/);
+  expect(JSON.parse(line)).toEqual({
+    level: 'warn',
+    time: expect.stringMatching(/^\d{4}-.*Z$/),
+    component: 'gateway',
+    code: 'GATEWAY_X',
+    heldBack: 2,
+    msg: 'it\nfailed',
+  });
+});
+
+test('as text it is one line for people, and nothing in it moves their terminal', () => {
+  const fields = { code: 'A_B', path: '/var/lib', cause: 'a b\u001b[31m', list: [1, 'x'] };
+  const [line] = written('text', 'debug', (log) => logOf(log, 'sinks').error(fields, 'cannot\nwrite\u009b2J'));
+  expect(line).toMatch(/^\S+Z ERROR sinks: cannot\\u000awrite\\u009b2J code=A_B path=\/var\/lib cause="a b\\u001b\[31m" list=\[1,"x"\]\n$/);
+});
+
+test('the level is changed while the log is used, also of its components', () => {
+  const lines = written('text', 'error', (log) => {
+    const part = logOf(log, 'part');
+    part.info({}, 'before');
+    log.setLevel('info');
+    part.info({}, 'after');
+    log.setLevel('silent');
+    part.error({}, 'never');
+  });
+  expect(lines).toEqual([expect.stringContaining('INFO  part: after')]);
+});
+
+test('an expected failure is told without its stack, a defect with it', () => {
+  const expected = errorTable({ A_B: { message: 'no room', retryable: true, remedy: 'make room' } })('A_B');
+  const [one, two] = written('json', 'error', (log) => {
+    log.error({ err: expected }, 'expected');
+    log.error({ err: new TypeError('defect') }, 'not expected');
+  }).map((line) => JSON.parse(line) as { err: unknown });
+  expect(one.err).toEqual({ code: 'A_B', message: 'no room', remedy: 'make room' });
+  expect(two.err).toMatchObject({ type: 'TypeError', stack: expect.stringContaining('at ') });
 });

@@ -1,6 +1,8 @@
-import { pino } from 'pino';
+import { type DestinationStream, pino } from 'pino';
+import { AppError } from './app-error.ts';
+import { logText } from './log-text.ts';
 
-/** The service's own log: one JSON line an entry on standard error, or nothing. */
+/** The service's own log: one entry a line on standard error, or nothing. */
 export interface Log {
   debug(fields: object, message: string): void;
   info(fields: object, message: string): void;
@@ -10,9 +12,44 @@ export interface Log {
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
 
-/** A log on standard error. It is written synchronously: a crash loses no line. */
-export function createLog(level: LogLevel): Log {
-  return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, pino.destination({ fd: 2, sync: true }));
+/** json: one object a line; text: for people. */
+export type LogFormat = 'json' | 'text';
+
+/** A log whose level is changed while it is used. */
+export interface LeveledLog extends Log {
+  setLevel(level: LogLevel): void;
+}
+
+/** A log on standard error. It is written synchronously: a crash loses no line. @param out left out: standard error */
+export function createLog(level: LogLevel, format: LogFormat = 'json', out?: DestinationStream): LeveledLog {
+  const lines = out ?? pino.destination({ fd: 2, sync: true });
+  const destination = format === 'json' ? lines : { write: (line: string) => lines.write(logText(line)) };
+  const log = pino(
+    {
+      level,
+      base: null,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+      // What is expected to fail needs no stack.
+      serializers: { err: (err: unknown) => (err instanceof AppError ? errorFields(err) : pino.stdSerializers.err(err as Error)) },
+    },
+    destination,
+  );
+  return Object.assign(log, {
+    setLevel(next: LogLevel) {
+      log.level = next;
+    },
+  });
+}
+
+/** The same log, whose entries say which part of the program wrote them. */
+export function logOf(log: Log, component: string): Log {
+  const at = (level: keyof Log) => (fields: object, message: string) => log[level]({ component, ...fields }, message);
+  return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
+}
+
+function errorFields({ code, message, remedy }: AppError): object {
+  return { code, message, remedy };
 }
 
 /** Lets one entry per key and period through, and tells with the next one how many were held back. */

@@ -14,6 +14,8 @@ export interface Setting {
 export interface LoadedConfig<Config> {
   readonly config: Config;
   readonly settings: readonly Setting[];
+  /** What was in the file. */
+  readonly text: string | undefined;
 }
 
 /** Reads, merges and checks a configuration. Throws CONFIG_* with every problem named. */
@@ -21,7 +23,7 @@ export function loadConfig<Config>(schema: ZodType<Config>, sources: ConfigSourc
   const gathered = gather(sources);
   const result = schema.safeParse(gathered.tree);
   if (!result.success) throw errorOf(problemsOf(result.error, schema, gathered));
-  return { config: result.data, settings: settingsOf(schema, gathered) };
+  return { config: result.data, settings: settingsOf(schema, gathered), text: gathered.text };
 }
 
 /** Everything that is wrong with a configuration. */

@@ -26,6 +26,8 @@ export type Origin =
 /** All sources in one tree. */
 export interface Gathered {
   readonly tree: Tree;
+  /** What was in the file. */
+  readonly text: string | undefined;
   originOf(path: readonly PropertyKey[], what: 'key' | 'value'): Origin;
 }
 
@@ -46,11 +48,12 @@ export function originText(origin: Origin): string {
 /** Reads and merges the sources. Throws CONFIG_*. */
 export function gather(sources: ConfigSources): Gathered {
   const { file } = sources;
-  const yaml = file === undefined ? undefined : parseYamlFile(file, sources.text ?? readConfigText(file));
+  const text = file === undefined ? undefined : (sources.text ?? readConfigText(file));
+  const yaml = file === undefined || text === undefined ? undefined : parseYamlFile(file, text);
   const tree: Tree = yaml?.tree ?? {};
   const overrides = [...environmentOverrides(sources.environment ?? {}), ...setOverrides(sources.sets ?? [])];
   for (const { path, value } of overrides) assign(tree, path, value);
-  return { tree, originOf: (path, what) => originOf(path, what, overrides, file, yaml) };
+  return { tree, text, originOf: (path, what) => originOf(path, what, overrides, file, yaml) };
 }
 
 function originOf(
