@@ -2,9 +2,11 @@ import { hostname } from 'node:os';
 import { z } from 'zod';
 import { configError } from '../core/config/errors.ts';
 import { loadConfig } from '../core/config/load.ts';
-import { expecting } from '../core/config/traits.ts';
+import type { ConfigSources } from '../core/config/sources.ts';
+import { expecting, live } from '../core/config/traits.ts';
 import { duration, size } from '../core/quantity.ts';
 import { aggregatorConfig } from '../services/aggregator/config.ts';
+import { rulesConfig } from '../services/aggregator/rules/config.ts';
 import { collectorConfig } from '../services/collector/config.ts';
 import { gatewayConfig } from '../services/gateway/config.ts';
 import { sinksSchema } from '../services/sinks/config.ts';
@@ -37,7 +39,8 @@ const sections = z.strictObject({
   cluster: z.strictObject({ name: name.default('default').describe('Name of the cluster, in every event.') }).prefault({}),
   log: z
     .strictObject({
-      level: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('warn').describe('The own log, on standard error.'),
+      level: live(z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('warn').describe('The own log, on standard error.')),
+      format: z.enum(['json', 'text']).default('json').describe('One JSON object a line, or text for people.'),
     })
     .prefault({}),
   metrics: z
@@ -56,6 +59,7 @@ const sections = z.strictObject({
   collector: collectorConfig,
   gateway: gatewayConfig,
   aggregator: aggregatorConfig,
+  rules: rulesConfig,
   sinks: sinksSchema.prefault({}),
 });
 
@@ -69,9 +73,21 @@ export const configSchema = sections.superRefine(({ collector, gateway }, contex
 
 export type Config = z.output<typeof configSchema>;
 
+/** Where a command's configuration comes from. */
+export interface ConfigOptions {
+  /** Path of the YAML file. */
+  readonly config?: string;
+  readonly set?: readonly string[];
+}
+
+/** File, environment and command line. */
+export function configSources({ config, set = [] }: ConfigOptions): ConfigSources {
+  return { file: config, environment: process.env, sets: set };
+}
+
 /** The configuration from file, environment and command line. */
-export function readConfig(options: { readonly config?: string; readonly set?: readonly string[] }): Config {
-  return loadConfig(configSchema, { file: options.config, environment: process.env, sets: options.set ?? [] }).config;
+export function readConfig(options: ConfigOptions): Config {
+  return loadConfig(configSchema, configSources(options)).config;
 }
 
 /** The node's name: configured, NODE_NAME, host name. */

@@ -1,5 +1,7 @@
 import { z } from 'zod';
+import { live } from '../../core/config/traits.ts';
 import { duration, size } from '../../core/quantity.ts';
+import { probesConfig } from './probes-config.ts';
 
 const criConfig = z
   .strictObject({
@@ -62,13 +64,16 @@ export const collectorConfig = z
       .describe('The network namespace of the node itself; another one where a node lives in a container, as with kind.'),
     cri: criConfig,
     conntrack: conntrackConfig,
-    burst: z
-      .int()
-      .min(1)
-      .max(1_000_000)
-      .default(200)
-      .describe('Events that a namespace may emit at once, per probe; what is beyond is counted.'),
-    rate: z.int().min(1).max(1_000_000).default(50).describe('Events per second that a namespace may emit for long, per probe.'),
+    burst: live(
+      z
+        .int()
+        .min(1)
+        .max(1_000_000)
+        .default(200)
+        .describe('Events that a namespace may emit at once, per probe; what is beyond is counted.'),
+    ),
+    rate: live(z.int().min(1).max(1_000_000).default(50).describe('Events per second that a namespace may emit for long, per probe.')),
+    probes: probesConfig,
   })
   .prefault({});
 

@@ -1,4 +1,4 @@
-import type { Degradation, Probe, ProbeThreshold } from '../../bpf/probe.ts';
+import type { Degradation, Probe } from '../../bpf/probe.ts';
 import { encodeSettings, encodeThreshold, type ProbeSettings, settingsSection } from '../../bpf/settings.ts';
 import { messageOf } from '../../core/app-error.ts';
 import type { BpfObject } from '../../native/addon.ts';
@@ -14,6 +14,12 @@ export interface ProbeStatus {
   readonly problems: readonly Degradation[];
 }
 
+/** What a probe starts with. */
+export interface ProbeSetup extends ProbeSettings {
+  /** By their names; the object has its own for those that are not named. */
+  readonly thresholds?: Readonly<Record<string, number>>;
+}
+
 /**
  * One probe on its way into the kernel and out of it. Once loaded, it stays so while it is disabled: its maps keep what
  * records refer to (ids of stacks), and to enable it again is only to attach it.
@@ -27,10 +33,11 @@ export class HostedProbe {
   #status: ProbeStatus;
 
   /** @param load loads the probe's object; throws a NativeFailure */
-  constructor(probe: Probe, settings: ProbeSettings, load: () => LoadedObject) {
+  constructor(probe: Probe, { thresholds = {}, ...settings }: ProbeSetup, load: () => LoadedObject) {
     this.probe = probe;
     this.#settings = settings;
     this.#load = load;
+    this.setThresholds(thresholds);
     this.#status = { name: probe.name, state: 'disabled', attached: [], problems: [] };
   }
 
@@ -58,10 +65,14 @@ export class HostedProbe {
     this.object?.writeData(settingsSection, 0, encodeSettings(this.#settings));
   }
 
-  /** As `set`, for numbers of the probe's own. */
-  setThreshold(threshold: ProbeThreshold, value: number): void {
-    this.#thresholds.set(threshold.name, value);
-    this.object?.writeData(threshold.section, threshold.offset, encodeThreshold(value));
+  /** As `set`, for the probe's own thresholds, by their names. Those that are not named stay. */
+  setThresholds(values: Readonly<Record<string, number>>): void {
+    for (const { name, section, offset } of this.probe.thresholds ?? []) {
+      const value = values[name];
+      if (value === undefined) continue;
+      this.#thresholds.set(name, value);
+      this.object?.writeData(section, offset, encodeThreshold(value));
+    }
   }
 
   /** Loads it, if it is not, and attaches what is not attached. A failure is its status, and is tried again the next time. */

@@ -50,6 +50,8 @@ export interface Collector {
   probes(): readonly OrderedProbe[];
   /** Enables or disables a probe; with `forMs` for so long. Throws COLLECTOR_*. */
   orderProbe(name: string, order: ProbeOrder, forMs?: number): Promise<OrderedProbe>;
+  /** Takes up what may change while it runs. */
+  configure(config: CollectorConfig): Promise<void>;
   /** What the kernel counted, read now. */
   counters(): CounterTotals;
   /** Name of a live namespace, for people. */
@@ -151,6 +153,7 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
     downtime: pipeline.downtime,
     probes: () => orders.list(),
     orderProbe: (name, order, forMs) => orders.order(name, order, forMs),
+    configure: (changed) => pipeline.configure(options.probes, changed),
     counters: () => pipeline.readTotals(),
     netnsName: (cookie) => identity.nameOf(cookie),
     identityProblem: () => lister.problem ?? namespaces.problem ?? (config.cri.socket === 'auto' ? undefined : watcher.problem),

@@ -16,6 +16,7 @@ import type { CollectorMetrics } from './metrics.ts';
 import { ProbeCounters } from './probe-counters.ts';
 import type { ProbeHost } from './probe-host.ts';
 import type { ProbeOrders } from './probe-orders.ts';
+import { setupOf } from './probe-setup.ts';
 import { Sampler, type SamplerParts } from './sampling/sampler.ts';
 
 export interface PipelineParts {
@@ -25,7 +26,7 @@ export interface PipelineParts {
   /** Undefined: translated addresses are not looked up. */
   readonly translator: Translator | undefined;
   readonly host: ProbeHost;
-  readonly orders: Pick<ProbeOrders, 'start' | 'follow' | 'close'>;
+  readonly orders: Pick<ProbeOrders, 'start' | 'configure' | 'follow' | 'close'>;
   readonly places: KernelPlaces;
   readonly enums: readonly EnumNames[];
   readonly config: CollectorConfig;
@@ -91,10 +92,10 @@ export class CollectorPipeline {
     const { identity, clock, host, orders, config, lifeSigns, metrics } = this.#parts;
     identity.look(clock.bootNs());
     this.#known();
-    const settings = { burst: config.burst, intervalNs: Math.round(1e9 / config.rate), filterMode: 'all' } as const;
     host.open((chunk) => this.#receive(chunk));
     for (const probe of probes) {
-      const { attached } = orders.start(probe, settings);
+      const { enabled, ...setup } = setupOf(config, probe);
+      const { attached } = orders.start(probe, setup, enabled);
       if (attached.length > 0) this.downtime ??= lifeSigns.downtime(clock.wallNs());
     }
     if (this.downtime !== undefined) metrics.unobservedSeconds = Number(this.downtime.toUnixNs - this.downtime.fromUnixNs) / 1e9;
@@ -108,6 +109,18 @@ export class CollectorPipeline {
       setInterval(() => this.#tellLosses(), config.counterInterval),
       setInterval(() => this.wantKeyframe(), config.keyframeInterval),
     ];
+  }
+
+  /** Takes up what may change while it runs. */
+  async configure(probes: readonly Probe[], config: CollectorConfig): Promise<void> {
+    const { host, orders } = this.#parts;
+    this.#sampler.setInterval(config.sampleInterval);
+    for (const probe of probes) {
+      const { enabled, thresholds = {}, ...settings } = setupOf(config, probe);
+      host.set(probe.name, settings);
+      host.setThresholds(probe.name, thresholds);
+      await orders.configure(probe.name, enabled);
+    }
   }
 
   /** Detaches, and hands on what is left. */

@@ -5,7 +5,7 @@ import type { Transport } from '../../bpf/transport.ts';
 import type { Log } from '../../core/log.ts';
 import type { BpfObject, Native, Reader, ReaderOptions } from '../../native/addon.ts';
 import { readBpfObject } from '../../native/index.ts';
-import { detachAll, HostedProbe, type ProbeStatus } from './hosted-probe.ts';
+import { detachAll, HostedProbe, type ProbeSetup, type ProbeStatus } from './hosted-probe.ts';
 import { type NetnsChoice, NetnsFilter } from './netns-filter.ts';
 import {
   attachSelected,
@@ -101,8 +101,8 @@ export class ProbeHost {
   }
 
   /** Takes on a probe; one that is not to be enabled is not loaded either. */
-  start(probe: Probe, settings: ProbeSettings, enabled = true): ProbeStatus {
-    const hosted = new HostedProbe(probe, settings, () => this.#load(probe));
+  start(probe: Probe, setup: ProbeSetup, enabled = true): ProbeStatus {
+    const hosted = new HostedProbe(probe, setup, () => this.#load(probe));
     this.#probes.set(probe.name, hosted);
     return enabled ? this.enable(probe.name) : hosted.status;
   }
@@ -130,11 +130,7 @@ export class ProbeHost {
 
   /** Changes a probe's thresholds, by their names; effective at once. Those that are not named stay. */
   setThresholds(name: string, values: Readonly<Record<string, number>>): void {
-    const hosted = this.#hosted(name);
-    for (const threshold of hosted.probe.thresholds ?? []) {
-      const value = values[threshold.name];
-      if (value !== undefined) hosted.setThreshold(threshold, value);
-    }
+    this.#hosted(name).setThresholds(values);
   }
 
   /** Changes which namespaces a probe looks at. While it changes the probe sees rather too many of them than too few. */

@@ -1,10 +1,9 @@
 import type { Probe } from '../../bpf/probe.ts';
-import type { ProbeSettings } from '../../bpf/settings.ts';
 import { messageOf } from '../../core/app-error.ts';
 import type { Log } from '../../core/log.ts';
 import { suggestion } from '../../core/suggestion.ts';
 import { collectorError } from './errors.ts';
-import type { ProbeStatus } from './hosted-probe.ts';
+import type { ProbeSetup, ProbeStatus } from './hosted-probe.ts';
 import type { ProbeHost } from './probe-host.ts';
 import { afterOrder, type ProbeIntent, type ProbeOrder, targetsOf } from './probe-intent.ts';
 
@@ -64,10 +63,10 @@ export class ProbeOrders {
   }
 
   /** Takes on a probe, as the configuration wants it. */
-  start(probe: Probe, settings: ProbeSettings, enabled = true): ProbeStatus {
+  start(probe: Probe, setup: ProbeSetup, enabled = true): ProbeStatus {
     const standing: ProbeIntent = { mode: enabled ? 'all' : 'off' };
     this.#probes.set(probe.name, { probe, configured: enabled, standing, temporary: [], chosen: '' });
-    return this.#parts.host.start(probe, settings, enabled);
+    return this.#parts.host.start(probe, setup, enabled);
   }
 
   /** The configuration was read again: what it says counts where it changed. */

@@ -35,3 +35,14 @@ test('whatever cycles cost, the interval stays in its bounds and settles near th
     ),
   );
 });
+
+test('an interval that is configured anew holds at once, as far as the cost allows', () => {
+  const pace = new Pace(60_000);
+  pace.setLeast(2000);
+  expect(pace.intervalMs).toBe(2000);
+  pace.cycleCost(52.5);
+  pace.setLeast(100);
+  expect(Math.round(pace.intervalMs)).toBe(5000);
+  pace.setLeast(30_000);
+  expect(pace.intervalMs).toBe(30_000);
+});

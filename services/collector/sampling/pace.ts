@@ -10,7 +10,7 @@ const hysteresis = 0.1;
 
 /** Stretches the interval of cycles so that they take no more than their share of a core. */
 export class Pace {
-  readonly #leastMs: number;
+  #leastMs: number;
   #costMs: number | undefined;
   #intervalMs: number;
 
@@ -24,6 +24,12 @@ export class Pace {
     return this.#intervalMs;
   }
 
+  /** The interval is configured anew. */
+  setLeast(leastMs: number): void {
+    this.#leastMs = leastMs;
+    this.#intervalMs = this.#wanted();
+  }
+
   /** Mean time of a cycle's work. */
   get costMs(): number {
     return this.#costMs ?? 0;
@@ -32,11 +38,14 @@ export class Pace {
   /** Takes in what a cycle cost. Returns true when the interval changed by more than a little. */
   cycleCost(costMs: number): boolean {
     this.#costMs = this.#costMs === undefined ? costMs : this.#costMs + weight * (costMs - this.#costMs);
-    const most = Math.max(this.#leastMs, maxIntervalMs);
-    const wanted = Math.min(most, Math.max(this.#leastMs, this.#costMs / (maxShare * readingPart)));
+    const wanted = this.#wanted();
     const changes =
       Math.abs(wanted - this.#intervalMs) > this.#intervalMs * hysteresis || (wanted !== this.#intervalMs && wanted === this.#leastMs);
     if (changes) this.#intervalMs = wanted;
     return changes;
+  }
+  #wanted(): number {
+    const most = Math.max(this.#leastMs, maxIntervalMs);
+    return Math.min(most, Math.max(this.#leastMs, this.costMs / (maxShare * readingPart)));
   }
 }

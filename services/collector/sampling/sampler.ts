@@ -105,6 +105,16 @@ export class Sampler {
     this.#beginCycle();
   }
 
+  /** The interval is configured anew: it holds for the cycle that runs, too. */
+  setInterval(intervalMs: number): void {
+    this.#pace.setLeast(intervalMs);
+    this.#parts.metrics.sampling.intervalSeconds = this.#pace.intervalMs / 1e3;
+    if (this.#timer === undefined) return;
+    clearTimeout(this.#timer);
+    if (this.#todo.length > 0) this.#wait();
+    else this.#waitForCycle();
+  }
+
   /** Takes hold of namespaces that are new; they are read before all others. */
   follow(live: Iterable<LiveNetns>): void {
     this.#measured(() => {
@@ -222,6 +232,12 @@ export class Sampler {
     this.#timer = setTimeout(() => this.#slice(), Math.max(leastPauseMs, dueMs - performance.now()));
   }
 
+  /** Until the next cycle is due. */
+  #waitForCycle(): void {
+    const dueMs = this.#cycleStartMs + this.#pace.intervalMs;
+    this.#timer = setTimeout(() => this.#beginCycle(), Math.max(leastPauseMs, dueMs - performance.now()));
+  }
+
   #finish(): void {
     const { sampling } = this.#parts.metrics;
     this.#measured(() => this.#endCycle());
@@ -239,10 +255,7 @@ export class Sampler {
     }
     sampling.intervalSeconds = this.#pace.intervalMs / 1e3;
     sampling.cycleSeconds = this.#cycleCostMs / 1e3;
-    this.#timer = setTimeout(
-      () => this.#beginCycle(),
-      Math.max(leastPauseMs, this.#cycleStartMs + this.#pace.intervalMs - performance.now()),
-    );
+    this.#waitForCycle();
   }
 
   #endCycle(): void {

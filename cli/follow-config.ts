@@ -1,0 +1,35 @@
+import type { LoadedConfig } from '../core/config/load.ts';
+import { ConfigReloader } from '../core/config/reload.ts';
+import type { ConfigSources } from '../core/config/sources.ts';
+import { type LeveledLog, logOf } from '../core/log.ts';
+import type { Collector } from '../services/collector/main.ts';
+import { type Config, configSchema } from './config.ts';
+
+export interface FollowConfigParts {
+  readonly sources: ConfigSources;
+  /** What the process started with. */
+  readonly loaded: LoadedConfig<Config>;
+  readonly log: LeveledLog;
+  readonly collector: Collector | undefined;
+}
+
+/** Takes up changes of the configuration, and of the rules' folder that it names, while the process runs. Not started yet. */
+export function followConfig({ sources, loaded, log, collector }: FollowConfigParts): ConfigReloader<Config> {
+  const reloader = new ConfigReloader<Config>({
+    schema: configSchema,
+    sources,
+    loaded,
+    named: ({ rules }) => (rules.directory === undefined ? [] : [rules.directory]),
+    log: logOf(log, 'config'),
+  });
+  reloader.onReload(
+    ({ config }) =>
+      () =>
+        log.setLevel(config.log.level),
+  );
+  reloader.onReload(({ config, changed }) => {
+    const concerned = [...changed].some((path) => path.startsWith('collector.'));
+    return concerned ? () => collector?.configure(config.collector) : undefined;
+  });
+  return reloader;
+}
