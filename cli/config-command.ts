@@ -1,3 +1,5 @@
+import { join, resolve } from 'node:path';
+import type { Command } from 'commander';
 import { AppError } from '../core/app-error.ts';
 import { jsonSchemaOf } from '../core/config/expected.ts';
 import { checkConfig, loadConfig } from '../core/config/load.ts';
@@ -6,16 +8,47 @@ import { printable } from '../core/printable.ts';
 import { type ConfigOptions, configSchema, configSources } from './config.ts';
 import { type ConfigView, viewOfLoaded, viewText } from './config-view.ts';
 import { shortSocketPath } from './socket-path.ts';
-import { join } from 'node:path';
 
 const exitConfig = 78;
 
-export interface ConfigCheck extends ConfigOptions {
+const collect = (value: string, all: readonly string[]): readonly string[] => [...all, value];
+
+/** Adds `jitterscope config check | show | schema`. */
+export function addConfigCommand(program: Command, defaultDataDir: string): void {
+  const config = program.command('config').description('the configuration: what is wrong with it, what holds and why, what there is');
+  config
+    .command('check')
+    .description('name everything that is wrong with a configuration, with its place')
+    .argument('[file]', 'YAML configuration; none: the environment and --set alone')
+    .option('--set <path=value>', 'set one field of the configuration; may be repeated', collect, [])
+    .option('--json', 'print JSON')
+    .action((file: string | undefined, o: { set: string[]; json?: boolean }) => {
+      process.exitCode = check({ ...(file === undefined ? {} : { config: file }), set: o.set, json: o.json === true });
+    });
+  config
+    .command('show')
+    .description('every setting with its value and where that comes from: of a running jitterscope, else of one that would start')
+    .option('-c, --config <file>', 'what one with this YAML configuration would have')
+    .option('-d, --data-dir <dir>', "the running one's data folder", defaultDataDir)
+    .option('--set <path=value>', 'set one field of the configuration; may be repeated', collect, [])
+    .option('--json', 'print JSON')
+    .action(async (o: { config?: string; dataDir: string; set: string[]; json?: boolean }) => {
+      process.exitCode = await show({ ...o, dataDir: resolve(o.dataDir), json: o.json === true });
+    });
+  config
+    .command('schema')
+    .description('print the JSON Schema of the configuration, for editors')
+    .action(() => {
+      process.stdout.write(`${JSON.stringify(jsonSchemaOf(configSchema), undefined, 2)}\n`);
+    });
+}
+
+interface ConfigCheck extends ConfigOptions {
   readonly json: boolean;
 }
 
-/** `jitterscope config check`: everything that is wrong with a file, and with what is set besides. Returns the exit code. */
-export function checkCommand({ json, ...options }: ConfigCheck): number {
+/** Everything that is wrong with a file, and with what is set besides. Returns the exit code. */
+function check({ json, ...options }: ConfigCheck): number {
   const problems = checkConfig(configSchema, configSources(options));
   const valid = problems.length === 0;
   const name = options.config ?? 'the configuration';
@@ -25,23 +58,18 @@ export function checkCommand({ json, ...options }: ConfigCheck): number {
   return valid ? 0 : exitConfig;
 }
 
-export interface ConfigShow extends ConfigOptions {
+interface ConfigShow extends ConfigOptions {
   readonly dataDir: string;
   readonly json: boolean;
 }
 
-/** `jitterscope config show`: what the running process has; without one, or with sources named, what a start would have. */
-export async function showCommand({ dataDir, json, ...options }: ConfigShow): Promise<number> {
+/** What the running process has; without one, or with sources named, what a start would have. Resolves with the exit code. */
+async function show({ dataDir, json, ...options }: ConfigShow): Promise<number> {
   const named = options.config !== undefined || (options.set ?? []).length > 0;
   const running = named ? undefined : await runningView(dataDir);
   const view = running ?? viewOfLoaded(loadConfig(configSchema, configSources(options)));
   process.stdout.write(json ? `${JSON.stringify(view, undefined, 2)}\n` : viewText(view));
   return 0;
-}
-
-/** `jitterscope config schema`: the JSON Schema, for editors. */
-export function schemaCommand(): void {
-  process.stdout.write(`${JSON.stringify(jsonSchemaOf(configSchema), undefined, 2)}\n`);
 }
 
 /** Undefined when nobody answers there. */

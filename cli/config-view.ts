@@ -63,7 +63,9 @@ export function viewText({ pid, reloads, settings }: ConfigView): string {
     const source = from.kind === 'default' ? pc.dim('default') : originText(from);
     lines.push(`  ${path.padEnd(width)}  ${valueText(value)}  ${source}`);
     if (atNextStart !== undefined)
-      lines.push(pc.yellow(`  ${' '.repeat(width)}  from the next start on ${valueText(atNextStart.value)}  ${originText(atNextStart.from)}`));
+      lines.push(
+        pc.yellow(`  ${' '.repeat(width)}  from the next start on ${valueText(atNextStart.value)}  ${originText(atNextStart.from)}`),
+      );
   }
   return `${lines.join('\n')}\n`;
 }

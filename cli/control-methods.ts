@@ -1,11 +1,18 @@
+import type { ConfigReloader } from '../core/config/reload.ts';
 import type { ControlMethod } from '../core/control.ts';
 import type { Collector } from '../services/collector/main.ts';
+import type { Config } from './config.ts';
+import { viewOfRunning } from './config-view.ts';
 import { type EventFilter, followEvents } from './event-feed.ts';
 import type { Pipeline } from './pipeline.ts';
 import { orderProbe, probeRows } from './probe-rows.ts';
 
 /** What a running process answers on its control socket. */
-export function controlMethods(pipeline: Pipeline, collector: Collector | undefined): ReadonlyMap<string, ControlMethod> {
+export function controlMethods(
+  pipeline: Pipeline,
+  collector: Collector | undefined,
+  reloader: Pick<ConfigReloader<Config>, 'status'>,
+): ReadonlyMap<string, ControlMethod> {
   return new Map<string, ControlMethod>([
     ['tap', (params, signal) => followEvents(pipeline.bus, filterOf(params), signal)],
     [
@@ -30,6 +37,12 @@ export function controlMethods(pipeline: Pipeline, collector: Collector | undefi
       'order-probe',
       async function* (params) {
         yield await orderProbe(collector, params);
+      },
+    ],
+    [
+      'config',
+      async function* () {
+        yield viewOfRunning(reloader.status);
       },
     ],
     [

@@ -1,7 +1,7 @@
 import pc from 'picocolors';
+import { printable } from '../core/printable.ts';
 import type { DemoFault } from './demo-faults.ts';
 import { client, web } from './demo-namespaces.ts';
-import { printable } from '../core/printable.ts';
 
 /** The fields of an event or a finding that the demo looks at. */
 interface ShownLine {

@@ -6,6 +6,7 @@ import { AppError } from '../core/app-error.ts';
 import { printable } from '../core/printable.ts';
 import { parseSize } from '../core/quantity.ts';
 import { readConfig } from './config.ts';
+import { addConfigCommand } from './config-command.ts';
 import { demo } from './demo.ts';
 import { doctor } from './doctor.ts';
 import { interrupted } from './interruption.ts';
@@ -138,6 +139,7 @@ rules
     process.exitCode = await checkRules({ files, json: o.json === true });
   });
 
+addConfigCommand(program, defaultDataDir);
 addProbesCommand(program, defaultDataDir);
 
 program

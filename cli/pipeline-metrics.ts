@@ -1,14 +1,20 @@
 import { Counter, Gauge, Registry } from 'prom-client';
+import type { ConfigReloader } from '../core/config/reload.ts';
 import { metrics as metricNumbers } from '../schema/record.gen.ts';
 import type { PartitionState } from '../services/aggregator/partition-state.ts';
 import type { Collector } from '../services/collector/main.ts';
+import type { Config } from './config.ts';
 import type { Pipeline } from './pipeline.ts';
 
 type Labels = Readonly<Record<string, string>>;
 type Sample = readonly [labels: Labels, value: number];
 
 /** The pipeline's own metrics: read from plain numbers when somebody asks, never counted per record. */
-export function pipelineMetrics(pipeline: Pipeline, collector: Collector | undefined): Registry {
+export function pipelineMetrics(
+  pipeline: Pipeline,
+  collector: Collector | undefined,
+  reloader: Pick<ConfigReloader<Config>, 'status'>,
+): Registry {
   const registry = new Registry();
   const counter = (name: string, help: string, labelNames: string[], read: () => Iterable<Sample>): void => {
     new Counter({
@@ -33,6 +39,20 @@ export function pipelineMetrics(pipeline: Pipeline, collector: Collector | undef
     });
   };
   const { gateway, aggregator, sinks, bus } = pipeline;
+
+  counter('jitterscope_config_reloads_total', 'Times that the configuration was read again, by result.', ['result'], () => [
+    [{ result: 'success' }, reloader.status.successes],
+    [{ result: 'failure' }, reloader.status.failures],
+  ]);
+  gauge('jitterscope_config_last_reload_successful', '1 unless the newest configuration was refused.', [], () => [
+    [{}, reloader.status.lastSuccessful ? 1 : 0],
+  ]);
+  gauge('jitterscope_config_last_reload_success_timestamp_seconds', 'When the configuration took effect.', [], () => [
+    [{}, reloader.status.lastSuccessUnixMs / 1000],
+  ]);
+  gauge('jitterscope_config_pending_settings', 'Settings that take effect at the next start.', [], () => [
+    [{}, reloader.status.pending.length],
+  ]);
 
   if (collector !== undefined) {
     const { metrics } = collector;

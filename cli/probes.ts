@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { askControl, type ControlParams } from '../core/control.ts';
-import type { ProbeOrder } from '../services/collector/probe-intent.ts';
 import { printable } from '../core/printable.ts';
+import type { ProbeOrder } from '../services/collector/probe-intent.ts';
 import type { ProbeRow } from './probe-rows.ts';
 import { probeText } from './probe-text.ts';
 import { shortSocketPath } from './socket-path.ts';

@@ -23,7 +23,7 @@ export interface ReplayCommand {
 export async function replay(command: ReplayCommand): Promise<number> {
   const stop = untilInterrupted();
   const config = readConfig(command);
-  const log = createLog(config.log.level);
+  const log = createLog(config.log.level, config.log.format);
   const json = command.json === true;
   const pipeline = await startPipeline(config, command.dataDir, false, log);
   const failed = pipeline.aggregator.finished.then(

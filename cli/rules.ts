@@ -1,12 +1,12 @@
 import { existsSync, realpathSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import pc from 'picocolors';
+import { printable } from '../core/printable.ts';
 import { readRules } from '../services/aggregator/rules/load-rules.ts';
 import type { RuleFile } from '../services/aggregator/rules/rule-file.ts';
 import { problemText } from '../services/aggregator/rules/rule-text.ts';
 import { readRuleTests } from '../services/aggregator/rules/testing/rule-test.ts';
 import { writeAll } from './output.ts';
-import { printable } from '../core/printable.ts';
 import { packageFolder } from './version.ts';
 
 export interface RulesCommand {

@@ -4,15 +4,17 @@ import pc from 'picocolors';
 import { probes } from '../bpf/registry.ts';
 import type { AppError } from '../core/app-error.ts';
 import { CaptureWriter } from '../core/capture.ts';
+import { loadConfig } from '../core/config/load.ts';
 import { ControlServer } from '../core/control.ts';
 import { Deadline } from '../core/deadline.ts';
-import { createLog } from '../core/log.ts';
+import { createLog, logOf } from '../core/log.ts';
 import { nativeOrUndefined } from '../native/index.ts';
 import { type Collector, startCollector } from '../services/collector/main.ts';
-import { nodeName, readConfig } from './config.ts';
+import { configSchema, configSources, nodeName } from './config.ts';
 import { controlMethods } from './control-methods.ts';
 import { drain, drainMs } from './drain.ts';
 import { Exposition } from './exposition.ts';
+import { followConfig } from './follow-config.ts';
 import { interruptedExitCode, untilInterrupted } from './interruption.ts';
 import { LiveView } from './live-view.ts';
 import { serveMetrics } from './metrics-server.ts';
@@ -42,8 +44,10 @@ const trimIntervalMs = 30_000;
 export async function run(options: RunOptions): Promise<number> {
   const stop = new AbortController();
   untilInterrupted().addEventListener('abort', () => stop.abort(), { once: true });
-  const config = readConfig(options);
-  const log = createLog(config.log.level);
+  const sources = configSources(options);
+  const loaded = loadConfig(configSchema, sources);
+  const { config } = loaded;
+  const log = createLog(config.log.level, config.log.format);
   const capture = options.record === undefined ? undefined : new CaptureWriter(options.record);
   const pipeline = await startPipeline(config, options.dataDir, true, log);
   const native = nativeOrUndefined();
@@ -58,17 +62,22 @@ export async function run(options: RunOptions): Promise<number> {
           dataDir: options.dataDir,
           gatewayAddress: pipeline.gatewayAddress,
           version: packageVersion(),
-          log,
+          log: logOf(log, 'collector'),
         });
+  const reloader = followConfig({ sources, loaded, log, collector });
   const metrics = await serveMetrics(
     config.metrics.listen,
-    new Exposition(pipelineMetrics(pipeline, collector), () => pipeline.prometheus?.families() ?? [], log),
+    new Exposition(pipelineMetrics(pipeline, collector, reloader), () => pipeline.prometheus?.families() ?? [], log),
     () => pipeline.sinks.ready().problems,
   ).catch(async (thrown: unknown) => {
     await drain({ pipeline, collector });
     throw thrown;
   });
-  const control = await ControlServer.listen(shortSocketPath(join(options.dataDir, 'control.sock')), controlMethods(pipeline, collector));
+  const control = await ControlServer.listen(
+    shortSocketPath(join(options.dataDir, 'control.sock')),
+    controlMethods(pipeline, collector, reloader),
+  );
+  reloader.start();
   if (options.json !== true) announce(collector, options.dataDir, metrics === undefined ? undefined : config.metrics.listen);
   const recording = capture === undefined ? undefined : recordCapture(pipeline, capture, stop.signal);
   // A disk that fills up ends the run; its error is thrown at the end.
@@ -88,6 +97,7 @@ export async function run(options: RunOptions): Promise<number> {
 
   const deadline = new Deadline(drainMs);
   metrics?.close();
+  await reloader.close();
   await control.close();
   const left = await drain({ pipeline, collector, view }, deadline);
   await recording;

@@ -115,23 +115,67 @@ ${table(titles, own)}
 `;
 }
 
+const variable = (path) => `JITTERSCOPE_${path.map((key) => key.replace(/[A-Z]/g, (c) => `_${c}`).toUpperCase()).join('__')}`;
+
+/** Every setting, by section; sections of one depth more have their own. */
+function configPage({ fieldsOf, configSchema }) {
+  const bySection = new Map();
+  for (const field of fieldsOf(configSchema)) {
+    const section = field.path.slice(0, -1).join('.');
+    if (!bySection.has(section)) bySection.set(section, []);
+    bySection.get(section).push(field);
+  }
+  const rows = (fields) =>
+    fields.map(({ path, expected, default: byDefault, live, description }) => [
+      `\`${path.at(-1)}\``,
+      expected,
+      byDefault === undefined ? '' : `\`${typeof byDefault === 'string' ? byDefault : JSON.stringify(byDefault)}\``,
+      live ? 'yes' : '',
+      description,
+    ]);
+  const sections = [...bySection].map(
+    ([section, fields]) => `## ${section}\n\n${table(['setting', 'what it may be', 'default', 'live', 'meaning'], rows(fields))}`,
+  );
+  const example = ['sinks', 'file', 'maxFileSize'];
+  return `${header('cli/config.ts and services/*/config.ts')}
+# Configuration
+
+One YAML file, \`jitterscope run --config FILE\`. Nothing has to be set. A value comes from, strongest first: \`--set path=value\`, the
+environment (\`${example.join('.')}\` is \`${variable(example)}\`), the file, the default. Values of the environment and of
+\`--set\` are read as YAML. A setting that does not exist is an error.
+
+\`jitterscope config check FILE\` names every mistake with its line and column, \`config show\` says what holds and where it comes
+from, and \`config schema\` prints the JSON Schema: save it, and begin the file with
+\`# yaml-language-server: $schema=<its path>\` for completion in an editor.
+
+The file's folder is watched, also where a ConfigMap is mounted (but not with \`subPath\`, which never changes). Settings that are marked
+*live* take effect at once, in the running process; the others at the next start, which the log says. A file with a mistake changes
+nothing. Replace the file by renaming a new one over it: of one that is written in place, half may be read.
+
+${sections.join('\n\n')}
+`;
+}
+
 /** Loads what the pages are made of from the compiled program. */
 async function vocabularyOf(root) {
   const load = (path) => import(pathToFileURL(join(root, 'dist', path)).href);
-  const [event, metrics, registry, own] = await Promise.all(
-    ['schema/event.js', 'schema/metrics.js', 'bpf/registry.js', 'cli/pipeline-metrics.js'].map(load),
+  const [event, metrics, registry, own, config, field] = await Promise.all(
+    ['schema/event.js', 'schema/metrics.js', 'bpf/registry.js', 'cli/pipeline-metrics.js', 'cli/config.js', 'core/config/field.js'].map(
+      load,
+    ),
   );
   // Names alone are asked for: nothing of the pipeline is read before somebody scrapes.
-  const pipelineMetrics = own.pipelineMetrics({}, { metrics: {} });
+  const pipelineMetrics = own.pipelineMetrics({}, { metrics: {} }, {});
   const costFile = join(root, 'bench', 'probe-cost.json');
   const probeCost = existsSync(costFile) ? JSON.parse(readFileSync(costFile, 'utf8')) : undefined;
-  return { ...event, ...metrics, ...registry, pipelineMetrics, probeCost };
+  return { ...event, ...metrics, ...registry, ...config, ...field, pipelineMetrics, probeCost };
 }
 
 /** Path from the root → text. */
 export async function generateReference(root) {
   const vocabulary = await vocabularyOf(root);
   return {
+    'docs/reference/config.md': configPage(vocabulary),
     'docs/reference/events.md': eventsPage(vocabulary),
     'docs/reference/metrics.md': metricsPage(vocabulary),
     'docs/reference/probes.md': probesPage(vocabulary),

@@ -11,7 +11,7 @@ interface FieldTraits {
 const traits = z.registry<FieldTraits>();
 
 function withTraits<Schema extends ZodType>(schema: Schema, more: FieldTraits): Schema {
-  traits.add(schema as ZodType, { ...traits.get(schema as ZodType), ...more });
+  traits.add(schema, { ...traits.get(schema as ZodType), ...more });
   return schema;
 }
 
@@ -40,7 +40,7 @@ interface Definition {
 }
 
 function definitionOf(schema: ZodType): Definition {
-  return schema.def as unknown as Definition;
+  return schema.def;
 }
 
 /** The schema within defaults and the like. */
