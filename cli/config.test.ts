@@ -1,6 +1,9 @@
 import { hostname } from 'node:os';
 import { afterEach, expect, test, vi } from 'vitest';
-import { nodeName, readConfig } from './config.ts';
+import { probes } from '../bpf/registry.ts';
+import { jsonSchemaOf } from '../core/config/expected.ts';
+import { fieldsOf } from '../core/config/field.ts';
+import { configSchema, nodeName, readConfig } from './config.ts';
 
 afterEach(() => vi.unstubAllEnvs());
 
@@ -20,7 +23,7 @@ test('the defaults are those of the design', () => {
     burst: 200,
     rate: 50,
   });
-  expect(config.aggregator).toEqual({
+  expect(config.aggregator).toMatchObject({
     maxSeries: 200_000,
     batchSize: 262_144,
     batchLinger: 200,
@@ -74,4 +77,40 @@ test.each([
 test('a batch may be as large as the messages allow', () => {
   const set = ['gateway.messageSize=7MiB', 'collector.batchSize=6912KiB'];
   expect(readConfig({ set }).collector.batchSize).toBe(6912 * 1024);
+});
+
+test('what a reload changes is said in the schema: these, and nothing that is read at the start only', () => {
+  const live = fieldsOf(configSchema)
+    .filter((field) => field.live)
+    .map(({ path }) => path.join('.'));
+  const ofProbes = probes.flatMap(({ name, thresholds = [] }) =>
+    ['enabled', 'burst', 'rate', ...thresholds.map((threshold) => threshold.name)].map((field) => `collector.probes.${name}.${field}`),
+  );
+  const others = ['log.level', 'collector.sampleInterval', 'collector.burst', 'collector.rate'];
+  expect(live.toSorted()).toEqual([...others, ...ofProbes, 'rules.directory', 'rules.disabled', 'rules.params'].toSorted());
+});
+
+test('every setting says what it means, and takes its own default', () => {
+  for (const field of fieldsOf(configSchema)) {
+    const name = field.path.join('.');
+    expect(`${name}: ${field.description}`).toMatch(/: .*\S/);
+    if (field.default === undefined) continue;
+    expect(() => readConfig({ set: [`${name}=${JSON.stringify(field.default)}`] }), name).not.toThrow();
+  }
+});
+
+test('the JSON Schema says what is unknown, and what a quantity looks like', () => {
+  const schema = JSON.parse(JSON.stringify(jsonSchemaOf(configSchema)));
+  expect(schema).toMatchObject({
+    additionalProperties: false,
+    properties: {
+      bus: { properties: { rawSize: { type: 'string', default: '1GiB', description: expect.stringContaining('at least 16MiB') } } },
+      log: {
+        properties: {
+          level: { enum: ['debug', 'info', 'warn', 'error', 'silent'], description: expect.stringContaining('while it runs') },
+        },
+      },
+      rules: { properties: { params: { additionalProperties: { additionalProperties: { type: 'number' } } } } },
+    },
+  });
 });

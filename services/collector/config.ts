@@ -52,8 +52,10 @@ export const collectorConfig = z
     heartbeatInterval: duration('1s').describe('How often a heartbeat is sent and the namespaces are looked at.'),
     keyframeInterval: duration('5m').describe('How often everything needed to start reading is repeated.'),
     counterInterval: duration('2s').describe('How often the counter maps are read for losses.'),
-    sampleInterval: duration('2s').describe(
-      'How often all counters are read: /proc/net of each namespace, cgroups, listening sockets, probes. Stretched up to 10s when that costs more than 1.5 % of a core.',
+    sampleInterval: live(
+      duration('2s').describe(
+        'How often all counters are read: /proc/net of each namespace, cgroups, listening sockets, probes. Stretched up to 10s when that costs more than 1.5 % of a core.',
+      ),
     ),
     spoolSize: size('512MiB', { atLeast: '16MiB' }).describe(
       'Batches that the gateway has not acked; beyond, the oldest are given up and counted.',

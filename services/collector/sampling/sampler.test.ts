@@ -65,3 +65,32 @@ test('whatever comes and goes, nothing of it stays: no descriptor, no target', a
   expect(ledger.problems).toEqual([]);
   sampler.stop();
 });
+
+test('an interval that is configured anew holds at once, whatever was being waited for', async () => {
+  const metrics = emptyCollectorMetrics();
+  const sampler = new Sampler({
+    native: {
+      openNetns: () => {
+        throw new Error('there is none');
+      },
+    },
+    baselines: { of: () => undefined, write: () => undefined } as unknown as Baselines,
+    metrics,
+    log: createLog('silent'),
+    limiter: new LogLimiter(),
+    intervalMs: 3_600_000,
+    bootNs: () => 1,
+    ship: () => undefined,
+    counters: () => [],
+    cgroups: () => [],
+  });
+  sampler.start();
+  sampler.setInterval(50);
+  await eventually('cycles follow', () => metrics.sampling.cycles >= 3);
+  sampler.setInterval(3_600_000);
+  expect(metrics.sampling.intervalSeconds).toBe(3600);
+  sampler.setInterval(50);
+  const { cycles } = metrics.sampling;
+  await eventually('they go on', () => metrics.sampling.cycles > cycles + 1);
+  sampler.stop();
+});
