@@ -1,5 +1,6 @@
 import { cgroupRows } from './metrics/cgroup.ts';
 import { netdevRows, softnetRows } from './metrics/devices.ts';
+import { anomaliesRows, anomalyRows } from './metrics/findings.ts';
 import { ipExtRows, snmpPatterns, snmpRows } from './metrics/ipv4.ts';
 import { snmp6Patterns, snmp6Rows } from './metrics/ipv6.ts';
 import { metricName } from './metrics/metric-name.ts';
@@ -43,6 +44,12 @@ const sources: Readonly<Record<string, SourceRows>> = {
   sockdiag: { file: 'sock_diag', rows: sockdiagRows },
 };
 
+/** What the aggregator itself tells as series. No node may call a source so. */
+const ownSources: Readonly<Record<string, SourceRows>> = {
+  anomaly: { file: 'rules', rows: anomalyRows },
+  anomalies: { file: 'rules', rows: anomaliesRows },
+};
+
 /** Descriptions by source and field, made once each. Bounded: beyond, they are made anew. */
 const described = new Map<string, MetricDescription>();
 const maxDescribed = 16_384;
@@ -68,13 +75,18 @@ export function isKnownSource(source: string): boolean {
   return Object.hasOwn(sources, source);
 }
 
+/** Whether a source is the aggregator's own: it comes from no node. */
+export function isOwnSource(source: string): boolean {
+  return Object.hasOwn(ownSources, source);
+}
+
 /** All fields that the catalogue knows by name, for the generated reference; fields whose names hold a number are left out. */
 export function* knownFields(): Generator<{ readonly source: string; readonly field: string }> {
   for (const [source, { rows }] of Object.entries(sources)) for (const field of Object.keys(rows)) yield { source, field };
 }
 
 function describe(source: string, field: string): MetricDescription {
-  const entry = Object.hasOwn(sources, source) ? sources[source] : undefined;
+  const entry = Object.hasOwn(sources, source) ? sources[source] : Object.hasOwn(ownSources, source) ? ownSources[source] : undefined;
   const row = entry === undefined ? undefined : findRow(entry, field);
   const origin = `${entry?.file ?? source} ${field}`;
   if (row === undefined) {

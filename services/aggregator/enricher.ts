@@ -46,8 +46,9 @@ export class Enricher {
 
   batch(session: SessionState, batch: RecordBatch, repeatedSeq: boolean): void {
     const { dispositions } = this.#state;
-    const repeats = session.advance(batch, repeatedSeq, dispositions);
+    const repeats = this.#counting(session, () => session.advance(batch, repeatedSeq, dispositions));
     session.clockOffset = instantFrom(batch.clockOffset);
+    session.firstOffset ??= session.clockOffset;
     const reader = this.#reader;
     const count = batch.count ?? 0;
     reader.reset(batch.records ?? new Uint8Array(0));
@@ -65,7 +66,8 @@ export class Enricher {
   }
 
   keyframe(session: SessionState, keyframe: Keyframe): void {
-    session.reach(keyframe.nextItem ?? 0, this.#state.dispositions);
+    this.#counting(session, () => session.reach(keyframe.nextItem ?? 0, this.#state.dispositions));
+    session.firstOffset ??= instantFrom(keyframe.firstOffset);
     session.learnEnums(keyframe.enums ?? []);
     session.code.learn(keyframe.identity ?? {});
     if (session.identity.keyframe(keyframe, session.watermarkNs)) this.#reconsider(session);
@@ -77,9 +79,10 @@ export class Enricher {
   }
 
   heartbeat(session: SessionState, heartbeat: Heartbeat): void {
-    session.reach(heartbeat.nextItem ?? 0, this.#state.dispositions);
+    this.#counting(session, () => session.reach(heartbeat.nextItem ?? 0, this.#state.dispositions));
     session.watermarkNs = Math.max(session.watermarkNs, heartbeat.bootNs ?? 0);
     this.#releaseDue(session);
+    this.#state.rules.watermark(session);
   }
 
   /** The partition's clock: a node whose stream stands still does not hold its records for ever. */
@@ -92,8 +95,11 @@ export class Enricher {
 
   #record(session: SessionState, record: RecordReader, item: number, translated: Translated | undefined): void {
     const bootNs = record.tsNs;
-    if (bootNs > session.watermarkNs) session.watermarkNs = bootNs;
-    if (session.held.dueNs <= session.watermarkNs) this.#releaseDue(session);
+    if (bootNs > session.watermarkNs) {
+      session.watermarkNs = bootNs;
+      if (session.held.dueNs <= bootNs) this.#releaseDue(session);
+      this.#state.rules.watermark(session);
+    }
     const untilNs = this.#ends.find(session, record, translated);
     if (untilNs <= session.watermarkNs) {
       this.#emit(session, record, item, session.clockOffset);
@@ -106,6 +112,14 @@ export class Enricher {
       if (first === undefined) break;
       this.#release(session, first);
     }
+  }
+
+  /** Tells the rules what a step finds to be lost. */
+  #counting<Result>(session: SessionState, step: () => Result): Result {
+    const before = session.lostItems;
+    const result = step();
+    if (session.lostItems > before) this.#state.rules.lost(session, session.lostItems - before);
+    return result;
   }
 
   #releaseDue(session: SessionState): void {
@@ -147,6 +161,7 @@ export class Enricher {
     }
     const { description, variant } = kind;
     dispositions.suppressed += description.suppressed(record);
+    this.#state.rules.record(session, record, ends, item, kind.isEvent);
     if (!kind.isEvent) {
       dispositions.counted++;
       return;

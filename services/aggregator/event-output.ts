@@ -17,9 +17,13 @@ export interface EventOutputOptions {
   readonly silentUntil: OutputEnd | undefined;
 }
 
+/** Findings between two events of a raw message that leave the events' ordinals as they are without them. */
+const ordinalsPerEvent = 4096;
+
 /**
  * The event output of one partition: everything that becomes a document goes through it, in one order, with origins
- * (raw offset, ordinal within the message) that rise. Synchronous; the batches it closes are fetched with `finished`.
+ * (raw offset, ordinal within the message) that rise. An event's ordinal does not depend on the findings before it, so that
+ * a replay under other rules still knows which events the topic holds. Synchronous; the batches it closes are fetched with `finished`.
  */
 export class EventOutput {
   readonly #state: PartitionState;
@@ -27,8 +31,9 @@ export class EventOutput {
   readonly #writer = new EventBatchWriter();
   #closed: Uint8Array[] = [];
   #rawOffset = 0;
-  #nextOrdinal = 0;
-  /** Ordinal and running number of the document that `next` has begun. */
+  /** Events of the raw message so far. */
+  #events = 0;
+  /** Ordinal and running number of the document that was begun last. */
   #ordinal = 0;
   #eventNumber = 0;
   #firstEvent = 0;
@@ -48,12 +53,22 @@ export class EventOutput {
   /** Starts the output of one raw message. */
   begin(rawOffset: number): void {
     this.#rawOffset = rawOffset;
-    this.#nextOrdinal = 0;
+    this.#events = 0;
+    this.#ordinal = 0;
   }
 
-  /** Gives the next document its origin and number. False: the topic holds it, and it is not to be written. */
+  /** Gives the next event its origin and number. False: the topic holds it, and it is not to be written. */
   next(): boolean {
-    this.#ordinal = this.#nextOrdinal++;
+    return this.#begin(Math.max(++this.#events * ordinalsPerEvent, this.#ordinal + 1));
+  }
+
+  /** As `next`, for a finding. */
+  nextFinding(): boolean {
+    return this.#begin(this.#ordinal + 1);
+  }
+
+  #begin(ordinal: number): boolean {
+    this.#ordinal = ordinal;
     if (this.#isSilent(this.#ordinal)) {
       this.#state.nextEvent++;
       return false;

@@ -7,6 +7,7 @@ import type { CheckpointStore } from './checkpoint.ts';
 import { passOverLostEnd } from './output-end.ts';
 import type { PartitionState } from './partition-state.ts';
 import { PartitionWorker } from './partition-worker.ts';
+import type { RuleSet } from './rules/rule.ts';
 import type { SeriesOptions } from './series/partition-series.ts';
 
 /** The aggregator's part of the configuration, with the ports it works over. */
@@ -21,6 +22,8 @@ export interface AggregatorOptions {
   readonly minSeverity?: ReadonlyMap<number, number>;
   /** How samples become metrics. */
   readonly series: SeriesOptions;
+  /** The rules that run; without: none. */
+  readonly rules?: RuleSet;
   readonly maxHeldBytes: number;
   readonly maxBatchBytes: number;
   /** An event waits this long at most for its EventBatch to fill. */

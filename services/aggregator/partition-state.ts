@@ -1,5 +1,10 @@
+import { deserialize, serialize } from 'node:v8';
 import { type Dispositions, emptyDispositions } from './dispositions.ts';
 import type { HeldTotal } from './held-records.ts';
+import { type NodeLosses, noLosses } from './node-losses.ts';
+import type { RuleSet } from './rules/rule.ts';
+import { RuleEngine } from './rules/rule-engine.ts';
+import { FindingSeries } from './series/finding-series.ts';
 import { PartitionSeries, type SeriesOptions } from './series/partition-series.ts';
 import { restoreSeries, seriesBlocks } from './series/series-snapshot.ts';
 import { type SessionSnapshot, SessionState, sessionFrom, snapshotOf } from './session.ts';
@@ -9,8 +14,8 @@ const maxSessionsPerNode = 16;
 /** Nodes of one partition; beyond, the one that was silent the longest is forgotten. */
 const maxNodes = 10_000;
 
-/** 3: boots of nodes hold when something was heard of them. */
-export const snapshotVersion = 3;
+/** 4: the blocks begin with the state of the rules. */
+export const snapshotVersion = 4;
 
 /** All that the aggregator knows of one raw partition. It follows from the partition's messages and nothing else. */
 export class PartitionState {
@@ -25,13 +30,24 @@ export class PartitionState {
   readonly dispositions: Dispositions = emptyDispositions();
   /** What samples and counters say. */
   readonly series: PartitionSeries;
+  /** What the rules say about it. */
+  readonly rules: RuleEngine;
+  /** Findings as metrics. */
+  readonly findings: FindingSeries;
   readonly #held: HeldTotal = { bytes: 0 };
   /** By node, then session; a node's sessions in the order in which they came. */
   readonly #nodes = new Map<string, Map<string, SessionState>>();
+  readonly #losses = new Map<string, NodeLosses>();
   #forgottenItems = 0;
 
-  constructor(series: SeriesOptions = { maxSeries: 200_000, probes: new Map() }) {
+  constructor(
+    series: SeriesOptions = { maxSeries: 200_000, probes: new Map() },
+    rules: PartitionRules = { set: noRules, cluster: 'default', partition: 0 },
+  ) {
     this.series = new PartitionSeries(series);
+    this.rules = new RuleEngine(rules.set, rules);
+    this.series.input.watcher = this.rules;
+    this.findings = new FindingSeries(this.series.store);
   }
 
   /** The state of a session, made on its first message. A node's oldest session goes when it has too many. */
@@ -44,10 +60,29 @@ export class PartitionState {
       sessions = new Map();
       this.#nodes.set(node, sessions);
     }
-    const created = new SessionState(node, session, this.#held);
+    const created = new SessionState(node, session, this.#held, this.losses(node));
     sessions.set(session, created);
     this.#forgetOldSessions(sessions);
     return created;
+  }
+
+  /** What of a node's items is known to be lost. */
+  losses(node: string): NodeLosses {
+    let losses = this.#losses.get(node);
+    if (losses === undefined) {
+      losses = noLosses();
+      this.#losses.set(node, losses);
+    }
+    return losses;
+  }
+
+  /** Nodes that were heard, and when that was: append time of the newest message. */
+  *nodes(): Iterable<{ readonly name: string; readonly lastAppendedMs: number }> {
+    for (const [name, sessions] of this.#nodes) {
+      let lastAppendedMs = 0;
+      for (const session of sessions.values()) lastAppendedMs = Math.max(lastAppendedMs, session.lastAppendedMs);
+      yield { name, lastAppendedMs };
+    }
   }
 
   *sessions(): Iterable<SessionState> {
@@ -82,15 +117,19 @@ export class PartitionState {
       dispositions: this.dispositions,
       forgottenItems: this.#forgottenItems,
       sessions: [...this.sessions()].map(snapshotOf),
+      losses: [...this.#losses],
     };
   }
 
-  /** The series for a checkpoint, in blocks. Nothing may change until the last one is taken. */
-  seriesBlocks(): AsyncIterable<Uint8Array> {
-    return seriesBlocks(this.series.store);
+  /** Rules and series for a checkpoint, in blocks. Nothing may change until the last one is taken. */
+  async *blocks(): AsyncGenerator<Uint8Array, void, undefined> {
+    const rules = this.rules.snapshot();
+    yield serialize(rules.length);
+    yield* rules;
+    yield* seriesBlocks(this.series.store);
   }
 
-  /** @param blocks what `seriesBlocks` gave */
+  /** @param blocks what `blocks` gave */
   restore(snapshot: PartitionSnapshot, blocks: readonly Uint8Array[] = []): void {
     this.rawOffset = snapshot.rawOffset;
     this.nextEvent = snapshot.nextEvent;
@@ -98,11 +137,17 @@ export class PartitionState {
     this.#forgottenItems = snapshot.forgottenItems;
     Object.assign(this.unreadable, snapshot.unreadable);
     Object.assign(this.dispositions, snapshot.dispositions);
+    for (const [node, losses] of snapshot.losses) this.#losses.set(node, losses);
     for (const session of snapshot.sessions) {
       const sessions = this.#nodes.get(session.node) ?? new Map<string, SessionState>();
-      this.#nodes.set(session.node, sessions.set(session.session, sessionFrom(session, this.#held)));
+      this.#nodes.set(session.node, sessions.set(session.session, sessionFrom(session, this.#held, this.losses(session.node))));
     }
-    restoreSeries(this.series.store, blocks, (node, session) => this.#nodes.get(node)?.get(session));
+    const sessionOf = (node: string, session: string): SessionState | undefined => this.#nodes.get(node)?.get(session);
+    if (blocks.length === 0) return;
+    const behindRules = 1 + (deserialize(blocks[0]) as number);
+    restoreSeries(this.series.store, blocks.slice(behindRules), sessionOf);
+    this.rules.restore(blocks.slice(1, behindRules), sessionOf);
+    this.findings.restore(this.rules.open());
   }
 
   /** A session with held records is still at work. */
@@ -125,6 +170,7 @@ export class PartitionState {
     const sessions = this.#nodes.get(silent.node) as Map<string, SessionState>;
     for (const [key, state] of sessions) this.#forget(sessions, key, state);
     this.#nodes.delete(silent.node);
+    this.#losses.delete(silent.node);
   }
 
   #forget(sessions: Map<string, SessionState>, key: string, state: SessionState): void {
@@ -145,4 +191,15 @@ export interface PartitionSnapshot {
   dispositions: Dispositions;
   forgottenItems: number;
   sessions: readonly SessionSnapshot[];
+  losses: readonly (readonly [node: string, losses: NodeLosses])[];
 }
+
+/** The rules of a partition, and what their findings' ids are made of. */
+export interface PartitionRules {
+  readonly set: RuleSet;
+  /** orchestrator.cluster.name */
+  readonly cluster: string;
+  readonly partition: number;
+}
+
+export const noRules: RuleSet = { rules: [], signals: [], version: '', params: () => new Float64Array(0) };

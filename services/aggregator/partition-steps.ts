@@ -2,6 +2,8 @@ import type { EventDescription } from '../../bpf/event.ts';
 import { Enricher } from './enricher.ts';
 import { EventOutput, type OutputEnd } from './event-output.ts';
 import type { PartitionState } from './partition-state.ts';
+import { FindingOutput } from './rules/finding-output.ts';
+import { SelfReport } from './rules/self-report.ts';
 import { type MetricEnd, MetricPublisher } from './series/metric-publisher.ts';
 
 /** What the steps of a partition go by. */
@@ -30,14 +32,20 @@ export interface PartitionSteps {
   readonly output: EventOutput;
   readonly enricher: Enricher;
   readonly metrics: MetricPublisher;
+  readonly findings: FindingOutput;
+  readonly self: SelfReport;
 }
 
-/** The steps of a partition, over its state as it is restored. */
+/** The steps of a partition, to be made before its state is restored: a restore may end findings of rules that are gone. */
 export function partitionSteps(state: PartitionState, options: PartitionOptions, ends: OutputEnds): PartitionSteps {
   const output = new EventOutput(state, { maxBatchBytes: options.maxBatchBytes, silentUntil: ends.events });
+  const findings = new FindingOutput(state, output, options.cluster);
+  state.rules.onTransition = (transition) => findings.write(transition);
   return {
     state,
     output,
+    findings,
+    self: new SelfReport(state, options.events),
     enricher: new Enricher(state, output, options),
     metrics: new MetricPublisher(state.series.store, ends.metrics),
   };

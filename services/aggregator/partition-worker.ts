@@ -6,7 +6,7 @@ import { LogLimiter } from '../../core/log.ts';
 import { topics } from '../../proto/bus.ts';
 import type { AggregatorOptions } from './main.ts';
 import { findMetricEnd, findOutputEnd } from './output-end.ts';
-import { PartitionState } from './partition-state.ts';
+import { noRules, PartitionState } from './partition-state.ts';
 import { type PartitionSteps, partitionSteps } from './partition-steps.ts';
 import { aggregate, type PipelinePorts } from './pipeline.ts';
 import type { RefusedInput } from './raw-input.ts';
@@ -68,7 +68,9 @@ export class PartitionWorker {
     for (const error of damaged) log.error({ code: error.code, partition }, error.message);
     const { earliest, next } = await bus.offsets(topics.raw, partition);
     const usable = snapshot !== undefined && snapshot.rawOffset >= earliest && snapshot.rawOffset <= next ? snapshot : undefined;
-    const state = new PartitionState(options.series);
+    const state = new PartitionState(options.series, { set: options.rules ?? noRules, cluster: options.cluster, partition });
+    const ends = { events: await findOutputEnd(bus, partition), metrics: await findMetricEnd(bus, partition) };
+    const steps = partitionSteps(state, options, ends);
     const stateLost = usable === undefined && (snapshot !== undefined || earliest > 0);
     if (usable !== undefined) state.restore(usable, blocks);
     if (stateLost) {
@@ -78,8 +80,7 @@ export class PartitionWorker {
       log.warn({ partition, earliest, next }, `state lost: ${found}, and the raw log holds ${earliest} to ${next}`);
     }
     if (usable !== undefined) await bus.checkpointed(topics.raw, partition, state.rawOffset);
-    const ends = { events: await findOutputEnd(bus, partition), metrics: await findMetricEnd(bus, partition) };
-    return new PartitionWorker(partition, options, partitionSteps(state, options, ends), stateLost, commit);
+    return new PartitionWorker(partition, options, steps, stateLost, commit);
   }
 
   /** Whether events wait in the open batch or for their durability. */
@@ -147,7 +148,7 @@ export class PartitionWorker {
     const { rawOffset } = this.state;
     try {
       await this.#metricsInFlight;
-      await checkpoints.save(this.#partition, this.state.snapshot(), this.state.seriesBlocks());
+      await checkpoints.save(this.#partition, this.state.snapshot(), this.state.blocks());
       await bus.checkpointed(topics.raw, this.#partition, rawOffset);
       await this.#commit(rawOffset);
       this.#nextCheckpointMs = performance.now() + checkpointMs;

@@ -51,13 +51,24 @@ export function aggregate(fetch: Fetch, steps: PartitionSteps, ports: PipelinePo
 }
 
 /** One decoded message: its session drops repeats and finds gaps, identity learns, records become events or wait. */
-function processInput(input: RawInput, { state, enricher, output }: PartitionSteps): readonly Uint8Array[] {
+function processInput(input: RawInput, steps: PartitionSteps): readonly Uint8Array[] {
+  const { output, findings } = steps;
   output.begin(input.offset);
-  if (input.kind === 'tick') {
-    enricher.tick(input.appendedMs);
-    state.series.clock.tick(input.appendedMs);
-    return output.finished();
-  }
+  findings.begin();
+  if (input.kind === 'tick') processTick(input, steps);
+  else if (input.kind === 'stream') processMessage(input, steps);
+  findings.end();
+  return output.finished();
+}
+
+function processTick({ appendedMs, pipeline }: RawInput & { kind: 'tick' }, { state, enricher, self }: PartitionSteps): void {
+  enricher.tick(appendedMs);
+  state.series.clock.tick(appendedMs);
+  self.tick(appendedMs, pipeline);
+  state.rules.tick(appendedMs);
+}
+
+function processMessage(input: RawInput & { kind: 'stream' }, { state, enricher }: PartitionSteps): void {
   const { body } = input;
   const session = state.session(input.node, input.session);
   if (!session.placed) session.place(body, state.complete);
@@ -67,16 +78,16 @@ function processInput(input: RawInput, { state, enricher, output }: PartitionSte
   const series = state.series.input;
   if (seq > session.nextSeq) series.missed(session);
   series.heard(session);
+  state.rules.heard(session);
   session.nextSeq = Math.max(session.nextSeq, seq + 1);
   if (body.batch) enricher.batch(session, body.batch, repeated);
-  else if (repeated) return output.finished();
+  else if (repeated) return;
   else if (body.identity) enricher.learn(session, body.identity);
   else if (body.keyframe) {
     enricher.keyframe(session, body.keyframe);
     series.keyframe(session, body.keyframe);
   } else if (body.samples) series.samples(session, body.samples);
   else if (body.heartbeat) enricher.heartbeat(session, body.heartbeat);
-  return output.finished();
 }
 
 function noteHoles(holes: Fetch['holes'], state: PartitionState): void {

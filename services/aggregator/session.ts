@@ -6,6 +6,7 @@ import { addTo, type Dispositions } from './dispositions.ts';
 import { HeldRecords, type HeldSnapshot, type HeldTotal } from './held-records.ts';
 import { type IdentitySnapshot, NodeIdentity } from './identity.ts';
 import { KernelCodeNames, type KernelCodeSnapshot } from './kernel-names.ts';
+import { type NodeLosses, noLosses } from './node-losses.ts';
 
 /** Kernel enumerations of a node, and values of one, that are kept. */
 const maxEnums = 64;
@@ -30,6 +31,8 @@ export class SessionState {
   placed = false;
   /** From boot time to wall time, as of the newest batch: what `@timestamp` uses. */
   clockOffset: Instant = { seconds: 0, nanos: 0 };
+  /** The session's first offset from boot time to wall time: event time goes by it. Undefined until something tells it. */
+  firstOffset: Instant | undefined;
   /** How far the node's stream is in event time (boot ns). */
   watermarkNs = 0;
   /** Append time of the newest message. */
@@ -40,10 +43,15 @@ export class SessionState {
   readonly held: HeldRecords;
   /** Records that the kernel had no room for since the session's start, by probe and reason. */
   readonly kernelLost = new Map<string, number>();
+  /** Losses of the node, over all of its sessions. */
+  readonly losses: NodeLosses;
+  /** Items that are known to be lost: gaps, and what the kernel had no room for. */
+  lostItems = 0;
   /** Kernel enumerations by name. */
   readonly enums = new Map<string, Map<number, string>>();
 
-  constructor(node: string, session: string, heldTotal: HeldTotal) {
+  constructor(node: string, session: string, heldTotal: HeldTotal, losses = noLosses()) {
+    this.losses = losses;
     this.held = new HeldRecords(heldTotal);
     this.node = node;
     this.session = session;
@@ -74,7 +82,10 @@ export class SessionState {
   /** All items below `item` were sent before this message: those that did not come are a gap. */
   reach(item: number, dispositions: Dispositions): void {
     if (item <= this.nextItem) return;
-    dispositions.gaps += item - this.nextItem;
+    const missed = item - this.nextItem;
+    dispositions.gaps += missed;
+    this.losses.gapItems += missed;
+    this.lostItems += missed;
     this.nextItem = item;
   }
 
@@ -100,8 +111,12 @@ export class SessionState {
   /** A declared range names the reason of a gap. It adds to the gaps only where reading began behind its start; elsewhere the numbers themselves show it. */
   #skipped(first: number, count: number, reason: string, dispositions: Dispositions): void {
     addTo(dispositions.skipped, reason, count);
+    addTo(this.losses.skippedItems, reason, count);
     if (first >= this.firstRead) return;
-    dispositions.gaps += this.firstRead - first;
+    const missed = this.firstRead - first;
+    dispositions.gaps += missed;
+    this.losses.gapItems += missed;
+    this.lostItems += missed;
     this.firstRead = first;
   }
 
@@ -111,6 +126,8 @@ export class SessionState {
     if (total <= known || (known === 0 && this.kernelLost.size >= maxKernelLosses)) return;
     this.kernelLost.set(key, total);
     addTo(dispositions.kernelLost, key, total - known);
+    addTo(this.losses.kernelLostRecords, key.split(':', 1)[0], total - known);
+    this.lostItems += total - known;
   }
 }
 
@@ -128,6 +145,8 @@ export interface SessionSnapshot {
   firstRead: number;
   placed: boolean;
   clockOffset: Instant;
+  /** Absent in checkpoints of versions without it, and while nothing told it. */
+  firstOffset?: Instant;
   watermarkNs: number;
   lastAppendedMs: number;
   identity: IdentitySnapshot;
@@ -150,6 +169,7 @@ export function snapshotOf(state: SessionState): SessionSnapshot {
     clockOffset,
     watermarkNs,
     lastAppendedMs,
+    ...(state.firstOffset === undefined ? {} : { firstOffset: state.firstOffset }),
     identity: state.identity.snapshot(),
     code: state.code.snapshot(),
     held: state.held.snapshot(),
@@ -158,10 +178,12 @@ export function snapshotOf(state: SessionState): SessionSnapshot {
   };
 }
 
-export function sessionFrom(snapshot: SessionSnapshot, heldTotal: HeldTotal): SessionState {
+/** @param losses of the session's node */
+export function sessionFrom(snapshot: SessionSnapshot, heldTotal: HeldTotal, losses = noLosses()): SessionState {
   const { node, session, nextSeq, nextItem, firstRead, placed, clockOffset, watermarkNs, lastAppendedMs } = snapshot;
-  const state = new SessionState(node, session, heldTotal);
+  const state = new SessionState(node, session, heldTotal, losses);
   Object.assign(state, { nextSeq, nextItem, firstRead, placed, clockOffset, watermarkNs, lastAppendedMs });
+  state.firstOffset = snapshot.firstOffset;
   state.identity.restore(snapshot.identity);
   if (snapshot.code !== undefined) state.code.restore(snapshot.code);
   state.held.restore(snapshot.held);

@@ -6,10 +6,11 @@ import { decodeEventBatch } from '../../schema/event-batch.ts';
 import { recordFlags } from '../../schema/record.gen.ts';
 import { type RecordFields, writeRecords } from '../../schema/record-writer.ts';
 import type { OutputEnd } from './event-output.ts';
-import { PartitionState } from './partition-state.ts';
+import { noRules, PartitionState } from './partition-state.ts';
 import { type PartitionOptions, type PartitionSteps, partitionSteps } from './partition-steps.ts';
 import { aggregate } from './pipeline.ts';
 import type { RefusedInput } from './raw-input.ts';
+import type { RuleSet } from './rules/rule.ts';
 import type { SeriesOptions } from './series/partition-series.ts';
 import { probeSeriesOf } from './series/probe-series.ts';
 
@@ -90,10 +91,14 @@ export class TestPartition {
   readonly columns: string[] = [];
   /** Running numbers of the events in `lines`. */
   readonly numbers: number[] = [];
+  readonly origins: { readonly rawOffset: number; readonly ordinal: number }[] = [];
 
-  constructor(options: Partial<PartitionOptions> & { readonly silentUntil?: OutputEnd } = {}, series: SeriesOptions = seriesOptions) {
-    const { silentUntil, ...more } = options;
-    this.state = new PartitionState(series);
+  constructor(
+    options: Partial<PartitionOptions> & { readonly silentUntil?: OutputEnd; readonly rules?: RuleSet } = {},
+    series: SeriesOptions = seriesOptions,
+  ) {
+    const { silentUntil, rules = noRules, ...more } = options;
+    this.state = new PartitionState(series, { set: rules, cluster: 'default', partition: 0 });
     const defaults = { cluster: 'default', events, maxHeldBytes: 8 * 2 ** 20, maxBatchBytes: 256 * 1024 };
     this.steps = partitionSteps(this.state, { ...defaults, ...more }, { events: silentUntil, metrics: undefined });
   }
@@ -138,6 +143,7 @@ export class TestPartition {
         this.lines.push(Buffer.from(view.line(row)).toString());
         this.columns.push(`${view.namespace(row)}/${view.pod(row)}`);
         this.numbers.push(view.eventNumber(row));
+        this.origins.push({ rawOffset: view.rawOffset(row), ordinal: view.ordinal(row) });
       }
     }
   }

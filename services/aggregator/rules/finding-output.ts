@@ -6,11 +6,16 @@ import { findingLine, namespaceOfEntity } from './finding-line.ts';
 
 const kindAlert = eventKinds.indexOf('alert');
 
-/** Writes findings into a partition's output, between its events. */
+/**
+ * Writes findings into a partition's output, between its events. What the rules say outside of a message, when others
+ * take effect, waits for the next message: its origin is the first place in it.
+ */
 export class FindingOutput {
   readonly #state: PartitionState;
   readonly #output: EventOutput;
   readonly #cluster: string;
+  #isOpen = false;
+  #waiting: Transition[] = [];
 
   /** @param cluster orchestrator.cluster.name */
   constructor(state: PartitionState, output: EventOutput, cluster: string) {
@@ -19,10 +24,29 @@ export class FindingOutput {
     this.#cluster = cluster;
   }
 
+  /** A raw message begins. */
+  begin(): void {
+    this.#isOpen = true;
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const transition of waiting) this.#write(transition);
+  }
+
+  /** Its output is complete. */
+  end(): void {
+    this.#isOpen = false;
+  }
+
   write(transition: Transition): void {
+    if (this.#isOpen) this.#write(transition);
+    else this.#waiting.push(transition);
+  }
+
+  #write(transition: Transition): void {
     const { rule, entity, severity, anomalyId, number, atS } = transition;
     this.#state.dispositions.findings++;
-    if (!this.#output.next()) return;
+    this.#state.findings.note(transition);
+    if (!this.#output.nextFinding()) return;
     const isKubernetes = entity.kind === 'pod' || this.#state.isKubernetes(entity.node);
     const line = findingLine(transition, { cluster: this.#cluster, isKubernetes });
     const room = this.#output.reserve(Buffer.byteLength(line));

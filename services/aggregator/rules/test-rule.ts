@@ -1,7 +1,7 @@
-import type { Rule, Signal, Template } from './rule.ts';
+import type { Rule, Signal } from './rule.ts';
 
 /** A signal of records of one probe: how many there were in the window. */
-export function recordCount(probe: number, windowS: number): Signal {
+function recordCount(probe: number, windowS: number): Signal {
   return {
     key: `record ${probe} count ${windowS}`,
     input: { kind: 'record', probe, eventsOnly: false, value: undefined, where: undefined, by: undefined },
@@ -11,11 +11,6 @@ export function recordCount(probe: number, windowS: number): Signal {
     absent: 'zero',
     scope: 'entity',
   };
-}
-
-/** A sentence without places. */
-export function plain(source: string): Template {
-  return { source, render: () => source };
 }
 
 /** A rule that fires from the first record of probe 1 on, unless told otherwise. */

@@ -1,4 +1,5 @@
 import type { CounterSample, Keyframe, Samples, TargetSamples } from '../../../proto/collect.ts';
+import { isOwnSource } from '../../../schema/metrics.ts';
 import { addTo } from '../dispositions.ts';
 import { instantFrom, type SessionState } from '../session.ts';
 import type { Contribution } from './contribution.ts';
@@ -83,7 +84,13 @@ export class SampleInput {
       const source = (layout.source ?? '').slice(0, maxSourceLength);
       const id = layout.id ?? 0;
       // A source that is called as a probe would mix with its series.
-      if (source === '' || this.#probeNames.has(source) || (told.layouts.size >= maxLayouts && !told.layouts.has(id))) continue;
+      if (
+        source === '' ||
+        this.#probeNames.has(source) ||
+        isOwnSource(source) ||
+        (told.layouts.size >= maxLayouts && !told.layouts.has(id))
+      )
+        continue;
       const fields = this.#store.sources.get(source, false);
       if (fields === undefined) continue;
       const names = (layout.fields ?? []).slice(0, maxFields);

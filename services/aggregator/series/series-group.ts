@@ -79,6 +79,14 @@ export class SeriesGroup {
     return true;
   }
 
+  /** Counts something that no contribution tells. Returns whether it is a new series. */
+  count(field: number, increment: number): boolean {
+    this.#unpack();
+    this.#makeRoom(field);
+    this.base[field] += increment;
+    return this.mark(field);
+  }
+
   isKnown(field: number): boolean {
     return field < this.flags.length && (this.flags[field] & KNOWN) !== 0;
   }
@@ -117,6 +125,13 @@ export class SeriesGroup {
     contribution.group = this;
     if (contribution.live) this.#revive();
     return added;
+  }
+
+  /** Puts a contribution back that a checkpoint does not hold: the group has its labels and values as they were. */
+  rejoin(contribution: Contribution): void {
+    this.contributions.push(contribution);
+    contribution.group = this;
+    this.live++;
   }
 
   /** Takes a contribution out; what it counted stays. */

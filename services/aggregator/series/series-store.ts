@@ -98,6 +98,23 @@ export class SeriesStore {
     if (group.live === 0 && !group.ended) group.end(this.clockMs, this.lastTickMs, false);
   }
 
+  /** Adds to a counter that no contribution tells. */
+  count(source: SourceFields, labels: Labels, field: number, increment: number): void {
+    if (this.#group(source, labels).count(field, increment)) this.series++;
+  }
+
+  /** Puts a contribution back to the series that a checkpoint has of it. */
+  rejoin(contribution: Contribution): void {
+    const labels = contribution.place.labels?.labels;
+    if (labels !== undefined) this.#group(contribution.source, joined(labels, contribution.own)).rejoin(contribution);
+  }
+
+  /** Ends the series of a source to which nothing adds. */
+  endUnheld(source: SourceFields): void {
+    for (const group of this.groups.values())
+      if (group.source === source && !group.ended && group.live === 0) group.end(this.clockMs, this.lastTickMs, false);
+  }
+
   /** Its own labels are better known now. */
   rename(contribution: Contribution, own: Labels): void {
     contribution.own = own;

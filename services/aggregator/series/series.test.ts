@@ -449,7 +449,7 @@ const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 async function restartedAt(values: readonly Uint8Array[], cut: number): Promise<Uint8Array[]> {
   const before = await new TestPartition().feed(...values.slice(0, cut));
   const blocks: Uint8Array[] = [];
-  for await (const block of before.state.seriesBlocks()) blocks.push(block);
+  for await (const block of before.state.blocks()) blocks.push(block);
   const after = new TestPartition();
   after.state.restore(JSON.parse(JSON.stringify(before.state.snapshot())) as PartitionSnapshot, blocks);
   await after.feed(...values.slice(cut));

@@ -1,4 +1,4 @@
-import { describeMetric, isKnownSource } from '../../../schema/metrics.ts';
+import { describeMetric, isKnownSource, isOwnSource } from '../../../schema/metrics.ts';
 
 /**
  * Sources of one partition, and fields of one source, that the catalogue does not know: more are not plausible. What one
@@ -50,7 +50,7 @@ export class SourceTable {
   get(source: string, ofProbe: boolean, fields: readonly string[] = []): SourceFields | undefined {
     const known = this.#byName.get(source);
     if (known !== undefined) return known;
-    if (!ofProbe && !isKnownSource(source) && ++this.#unknown > maxUnknownSources) return undefined;
+    if (!ofProbe && !isKnownSource(source) && !isOwnSource(source) && ++this.#unknown > maxUnknownSources) return undefined;
     const created = new SourceFields(source, ofProbe, fields);
     this.all.push(created);
     this.#byName.set(source, created);
