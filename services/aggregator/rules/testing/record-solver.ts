@@ -52,10 +52,8 @@ export class RecordSolver {
 
   /** What makes a record say a text; undefined: none of its words does. */
   text(name: string, text: string, names: NodeNames): RecordPatch | undefined {
-    return this.#cached(
-      `text ${name} ${text}`,
-      () => this.#byNumber(name, text) ?? this.#byName(name, text, names) ?? this.#byBytes(name, text),
-    );
+    const own = this.#cached(`text ${name} ${text}`, () => this.#byNumber(name, text) ?? this.#byBytes(name, text));
+    return own ?? this.#byName(name, text, names);
   }
 
   #cached(key: string, solve: () => RecordPatch | undefined): RecordPatch | undefined {
@@ -67,13 +65,12 @@ export class RecordSolver {
     const read = recordNamesOf(this.#probe).numbers.find((one) => one.name === name)?.read;
     if (read === undefined) return undefined;
     // Each word holds a number of its own; the code stays small, since it may decide what the others mean.
-    for (const code of [1, 2, 3]) {
-      const sentinels = words.map(([at, bytes], index) => ({ at, bytes: wordBytes(index === 0 ? code : 5000 + index, bytes) }));
-      const value = read(this.#record(sentinels), noNames);
-      const found = sentinels.find((_, index) => value === (index === 0 ? code : 5000 + index));
-      if (found !== undefined) return found;
-    }
-    return undefined;
+    const sentinelOf = (index: number, plus: number): number => (index === 0 ? 1 : 5000 + index) + plus;
+    const readWith = (plus: number): number =>
+      read(this.#record(words.map(([at, bytes], index) => ({ at, bytes: wordBytes(sentinelOf(index, plus), bytes) }))), noNames);
+    const found = words.findIndex((_, index) => readWith(0) === sentinelOf(index, 0) && readWith(1) === sentinelOf(index, 1));
+    const word = words[found];
+    return word === undefined ? undefined : { at: word[0], bytes: wordBytes(0, word[1]) };
   }
 
   /** A number of a word that the probe itself has a name for. */

@@ -6,6 +6,7 @@ import { recordNamesOf } from '../record-names.ts';
 import type { EntityKind } from '../rule.ts';
 import type { Path, RuleText } from '../rule-text.ts';
 import { noteIssues } from '../schema-problems.ts';
+import { unsolved } from './simulated-records.ts';
 import { type CounterRow, counterRow, type RecordRow, recordRow, type SilentRow, silentRow, type TestDocument } from './test-schema.ts';
 
 /** Whom a row is about. */
@@ -129,17 +130,19 @@ function readRecord(given: Record<string, unknown>, entity: EntityKind, text: Ru
     else if (typeof value !== wanted)
       text.note([...path, name], `found ${JSON.stringify(value)}, expected a ${wanted === 'number' ? 'number' : 'text'}`);
   }
-  return [
-    {
-      kind: 'record',
-      probe,
-      variant,
-      target: targetOf(row, entity, undefined),
-      row,
-      numbers: fields.filter((field): field is [string, number] => typeof field[1] === 'number'),
-      texts: fields.filter((field): field is [string, string] => typeof field[1] === 'string'),
-    },
-  ];
+  const input: RecordInputRow = {
+    kind: 'record',
+    probe,
+    variant,
+    target: targetOf(row, entity, undefined),
+    row,
+    numbers: fields.filter((field): field is [string, number] => typeof field[1] === 'number'),
+    texts: fields.filter((field): field is [string, string] => typeof field[1] === 'string'),
+  };
+  const what = probe.event.variants.get(variant)?.action ?? probe.name;
+  for (const name of unsolved(input).filter((one) => known.includes(one)))
+    text.note([...path, name], `no ${what} record says ${name}: ${String(row[name])}`, 0, 'key');
+  return [input];
 }
 
 /** Fields of a row that are no values of its records. */
