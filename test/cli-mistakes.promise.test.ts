@@ -115,6 +115,18 @@ test.each<[string, string[], (string | RegExp)[]]>([
   }
 });
 
+test('a check of a configuration names all mistakes, and a good one is told so', async () => {
+  const bad = await jitterscope(['config', 'check', 'type.yaml', '--set', 'log.level=loud']);
+  expectMistake(bad, 78, /type\.yaml:2:10: collector\.burst: found "many"/, /type\.yaml:3:16: /, /--set: log\.level: found "loud"/);
+  const { stdout, code } = await jitterscope(['config', 'check', 'type.yaml', '--json']);
+  expect(code).toBe(78);
+  expect(JSON.parse(stdout)).toMatchObject({ valid: false, problems: [{ file: 'type.yaml', line: 2, column: 10 }, { line: 3 }] });
+  expect(await jitterscope(['config', 'check', 'empty'])).toMatchObject({ code: 0, stdout: 'empty: valid\n' });
+  expectMistake(await jitterscope(['config', 'check', 'missing.yaml']), 78, 'missing.yaml', /ENOENT/);
+  expectMistake(await jitterscope(['config', 'show', '--config', 'unknown.yaml']), 78, /colector: no such setting/);
+  expectMistake(await jitterscope(['config', 'chek']), 2, /unknown command 'chek'/, /check/);
+});
+
 test('a variable of the environment that is no setting', async () => {
   const environment = { JITTERSCOPE_COLLECTOR__BURSTS: '5' };
   expectMistake(

@@ -199,9 +199,9 @@ test('a secret is never told, not even when it is wrong', () => {
 test('a check tells every problem of a file with its place, and nothing of a good one', () => {
   const file = fileOf('burst: 0\nnod: {}\nlog:\n  level: loud\n');
   expect(checkConfig(schema, { file }).map(({ path, line, column }) => [path, line, column])).toEqual([
-    ['log.level', 4, 10],
     ['burst', 1, 8],
     ['nod', 2, 1],
+    ['log.level', 4, 10],
   ]);
   expect(checkConfig(schema, { file: fileOf('burst: 1\n') })).toEqual([]);
   expect(checkConfig(schema, { file: fileOf('burst: [\n') })).toMatchObject([{ file, line: 2, column: 1 }]);

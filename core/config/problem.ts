@@ -23,13 +23,15 @@ type Issue = ZodError['issues'][number];
 
 const maxFound = 80;
 
-/** What a check found, as problems with their places. */
+/** What a check found, as problems with their places, in the order of the file; those of other sources follow. */
 export function problemsOf(error: ZodError, schema: ZodType, gathered: Gathered): ConfigProblem[] {
-  return error.issues.flatMap((issue) =>
+  const problems = error.issues.flatMap((issue) =>
     issue.code === 'unrecognized_keys'
       ? issue.keys.map((key) => unknownKey([...issue.path, key], schema, gathered))
       : [wrongValue(issue, schema, gathered)],
   );
+  const lineOf = ({ line = Number.MAX_SAFE_INTEGER }: ConfigProblem): number => line;
+  return problems.sort((a, b) => lineOf(a) - lineOf(b) || (a.column ?? 0) - (b.column ?? 0));
 }
 
 /** All problems as one error, whose details are those of the first. */

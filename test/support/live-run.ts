@@ -1,5 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { ConfigView } from '../../cli/config-view.ts';
 import { askControl } from '../../core/control.ts';
 import { eventually } from '../lab/eventually.ts';
 import { eventLines } from './event-files.ts';
@@ -39,15 +40,16 @@ export class LiveRun {
   readonly dataDir: string;
   readonly process: JitterscopeProcess;
 
-  private constructor(dataDir: string, settings: readonly string[]) {
+  private constructor(dataDir: string, settings: readonly string[], config?: string) {
     this.dataDir = dataDir;
     const sets = ['metrics.listen=off', ...settings].flatMap((setting) => ['--set', setting]);
-    this.process = new JitterscopeProcess(['run', '--data-dir', dataDir, ...sets]);
+    const file = config === undefined ? [] : ['--config', config];
+    this.process = new JitterscopeProcess(['run', '--data-dir', dataDir, ...file, ...sets]);
   }
 
-  /** Resolves when the probes are attached. */
-  static async start(dataDir: string, settings: readonly string[] = []): Promise<LiveRun> {
-    const run = new LiveRun(dataDir, settings);
+  /** Resolves when the probes are attached. @param config path of a YAML configuration */
+  static async start(dataDir: string, settings: readonly string[] = [], config?: string): Promise<LiveRun> {
+    const run = new LiveRun(dataDir, settings, config);
     await eventually('the probes are attached', async () => {
       if (!run.process.running) throw new Error(`jitterscope run ended: ${run.process.stdout} ${run.process.stderr}`);
       return run.process.stdout.includes('Waiting for events');
@@ -62,6 +64,12 @@ export class LiveRun {
 
   async counters(): Promise<readonly LiveCounter[]> {
     return (await this.#ask('counters')) as LiveCounter[];
+  }
+
+  /** What `config show` shows. */
+  async config(): Promise<ConfigView> {
+    const [answer] = await this.#ask('config');
+    return answer as ConfigView;
   }
 
   /** Resident memory now and at its highest, bytes: VmRSS and VmHWM of proc_pid_status(5). */
