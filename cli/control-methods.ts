@@ -75,10 +75,11 @@ export function controlMethods(
 }
 
 function filterOf(params: Readonly<Record<string, unknown>>): EventFilter {
-  const { type, namespace, pod } = params;
+  const { type, namespace, pod, kind } = params;
   return {
     ...(typeof type === 'string' ? { type } : {}),
     ...(typeof namespace === 'string' ? { namespace } : {}),
     ...(typeof pod === 'string' ? { pod } : {}),
+    ...(kind === 'event' || kind === 'alert' ? { kind } : {}),
   };
 }

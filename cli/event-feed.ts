@@ -10,6 +10,8 @@ export interface EventFilter {
   /** Kubernetes namespace, or the network namespace's name. */
   readonly namespace?: string;
   readonly pod?: string;
+  /** event.kind: `alert` are findings */
+  readonly kind?: 'event' | 'alert';
 }
 
 /** Events as they come into the bus, from now on, as JSON lines. */
@@ -32,6 +34,7 @@ export function* linesOf(message: Uint8Array, filter: EventFilter): Generator<st
   for (let row = 0; row < view.count; row++) {
     if (filter.type !== undefined && view.type(row) !== filter.type) continue;
     if (filter.namespace !== undefined && view.namespace(row) !== filter.namespace) continue;
+    if (filter.kind !== undefined && view.kind(row) !== filter.kind) continue;
     if (filter.pod !== undefined && view.pod(row) !== filter.pod) continue;
     yield Buffer.from(view.line(row)).toString().trimEnd();
   }

@@ -1,5 +1,6 @@
 import pc from 'picocolors';
 import { printable } from '../core/printable.ts';
+import { findingText, isFinding } from './finding-text.ts';
 
 interface Address {
   readonly ip?: string;
@@ -24,8 +25,9 @@ interface ShownEvent {
 
 const levelColours: Readonly<Record<string, (text: string) => string>> = { info: pc.cyan, warning: pc.yellow, critical: pc.red };
 
-/** One event as one line: time, action, sentence, tuple. */
+/** One event as one line: time, action, sentence, tuple; a finding as what stands out. */
 export function eventText(line: string): string {
+  if (isFinding(line)) return findingText(line);
   // All text of an event in one place: any of it may come from somebody else.
   const event = JSON.parse(line, (_, value: unknown) => (typeof value === 'string' ? printable(value) : value)) as ShownEvent;
   const time = event['@timestamp'].slice(11, 23);

@@ -54,6 +54,20 @@ test('text is counted while its reader takes nothing', async () => {
   expect(text()).toContain('... and 9 more');
 });
 
+test('findings are never left out', async () => {
+  const { out, read, text } = reader();
+  read();
+  const printer = new LivePrinter(false, out);
+  const finding = JSON.stringify({ '@timestamp': '2026-11-22T04:31:07.000000000Z', message: 'full', event: { kind: 'alert' } });
+  for (let n = 0; n < 100; n++) {
+    await printer.show(line);
+    await printer.show(finding);
+  }
+  printer.end();
+  expect(text().match(/full/g)).toHaveLength(100);
+  expect(text()).toContain('more: all of them are in the files');
+});
+
 test.each([true, false])('JSON on a terminal (%s) steers nothing; into files and pipes it goes as it is', async (isTTY) => {
   const { out, read, text } = reader(isTTY);
   read();

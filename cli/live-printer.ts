@@ -2,12 +2,13 @@ import type { Writable } from 'node:stream';
 import pc from 'picocolors';
 import { printableJson } from '../core/printable.ts';
 import { eventText } from './event-text.ts';
+import { isFinding } from './finding-text.ts';
 import { writeAll } from './output.ts';
 
 /** Lines that a person can follow; what is beyond is counted and lies in the files. */
 const maxLinesPerSecond = 40;
 
-/** Shows events as they come. JSON is never left out: it waits for its reader. Text is left out, and counted. */
+/** Shows events as they come. JSON and findings are never left out: they wait for their reader. Text of events is left out, and counted. */
 export class LivePrinter {
   readonly #json: boolean;
   readonly #out: Writable & { readonly isTTY?: boolean };
@@ -24,6 +25,11 @@ export class LivePrinter {
   async show(line: string, signal?: AbortSignal): Promise<void> {
     if (this.#json) {
       await writeAll(this.#out, `${this.#out.isTTY === true ? printableJson(line) : line}\n`, signal);
+      return;
+    }
+    if (isFinding(line)) {
+      // Few, and what one looks for: none is left out.
+      await writeAll(this.#out, `${eventText(line)}\n`, signal);
       return;
     }
     const second = Math.floor(performance.now() / 1000);

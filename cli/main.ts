@@ -73,12 +73,14 @@ program
   .command('tap')
   .description('show events of a running jitterscope as they happen')
   .option('-d, --data-dir <dir>', "the running one's data folder", defaultDataDir)
-  .option('--type <type>', 'only this jitterscope.type')
+  .option('--type <type>', 'only this jitterscope.type: a probe, or a rule of findings')
   .option('--namespace <name>', 'only this Kubernetes namespace, or network namespace by name')
   .option('--pod <namespace/name>', 'only this Pod; its name alone: in any namespace', podFilter)
+  .option('--findings', 'only findings')
   .option('--json', 'print events as JSON lines')
-  .action(async (o: { dataDir: string; type?: string; namespace?: string; pod?: PodFilter; json?: boolean }) => {
-    const { dataDir, json, pod, ...filter } = o;
+  .action(async (o: { dataDir: string; type?: string; namespace?: string; pod?: PodFilter; findings?: boolean; json?: boolean }) => {
+    const { dataDir, json, pod, findings, ...rest } = o;
+    const filter = findings === true ? { ...rest, kind: 'alert' as const } : rest;
     if (filter.namespace !== undefined && pod?.namespace !== undefined && pod.namespace !== filter.namespace)
       program.error(`error: --pod ${pod.namespace}/${pod.pod} is not in --namespace ${filter.namespace}: leave one of them out`);
     process.exitCode = await tap({ dataDir: resolve(dataDir), json: json === true, filter: { ...filter, ...pod } });

@@ -18,6 +18,7 @@ import { PrometheusSink } from '../services/sinks/prometheus/index.ts';
 import type { Config } from './config.ts';
 import { metricDescriptions } from './metric-descriptions.ts';
 import { pipelineFigures } from './pipeline-figures.ts';
+import { configuredRules } from './rule-set.ts';
 import { shortSocketPath } from './socket-path.ts';
 
 /** Everything behind the collector, in one process over the embedded bus. */
@@ -72,6 +73,7 @@ export async function startPipeline(config: Config, dataDir: string, ticks: bool
     cluster: config.cluster.name,
     events: new Map(probes.map((probe) => [probe.number, probe.event])),
     minSeverity: new Map(probes.map(({ name, number }) => [number, severities.indexOf(config.aggregator.events[name].minSeverity)])),
+    rules: configuredRules(config),
     series: { maxSeries: config.aggregator.maxSeries, probes: probeSeriesOf(probes) },
     maxHeldBytes: config.aggregator.heldSize,
     maxBatchBytes: config.aggregator.batchSize,

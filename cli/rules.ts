@@ -1,5 +1,5 @@
 import { existsSync, realpathSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import { relative } from 'node:path';
 import pc from 'picocolors';
 import { printable } from '../core/printable.ts';
 import { readRules } from '../services/aggregator/rules/load-rules.ts';
@@ -7,7 +7,7 @@ import type { RuleFile } from '../services/aggregator/rules/rule-file.ts';
 import { problemText } from '../services/aggregator/rules/rule-text.ts';
 import { readRuleTests } from '../services/aggregator/rules/testing/rule-test.ts';
 import { writeAll } from './output.ts';
-import { packageFolder } from './version.ts';
+import { shippedRules } from './rule-set.ts';
 
 export interface RulesCommand {
   /** Rule files or folders of the command line; none: those that come with the package. */
@@ -17,11 +17,6 @@ export interface RulesCommand {
 
 const negative = 1;
 const severities = ['info', 'warning', 'critical'] as const;
-
-/** Rules that come with the package. */
-function shippedRules(): string {
-  return join(packageFolder(), 'rules');
-}
 
 /** `jitterscope rules list`: what runs by default, or what the files say. Resolves with the exit code. */
 export async function listRules(command: RulesCommand): Promise<number> {

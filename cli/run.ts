@@ -64,7 +64,7 @@ export async function run(options: RunOptions): Promise<number> {
           version: packageVersion(),
           log: logOf(log, 'collector'),
         });
-  const reloader = followConfig({ sources, loaded, log, collector });
+  const reloader = followConfig({ sources, loaded, log, collector, aggregator: pipeline.aggregator });
   const metrics = await serveMetrics(
     config.metrics.listen,
     new Exposition(pipelineMetrics(pipeline, collector, reloader), () => pipeline.prometheus?.families() ?? [], log),

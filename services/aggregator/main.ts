@@ -23,7 +23,7 @@ export interface AggregatorOptions {
   /** How samples become metrics. */
   readonly series: SeriesOptions;
   /** The rules that run; without: none. */
-  readonly rules?: RuleSet;
+  readonly rules?: RuleSet | undefined;
   readonly maxHeldBytes: number;
   readonly maxBatchBytes: number;
   /** An event waits this long at most for its EventBatch to fill. */
@@ -48,6 +48,10 @@ export interface Aggregator {
   uncheckpointed(): Promise<ReadonlyMap<number, number>>;
   /** Partitions whose state was lost: there must have been one, and none was usable at the start. */
   statesLost(): ReadonlySet<number>;
+  /** The rules that run, or are about to. */
+  rules(): RuleSet | undefined;
+  /** Other rules: each partition takes them up behind its next checkpoint. Resolves when that is written, or has failed and is tried again. */
+  replaceRules(rules: RuleSet): Promise<void>;
   /** Rejects when a partition cannot go on. */
   readonly finished: Promise<void>;
   /** Drains what is in flight, writes checkpoints. */
@@ -69,8 +73,9 @@ export async function startAggregator(given: Omit<AggregatorOptions, 'append' | 
     append: (topic, partition, values) => appendRetrying(bus, topic, partition, values, log, stopping.signal),
     onFailure: fail,
   };
+  let { rules } = given;
   const assigned = async (partition: number, _committed: Commit | undefined): Promise<number> => {
-    const worker = await PartitionWorker.start(partition, options, (offset) => commit(partition, offset));
+    const worker = await PartitionWorker.start(partition, { ...options, rules }, (offset) => commit(partition, offset));
     workers.set(partition, worker);
     return worker.state.rawOffset;
   };
@@ -99,6 +104,11 @@ export async function startAggregator(given: Omit<AggregatorOptions, 'append' | 
         lags.set(partition, rawOffset === undefined ? Math.max(1, uncommitted) : next - rawOffset);
       }
       return lags;
+    },
+    rules: () => rules,
+    async replaceRules(next) {
+      rules = next;
+      await Promise.all([...workers.values()].map((worker) => worker.replaceRules(next)));
     },
     uncheckpointed: () => consumer.lag(),
     statesLost: () => new Set([...workers].filter(([, worker]) => worker.stateLost).map(([partition]) => partition)),

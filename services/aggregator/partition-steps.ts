@@ -3,6 +3,7 @@ import { Enricher } from './enricher.ts';
 import { EventOutput, type OutputEnd } from './event-output.ts';
 import type { PartitionState } from './partition-state.ts';
 import { FindingOutput } from './rules/finding-output.ts';
+import type { RuleSet } from './rules/rule.ts';
 import { SelfReport } from './rules/self-report.ts';
 import { type MetricEnd, MetricPublisher } from './series/metric-publisher.ts';
 
@@ -34,6 +35,8 @@ export interface PartitionSteps {
   readonly metrics: MetricPublisher;
   readonly findings: FindingOutput;
   readonly self: SelfReport;
+  /** Rules that take effect with the next message. */
+  readonly rules: { next: RuleSet | undefined };
 }
 
 /** The steps of a partition, to be made before its state is restored: a restore may end findings of rules that are gone. */
@@ -46,6 +49,7 @@ export function partitionSteps(state: PartitionState, options: PartitionOptions,
     output,
     findings,
     self: new SelfReport(state, options.events),
+    rules: { next: undefined },
     enricher: new Enricher(state, output, options),
     metrics: new MetricPublisher(state.series.store, ends.metrics),
   };

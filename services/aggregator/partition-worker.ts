@@ -10,6 +10,7 @@ import { noRules, PartitionState } from './partition-state.ts';
 import { type PartitionSteps, partitionSteps } from './partition-steps.ts';
 import { aggregate, type PipelinePorts } from './pipeline.ts';
 import type { RefusedInput } from './raw-input.ts';
+import type { RuleSet } from './rules/rule.ts';
 
 /** Bytes of an unusable message that its dead letter keeps. */
 const maxDeadLetterBytes = 1024 * 1024;
@@ -37,6 +38,8 @@ export class PartitionWorker {
   #lingerTimer: NodeJS.Timeout | undefined;
   #checkpointTimer: NodeJS.Timeout | undefined;
   #closing = false;
+  /** Rules that wait for a checkpoint. */
+  #nextRules: RuleSet | undefined;
   #nextCheckpointMs: number;
   #busy: Promise<void> = Promise.resolve();
 
@@ -99,6 +102,14 @@ export class PartitionWorker {
     });
   }
 
+  /** A partition changes its rules behind a checkpoint: a start makes again with the new ones what was made with them. */
+  replaceRules(rules: RuleSet): Promise<void> {
+    return this.#exclusively(async () => {
+      this.#nextRules = rules;
+      await this.#checkpoint();
+    });
+  }
+
   /** Ends with a checkpoint. */
   async close(): Promise<void> {
     this.#closing = true;
@@ -144,6 +155,8 @@ export class PartitionWorker {
   /** All output that led to the state is durable before the state is. A checkpoint that fails is tried again soon; only the output must go on. */
   async #checkpoint(): Promise<void> {
     await this.#flush();
+    // Nothing was processed since the start.
+    if (this.#steps.findings.isWaiting) return;
     const { checkpoints, bus, checkpointMs, log } = this.#options;
     const { rawOffset } = this.state;
     try {
@@ -152,6 +165,8 @@ export class PartitionWorker {
       await bus.checkpointed(topics.raw, this.#partition, rawOffset);
       await this.#commit(rawOffset);
       this.#nextCheckpointMs = performance.now() + checkpointMs;
+      this.#steps.rules.next = this.#nextRules ?? this.#steps.rules.next;
+      this.#nextRules = undefined;
     } catch (thrown) {
       this.#nextCheckpointMs = performance.now() + Math.min(checkpointMs, retryCheckpointMs);
       const remedy = thrown instanceof AppError ? thrown.remedy : '';

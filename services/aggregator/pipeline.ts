@@ -55,6 +55,8 @@ function processInput(input: RawInput, steps: PartitionSteps): readonly Uint8Arr
   const { output, findings } = steps;
   output.begin(input.offset);
   findings.begin();
+  if (steps.rules.next !== undefined) steps.state.rules.replace(steps.rules.next);
+  steps.rules.next = undefined;
   if (input.kind === 'tick') processTick(input, steps);
   else if (input.kind === 'stream') processMessage(input, steps);
   findings.end();

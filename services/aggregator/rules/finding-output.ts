@@ -7,8 +7,8 @@ import { findingLine, namespaceOfEntity } from './finding-line.ts';
 const kindAlert = eventKinds.indexOf('alert');
 
 /**
- * Writes findings into a partition's output, between its events. What the rules say outside of a message, when others
- * take effect, waits for the next message: its origin is the first place in it.
+ * Writes findings into a partition's output, between its events. What a restore finds, where rules have changed since the
+ * checkpoint, waits for the next message: its origin is the first place in it.
  */
 export class FindingOutput {
   readonly #state: PartitionState;
@@ -22,6 +22,11 @@ export class FindingOutput {
     this.#state = state;
     this.#output = output;
     this.#cluster = cluster;
+  }
+
+  /** Whether something waits for a message: the state is not to be written down without it. */
+  get isWaiting(): boolean {
+    return this.#waiting.length > 0;
   }
 
   /** A raw message begins. */

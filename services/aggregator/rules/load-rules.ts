@@ -74,13 +74,13 @@ function settingProblems(files: readonly RuleFile[], { disabled, params }: RuleS
   const ids = [...rules.keys()];
   const unknown = (path: string, id: string): string => `${path}: there is no rule ${id}${suggestion(id, ids)}`;
   return [
-    ...disabled.filter((id) => !rules.has(id)).map((id) => unknown('aggregator.rules.disabled', id)),
+    ...disabled.filter((id) => !rules.has(id)).map((id) => unknown('rules.disabled', id)),
     ...Object.entries(params).flatMap(([id, values]) => {
       const rule = rules.get(id);
-      if (rule === undefined) return [unknown('aggregator.rules.params', id)];
+      if (rule === undefined) return [unknown('rules.params', id)];
       const known = Object.keys(rule.params);
       const wrong = Object.keys(values).filter((name) => !known.includes(name));
-      return wrong.map((name) => `aggregator.rules.params.${id}: there is no param ${name}${suggestion(name, known)}`);
+      return wrong.map((name) => `rules.params.${id}: there is no param ${name}${suggestion(name, known)}`);
     }),
   ];
 }
