@@ -6,12 +6,14 @@ import { viewOfRunning } from './config-view.ts';
 import { type EventFilter, followEvents } from './event-feed.ts';
 import type { Pipeline } from './pipeline.ts';
 import { orderProbe, probeRows } from './probe-rows.ts';
+import type { StorageRates } from './storage-rates.ts';
 
 /** What a running process answers on its control socket. */
 export function controlMethods(
   pipeline: Pipeline,
   collector: Collector | undefined,
   reloader: Pick<ConfigReloader<Config>, 'status'>,
+  rates: Pick<StorageRates, 'report'>,
 ): ReadonlyMap<string, ControlMethod> {
   return new Map<string, ControlMethod>([
     ['tap', (params, signal) => followEvents(pipeline.bus, filterOf(params), signal)],
@@ -37,6 +39,12 @@ export function controlMethods(
       'order-probe',
       async function* (params) {
         yield await orderProbe(collector, params);
+      },
+    ],
+    [
+      'storage',
+      async function* () {
+        yield* rates.report();
       },
     ],
     [

@@ -31,7 +31,7 @@ async function runtimeFinding(configured: string): Promise<Finding> {
   const { socket, problem, remedy } = findEndpoint(configured);
   if (socket === undefined || problem !== undefined) {
     const expected = configured === 'auto' && socket === undefined;
-    return { area: 'identity', what, state: expected ? 'ok' : 'degraded', found: problem ?? '', remedy };
+    return { area: 'identity', what, state: expected ? 'ok' : 'failed', found: problem ?? '', remedy };
   }
   const client = new CriClient(socket);
   try {
@@ -40,7 +40,7 @@ async function runtimeFinding(configured: string): Promise<Finding> {
     return { area: 'identity', what, state: 'ok', found: `${runtimeName} ${runtimeVersion} at ${socket}: ${pods} running` };
   } catch (thrown) {
     const found = `${socket} does not answer: ${messageOf(thrown)}`;
-    return { area: 'identity', what, state: 'degraded', found, remedy: remedies[(thrown as { code?: number }).code ?? -1] ?? '' };
+    return { area: 'identity', what, state: 'failed', found, remedy: remedies[(thrown as { code?: number }).code ?? -1] ?? '' };
   } finally {
     client.close();
   }

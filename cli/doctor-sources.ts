@@ -29,7 +29,7 @@ export function* sourceFindings(native: Native): Generator<Finding> {
       handle.close();
     }
   } catch (thrown) {
-    yield { area: 'source', what: 'namespaces', state: 'degraded', found: messageOf(thrown), remedy: hintOf(thrown) };
+    yield { area: 'source', what: 'counters of namespaces', state: 'failed', found: messageOf(thrown), remedy: hintOf(thrown) };
   }
   yield finding('softnet', '/proc/net/softnet_stat', (take) =>
     new SoftnetSource(numbers).read(

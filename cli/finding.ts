@@ -2,8 +2,9 @@ import type { NativeFailure } from '../native/addon.ts';
 
 /** One thing that the doctor looked at. */
 export interface Finding {
-  readonly area: 'system' | 'probe' | 'identity' | 'source' | 'data';
+  readonly area: 'system' | 'kernel' | 'privilege' | 'probe' | 'identity' | 'source' | 'data';
   readonly what: string;
+  /** failed: something that was asked for is missing; degraded: some of it is. */
   readonly state: 'ok' | 'degraded' | 'failed';
   readonly found: string;
   /** What to do, where something is to be done. */

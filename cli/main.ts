@@ -118,7 +118,7 @@ program
   .option('--set <path=value>', 'set one field of the configuration; may be repeated', collect, [])
   .option('--json', 'print JSON')
   .action(async (o: { config?: string; dataDir: string; set: string[]; json?: boolean }) => {
-    process.exitCode = await doctor(resolve(o.dataDir), o.json === true, readConfig(o).collector);
+    process.exitCode = await doctor(resolve(o.dataDir), o.json === true, readConfig(o));
   });
 
 const rules = program.command('rules').description('the rules that findings come from');

@@ -20,9 +20,11 @@ import { LiveView } from './live-view.ts';
 import { serveMetrics } from './metrics-server.ts';
 import { aggregatorStopped, startPipeline } from './pipeline.ts';
 import { pipelineMetrics } from './pipeline-metrics.ts';
+import { forbiddenProbes } from './privilege.ts';
 import { probeStateColours } from './probe-text.ts';
 import { recordCapture } from './record-capture.ts';
 import { shortSocketPath } from './socket-path.ts';
+import { logFills, StorageRates } from './storage-rates.ts';
 import { summaryText } from './summary.ts';
 import { packageVersion } from './version.ts';
 
@@ -73,9 +75,17 @@ export async function run(options: RunOptions): Promise<number> {
     await drain({ pipeline, collector });
     throw thrown;
   });
+  const forbidden = forbiddenProbes(collector?.probes() ?? []);
+  if (forbidden !== undefined) {
+    metrics?.close();
+    await reloader.close();
+    await drain({ pipeline, collector });
+    throw forbidden;
+  }
+  const rates = new StorageRates(() => logFills(pipeline, collector));
   const control = await ControlServer.listen(
     shortSocketPath(join(options.dataDir, 'control.sock')),
-    controlMethods(pipeline, collector, reloader),
+    controlMethods(pipeline, collector, reloader, rates),
   );
   reloader.start();
   if (options.json !== true) announce(collector, options.dataDir, metrics === undefined ? undefined : config.metrics.listen);
@@ -99,6 +109,7 @@ export async function run(options: RunOptions): Promise<number> {
   metrics?.close();
   await reloader.close();
   await control.close();
+  rates.close();
   const left = await drain({ pipeline, collector, view }, deadline);
   await recording;
   if (options.json !== true) process.stdout.write(summaryText(pipeline, collector, left));
@@ -108,10 +119,14 @@ export async function run(options: RunOptions): Promise<number> {
 
 function announce(collector: Collector | undefined, dataDir: string, metricsListen: string | undefined): void {
   const lines: string[] = [`${pc.bold('jitterscope')} ${packageVersion()}`];
+  const told = new Set<string>();
   for (const probe of collector?.probes() ?? []) {
     lines.push(`  ${probeStateColours[probe.state](probe.state.padEnd(9))} ${probe.name}: ${probe.attached.join(', ') || 'nothing'}`);
-    for (const problem of probe.problems)
-      lines.push(`            ${pc.yellow(problem.what)}: ${problem.reason}\n            ${pc.dim(problem.remedy)}`);
+    for (const { what, reason, remedy } of probe.problems) {
+      // What all probes share is missing in each of them.
+      if (!told.has(what)) lines.push(`            ${pc.yellow(what)}: ${reason}\n            ${pc.dim(remedy)}`);
+      told.add(what);
+    }
   }
   if (collector === undefined)
     lines.push(`  ${pc.red('failed')}    the native addon is not built: no kernel events. \`npm run build\` says why.`);

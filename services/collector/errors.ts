@@ -1,4 +1,5 @@
-import { errorTable } from '../../core/app-error.ts';
+import { errorTable, messageOf } from '../../core/app-error.ts';
+import type { NativeFailure } from '../../native/addon.ts';
 
 /** What the collector cannot do. */
 export const collectorError = errorTable({
@@ -55,3 +56,9 @@ export const collectorError = errorTable({
     remedy: 'The items are counted as skipped. Free space in the data folder.',
   },
 });
+
+/** What was thrown, and what the addon advises about it: the capability that is missing. */
+export function withHint(thrown: unknown): string {
+  const { hint = '' } = thrown as Partial<NativeFailure>;
+  return hint === '' ? messageOf(thrown) : `${messageOf(thrown)}. ${hint}`;
+}

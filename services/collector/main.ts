@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Probe } from '../../bpf/probe.ts';
+import type { PartitionStats } from '../../core/bus/partition-log.ts';
 import { type Log, LogLimiter } from '../../core/log.ts';
 import type { Native } from '../../native/addon.ts';
 import { Clock } from './clock.ts';
@@ -52,6 +53,8 @@ export interface Collector {
   orderProbe(name: string, order: ProbeOrder, forMs?: number): Promise<OrderedProbe>;
   /** Takes up what may change while it runs. */
   configure(config: CollectorConfig): Promise<void>;
+  /** How full the spool is. */
+  spool(): PartitionStats;
   /** What the kernel counted, read now. */
   counters(): CounterTotals;
   /** Name of a live namespace, for people. */
@@ -154,6 +157,7 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
     probes: () => orders.list(),
     orderProbe: (name, order, forMs) => orders.order(name, order, forMs),
     configure: (changed) => pipeline.configure(options.probes, changed),
+    spool: () => shipper.stats(),
     counters: () => pipeline.readTotals(),
     netnsName: (cookie) => identity.nameOf(cookie),
     identityProblem: () => lister.problem ?? namespaces.problem ?? (config.cri.socket === 'auto' ? undefined : watcher.problem),

@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { messageOf } from '../../core/app-error.ts';
 import type { BusObserver } from '../../core/bus/bus.ts';
+import type { PartitionStats } from '../../core/bus/partition-log.ts';
 import type { Log, LogLimiter } from '../../core/log.ts';
 import { type CollectorBody, CollectorMessage } from '../../proto/collect.ts';
 import { collectorError } from './errors.ts';
@@ -84,6 +85,11 @@ export class Shipper {
     const error = collectorError('COLLECTOR_SPOOL_REFUSED', { cause }, thrown);
     limiter.once(error.code, (heldBack) => log.error({ code: error.code, heldBack, remedy: error.remedy }, error.message));
     refused(body);
+  }
+
+  /** How full the spool of this session is. */
+  stats(): PartitionStats {
+    return this.#spool.stats();
   }
 
   /** Resolves when all that was shipped is spooled or refused. */

@@ -1,8 +1,9 @@
 import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Bus, BusObserver } from '../../core/bus/bus.ts';
+import type { BusObserver } from '../../core/bus/bus.ts';
 import { unsyncedDisk } from '../../core/bus/disk.ts';
-import { openEmbeddedLog } from '../../core/bus/embedded-log.ts';
+import { type EmbeddedLog, openEmbeddedLog } from '../../core/bus/embedded-log.ts';
+import type { PartitionStats } from '../../core/bus/partition-log.ts';
 
 /** What a spool folder belongs to. */
 export interface SpooledSession {
@@ -34,9 +35,9 @@ export function segmentFolder(root: string, session: string): string {
 export class Spool {
   readonly session: SpooledSession;
   readonly #dir: string;
-  readonly #log: Bus;
+  readonly #log: EmbeddedLog;
 
-  private constructor(dir: string, session: SpooledSession, log: Bus) {
+  private constructor(dir: string, session: SpooledSession, log: EmbeddedLog) {
     this.#dir = dir;
     this.session = session;
     this.#log = log;
@@ -81,6 +82,11 @@ export class Spool {
   read(fromSeq: number, signal: AbortSignal, lastSeq = Infinity) {
     const until = Math.min(lastSeq, Number.MAX_SAFE_INTEGER);
     return this.#log.read(topic, 0, fromSeq - 1, { signal, maxBytes: 1024 * 1024, until });
+  }
+
+  /** Fill and cap. */
+  stats(): PartitionStats {
+    return this.#log.stats()[0];
   }
 
   /** Everything up to and with seq is durable elsewhere; nextItem is the number of the item behind it. */

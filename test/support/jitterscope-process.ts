@@ -26,8 +26,10 @@ export class JitterscopeProcess {
   #running = true;
   readonly #child: ChildProcess;
 
-  constructor(args: readonly string[], environment: Readonly<Record<string, string>> = {}) {
-    const child = spawn(process.execPath, [program, ...args], {
+  /** @param wrapper a command that runs the rest of its arguments: setpriv, nsenter */
+  constructor(args: readonly string[], environment: Readonly<Record<string, string>> = {}, wrapper: readonly string[] = []) {
+    const [command, ...rest] = [...wrapper, process.execPath, program, ...args];
+    const child = spawn(command, rest, {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, NO_COLOR: '1', ...environment },
     });

@@ -4,6 +4,7 @@ import { messageOf } from '../../../core/app-error.ts';
 import type { Log } from '../../../core/log.ts';
 import type { BpfObject, Native } from '../../../native/addon.ts';
 import { readBpfObject } from '../../../native/index.ts';
+import { withHint } from '../errors.ts';
 import type { ProcessNetns } from './node-namespaces.ts';
 
 /** Lists the namespaces that processes live in. */
@@ -27,7 +28,7 @@ export function openNetnsLister(native: Native, log: Log): NetnsLister {
   } catch (thrown) {
     object?.close();
     log.debug({ cause: messageOf(thrown) }, 'namespaces are listed from /proc');
-    return { iterate: undefined, problem: messageOf(thrown), close: () => undefined };
+    return { iterate: undefined, problem: withHint(thrown), close: () => undefined };
   }
 }
 

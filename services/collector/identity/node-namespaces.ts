@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import type { Native } from '../../../native/addon.ts';
+import { withHint } from '../errors.ts';
 
 /** A network namespace as one look at the node found it. */
 export interface FoundNetns {
@@ -96,7 +97,7 @@ export class NodeNamespaces {
       this.problem = undefined;
       return Number(this.#native.netnsCookie(path));
     } catch (thrown) {
-      this.problem = thrown instanceof Error ? thrown.message : String(thrown);
+      this.problem = withHint(thrown);
       return undefined;
     }
   }

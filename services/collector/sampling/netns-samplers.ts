@@ -1,6 +1,6 @@
-import { messageOf } from '../../../core/app-error.ts';
 import type { Log, LogLimiter } from '../../../core/log.ts';
 import type { Native, NetnsHandle } from '../../../native/addon.ts';
+import { withHint } from '../errors.ts';
 import type { NetnsSampler } from './netns-sampler.ts';
 import { UnseenNetns } from './unseen-netns.ts';
 
@@ -92,7 +92,7 @@ export class NetnsSamplers {
       const { errnoName } = thrown as { errnoName?: string };
       if (errnoName !== 'ENOENT')
         this.#limiter.once('open-netns', () =>
-          this.#log.warn({ cause: messageOf(thrown) }, 'a network namespace cannot be held: its counters are not read'),
+          this.#log.warn({ cause: withHint(thrown) }, 'a network namespace cannot be held: its counters are not read'),
         );
     }
     return undefined;

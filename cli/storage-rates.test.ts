@@ -1,0 +1,20 @@
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { type LogFill, StorageRates } from './storage-rates.ts';
+
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => void vi.useRealTimers());
+
+test('a log grows by what was appended in the last ten minutes, whatever was deleted', async () => {
+  let fill: LogFill = { name: 'raw', bytes: 1_000, maxBytes: 10_000, earliest: 0, next: 10 };
+  const rates = new StorageRates(() => [fill]);
+  expect(rates.report()).toMatchObject([{ bytesPerSecond: 0 }]);
+  await vi.advanceTimersByTimeAsync(10_000);
+  // 10 messages of 100 bytes more; 15 of all are deleted.
+  fill = { ...fill, bytes: 500, earliest: 15, next: 20 };
+  expect(rates.report()).toEqual([{ ...fill, bytesPerSecond: 100, overSeconds: 10 }]);
+  // Nothing more for so long that the growth is forgotten.
+  await vi.advanceTimersByTimeAsync(700_000);
+  expect(rates.report()).toMatchObject([{ bytesPerSecond: 0 }]);
+  rates.close();
+  expect(vi.getTimerCount()).toBe(0);
+});

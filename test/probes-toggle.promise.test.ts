@@ -1,0 +1,166 @@
+import { join } from 'node:path';
+import { afterAll, expect, test } from 'vitest';
+import type { Finding } from '../cli/finding.ts';
+import type { ProbeRow } from '../cli/probe-rows.ts';
+import { askControl } from '../core/control.ts';
+import { metrics } from '../schema/record.gen.ts';
+import { eventually } from './lab/eventually.ts';
+import { kernelTest } from './lab/kernel-tier.ts';
+import { type LabNetns, NetnsLab } from './lab/netns-lab.ts';
+import { temporaryFolder } from './support/data-folder.ts';
+import { JitterscopeProcess } from './support/jitterscope-process.ts';
+import type { LiveCounter } from './support/live-run.ts';
+
+const limitMs = 60_000;
+const folder = temporaryFolder();
+const ends: (() => Promise<unknown>)[] = [];
+
+afterAll(async () => {
+  for (const end of ends.reverse()) await end();
+  folder.remove();
+});
+
+interface Said {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** A running agent of its own, and commands to it. */
+async function agent(name: string, settings: readonly string[], environment: Readonly<Record<string, string>> = {}) {
+  const dataDir = join(folder.path, name);
+  const sets = ['metrics.listen=off', 'collector.cri.socket=off', ...settings].flatMap((one) => ['--set', one]);
+  const running = new JitterscopeProcess(['run', '--data-dir', dataDir, ...sets], environment);
+  ends.push(() => running.killHard());
+  await eventually('it runs', () => {
+    if (!running.running) throw new Error(`jitterscope run ended: ${running.stdout} ${running.stderr}`);
+    return running.stdout.includes('npm run demo') || running.stdout.includes('Nothing is attached');
+  });
+  const command = async (...args: string[]): Promise<Said> => {
+    const process = new JitterscopeProcess([...args, '--data-dir', dataDir]);
+    const { code } = await process.finish(limitMs);
+    return { code, stdout: process.stdout, stderr: process.stderr };
+  };
+  const list = async (): Promise<ProbeRow[]> => JSON.parse((await command('probes', 'list', '--json')).stdout) as ProbeRow[];
+  const row = async (probe: string): Promise<ProbeRow | undefined> => (await list()).find((one) => one.name === probe);
+  /** What was counted in a namespace. */
+  const counted = async (netns: LabNetns, metric: number): Promise<number> => {
+    let sum = 0;
+    for await (const answer of askControl(join(dataDir, 'control.sock'), 'counters')) {
+      const counter = answer as LiveCounter;
+      if (counter.netns === netns.name && counter.metric === metric) sum += counter.value;
+    }
+    return sum;
+  };
+  return { running, command, list, row, counted };
+}
+
+kernelTest('probes are turned off, on and to one namespace while the agent runs, and orders expire without their command', async () => {
+  const lab = new NetnsLab('-orders');
+  ends.push(() => lab.remove());
+  const { a, b } = lab;
+  const { running, command, list, row, counted } = await agent('orders', []);
+  let port = 20_000;
+  const refuse = async (count: number): Promise<void> => {
+    await lab.result(a, 'connect.mjs', a.ipv4, String(port), String(count), b.ipv4, '81');
+    port += count;
+  };
+  const all = async () => ({
+    sent: await counted(b, metrics.TCPRESET_SENT),
+    received: await counted(a, metrics.TCPRESET_RECEIVED),
+    failed: await counted(a, metrics.TCPLIFE_FAILED),
+  });
+  expect((await list()).filter(({ state }) => state !== 'enabled' && state !== 'degraded')).toEqual([]);
+  await refuse(5);
+  expect(await all()).toEqual({ sent: 5, received: 5, failed: 5 });
+
+  // Off for a while; the command is gone, the order expires all the same.
+  const off = await command('probes', 'disable', 'tcpreset', '--for', '8s');
+  expect(off).toMatchObject({ code: 0, stderr: '' });
+  expect(off.stdout).toMatch(/^disabled tcpreset: nothing is attached; \d+ events/);
+  expect(off.stdout).toMatch(/until \d{4}-.*, then enabled for the whole node/);
+  await refuse(3);
+  expect(await all()).toEqual({ sent: 5, received: 5, failed: 8 });
+  await eventually('the order has expired', async () => (await row('tcpreset'))?.state === 'enabled');
+  expect((await row('tcpreset'))?.next).toBeUndefined();
+  await refuse(2);
+  expect(await all()).toEqual({ sent: 7, received: 7, failed: 10 });
+
+  // For one namespace only, and the others of the probes go on as they were.
+  expect(await command('probes', 'enable', 'tcpreset', '--netns', b.name)).toMatchObject({ code: 0 });
+  expect(await row('tcpreset')).toMatchObject({ state: 'enabled', intent: { mode: 'listed', targets: [b.name] }, absent: [] });
+  await refuse(4);
+  expect(await all()).toEqual({ sent: 11, received: 7, failed: 14 });
+  expect(await command('probes', 'enable', 'tcpreset', '--netns', a.name)).toMatchObject({ code: 0 });
+  await refuse(1);
+  expect(await all()).toEqual({ sent: 12, received: 8, failed: 15 });
+  for (const { name } of [a, b]) expect(await command('probes', 'disable', 'tcpreset', '--netns', name)).toMatchObject({ code: 0 });
+  expect(await row('tcpreset')).toMatchObject({ state: 'disabled', attached: [] });
+
+  // All but one.
+  expect(await command('probes', 'disable', 'tcplife', '--netns', a.name)).toMatchObject({ code: 0 });
+  await refuse(6);
+  expect(await all()).toEqual({ sent: 12, received: 8, failed: 15 });
+  for (const probe of ['tcpreset', 'tcplife']) expect(await command('probes', 'enable', probe)).toMatchObject({ code: 0 });
+  await refuse(1);
+  expect(await all()).toEqual({ sent: 13, received: 9, failed: 16 });
+
+  expect(await command('probes', 'enable', 'tcpreset', '--pod', 'shop/web-0')).toMatchObject({
+    code: 2,
+    stderr: expect.stringMatching(/no Pod shop\/web-0 on this node/),
+  });
+  expect(running.running).toBe(true);
+  expect((await running.stop()).code).toBe(143);
+});
+
+kernelTest(
+  'what cannot be loaded or attached is told with its cause and remedy, by probes list and by doctor, and the agent runs on',
+  async () => {
+    const forced = 'attach:tcpreset_received,load:tcplife_state';
+    const { running, command, list } = await agent('failing', ['collector.probes.tcpretrans.enabled=false'], {
+      JITTERSCOPE_TEST_FAIL: forced,
+    });
+    const rows = new Map((await list()).map((one) => [one.name, one]));
+    const problems = (what: string, program: string) => [
+      { what, reason: expect.stringContaining(program), remedy: expect.stringMatching(/\w/) },
+    ];
+    expect(rows.get('tcpreset')).toMatchObject({
+      state: 'degraded',
+      attached: ['tcpreset_sent'],
+      problems: problems('received resets', 'tcpreset_received'),
+    });
+    expect(rows.get('tcplife')).toMatchObject({
+      state: 'failed',
+      attached: [],
+      problems: problems('connects and closed connections', 'tcplife_state'),
+    });
+    expect(rows.get('tcpretrans')).toMatchObject({ state: 'disabled', attached: [], problems: [] });
+    expect(rows.get('packetloss')?.attached).not.toEqual([]);
+
+    const doctor = await command('doctor', '--json');
+    expect(doctor.code).toBe(1);
+    const findings = (JSON.parse(doctor.stdout) as Finding[]).filter(({ area, state }) => area === 'probe' && state !== 'ok');
+    expect(findings).toContainEqual({
+      area: 'probe',
+      what: 'tcpreset: received resets',
+      state: 'degraded',
+      found: expect.stringContaining('tcpreset_received'),
+      remedy: expect.stringMatching(/\w/),
+    });
+    expect(findings).toContainEqual(expect.objectContaining({ what: 'tcplife: connects and closed connections', state: 'failed' }));
+
+    const failing = await command('probes', 'enable', 'tcplife');
+    expect(failing).toMatchObject({ code: 69, stderr: expect.stringMatching(/probe tcplife could not be started: .*tcplife_state/) });
+    expect(await command('probes', 'enable', 'tcpretrans')).toMatchObject({ code: 0 });
+    expect((await running.stop()).code).toBe(143);
+  },
+);
+
+test.each([
+  ['list', ['list']],
+  ['enable', ['enable', 'tcpreset']],
+])('probes %s where nothing runs says so', async (_, args) => {
+  const process = new JitterscopeProcess(['probes', ...args, '--data-dir', join(folder.path, 'none')]);
+  expect((await process.finish(limitMs)).code).toBe(75);
+  expect(process.stderr).toMatch(/no jitterscope answers at .*control\.sock/);
+});
