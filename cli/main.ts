@@ -16,6 +16,7 @@ import { type PodFilter, parsePod } from './pod-filter.ts';
 import { addProbesCommand } from './probes-command.ts';
 import { replay } from './replay.ts';
 import { checkRules, listRules } from './rules.ts';
+import { testRules } from './rules-test.ts';
 import { run } from './run.ts';
 import { tap } from './tap.ts';
 import { packageVersion } from './version.ts';
@@ -143,6 +144,15 @@ rules
 
 addConfigCommand(program, defaultDataDir);
 addProbesCommand(program, defaultDataDir);
+
+rules
+  .command('test')
+  .description('run the tests that rule files hold through the whole aggregator, in memory')
+  .argument('[files...]', 'rule files or folders of them; none: those that come with jitterscope')
+  .option('--json', 'print a JSON line for each test')
+  .action(async (files: string[], o: { json?: boolean }) => {
+    process.exitCode = await testRules({ files, json: o.json === true });
+  });
 
 program
   .command('version')

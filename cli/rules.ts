@@ -15,12 +15,13 @@ export interface RulesCommand {
   readonly json: boolean;
 }
 
-const negative = 1;
+/** Exit code of a command whose answer is no. */
+export const negative = 1;
 const severities = ['info', 'warning', 'critical'] as const;
 
 /** `jitterscope rules list`: what runs by default, or what the files say. Resolves with the exit code. */
 export async function listRules(command: RulesCommand): Promise<number> {
-  const { own } = readAll(command.files);
+  const { own } = readRuleFiles(command.files);
   const rows = own.flatMap(({ document, file }) => {
     if (document === undefined) return [];
     const { id, title, entity, when, params, caused_by: causedBy, runbook } = document;
@@ -38,7 +39,7 @@ export async function listRules(command: RulesCommand): Promise<number> {
 
 /** `jitterscope rules check`: names every mistake with its place. Resolves with the exit code. */
 export async function checkRules(command: RulesCommand): Promise<number> {
-  const { own } = readAll(command.files);
+  const { own } = readRuleFiles(command.files);
   for (const file of own) readRuleTests(file);
   if (own.some(({ problems }) => problems.length > 0)) return await tellProblems(own, command.json);
   await print([command.json ? JSON.stringify({ rules: own.length, problems: [] }) : `${pc.green('ok')} ${counted(own.length, 'rule')}`]);
@@ -46,21 +47,24 @@ export async function checkRules(command: RulesCommand): Promise<number> {
 }
 
 /** The files of the command, read together with the shipped rules, which they may name as causes. */
-function readAll(files: readonly string[]): { readonly own: readonly RuleFile[] } {
+export function readRuleFiles(files: readonly string[]): { readonly own: readonly RuleFile[]; readonly all: readonly RuleFile[] } {
   const shipped = shippedRules();
   const options = { sampleIntervalS: 2 };
   const folders = existsSync(shipped) ? [shipped] : [];
-  if (files.length === 0) return { own: readRules(folders, options) };
+  if (files.length === 0) {
+    const all = readRules(folders, options);
+    return { own: all, all };
+  }
   const named = readRules(files, options).map(({ file }) => realpathSync(file));
   const others = readRules(folders, options)
     .map(({ file }) => file)
     .filter((file) => !named.includes(realpathSync(file)));
   const all = readRules([...others, ...named], options);
-  const own = all.slice(others.length);
-  return { own };
+  return { own: all.slice(others.length), all };
 }
 
-async function tellProblems(files: readonly RuleFile[], json: boolean): Promise<number> {
+/** Prints what is wrong with rule files. Resolves with the exit code. */
+export async function tellProblems(files: readonly RuleFile[], json: boolean): Promise<number> {
   const problems = files.flatMap((file) => file.problems.map((problem) => ({ ...problem, file: shownPath(problem.file) })));
   if (json) await print([JSON.stringify({ rules: files.length, problems })]);
   else {
@@ -71,15 +75,17 @@ async function tellProblems(files: readonly RuleFile[], json: boolean): Promise<
   return negative;
 }
 
-function shownPath(file: string): string {
+/** A path as people here would write it. */
+export function shownPath(file: string): string {
   const near = relative(process.cwd(), file);
   return near.startsWith('..') ? file : near;
 }
 
-function counted(count: number, what: string): string {
+/** 1 rule, 2 rules. */
+export function counted(count: number, what: string): string {
   return `${count} ${what}${count === 1 ? '' : 's'}`;
 }
 
-async function print(lines: readonly string[]): Promise<void> {
+export async function print(lines: readonly string[]): Promise<void> {
   if (lines.length > 0) await writeAll(process.stdout, `${lines.join('\n')}\n`);
 }
