@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { durationMs } from './option-values.ts';
+import { positiveDurationMs } from './option-values.ts';
 import { parsePod } from './pod-filter.ts';
 import { listProbes, type OrderOptions, orderProbe } from './probes.ts';
 
@@ -42,7 +42,7 @@ export function addProbesCommand(program: Command, defaultDataDir: string): void
       .option('-d, --data-dir <dir>', "the running one's data folder", defaultDataDir)
       .addOption(new Option('--pod <namespace/name>', scope).argParser(podTarget).conflicts('netns'))
       .option('--netns <name>', 'as --pod, for a network namespace by its name under /run/netns', netnsTarget)
-      .option('--for <time>', 'for so long, then as before; the end of the agent ends it, too', durationMs)
+      .option('--for <time>', 'for so long, then as before; the end of the agent ends it, too', positiveDurationMs)
       .option('--json', 'print JSON')
       .action(async (name: string, o: OrderFlags) => {
         const { dataDir, pod, netns, json } = o;

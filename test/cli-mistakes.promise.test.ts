@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { probes } from '../bpf/registry.ts';
 import { CaptureWriter } from '../core/capture.ts';
 import { encodeTick } from '../services/gateway/raw-encoder.ts';
 import { eventually } from './lab/eventually.ts';
@@ -44,6 +45,9 @@ function expectMistake({ code, stdout, stderr }: Ended, expected: number, ...say
   expect(code).toBe(expected);
 }
 
+/** A run that needs no privilege. */
+const noProbes = probes.flatMap(({ name }) => ['--set', `collector.probes.${name}.enabled=false`]);
+
 const dataDir = (): string => at(`data-${folders++}`);
 
 beforeAll(async () => {
@@ -81,6 +85,21 @@ test.each<[string, string[], (string | RegExp)[]]>([
   ['a role of a later version', ['run', '--role', 'collector'], [/'collector' is invalid/, /Kafka/]],
   ['a replay of nothing', ['replay'], [/missing required argument 'file'/]],
   ['an argument too many', ['version', 'now'], [/too many arguments/]],
+  ['an unknown command of probes', ['probes', 'lst'], [/unknown command 'lst'/, /Did you mean list\?/]],
+  ['an unknown command of config', ['config', 'chek'], [/unknown command 'chek'/, /Did you mean check\?/]],
+  ['an unknown command of rules', ['rules', 'chek'], [/unknown command 'chek'/, /Did you mean check\?/]],
+  ['a probe without its name', ['probes', 'enable'], [/missing required argument 'name'/]],
+  ['two probes at once', ['probes', 'disable', 'tcpreset', 'tcplife'], [/too many arguments/]],
+  [
+    'an order for a time without a unit',
+    ['probes', 'enable', 'tcpreset', '--for', '5'],
+    [/'5' is invalid/, /expected a duration such as 30s/],
+  ],
+  ['an order for no time', ['probes', 'enable', 'tcpreset', '--for', '0s'], [/'0s' is invalid/, /expected a duration above 0/]],
+  ['a Pod without its namespace', ['probes', 'enable', 'tcpreset', '--pod', 'web-0'], [/'web-0' is invalid/, /such as shop\/web-0/]],
+  ['a namespace that is a path', ['probes', 'enable', 'tcpreset', '--netns', '/run/netns/a'], [/is invalid/, /ip netns list/]],
+  ['a Pod and a namespace', ['probes', 'enable', 'tcpreset', '--pod', 'a/b', '--netns', 'c'], [/--pod.*cannot be used with.*--netns/]],
+  ['a doctor of something', ['doctor', 'tcpreset'], [/too many arguments/]],
 ])('%s', async (_, args, says) => {
   expectMistake(await jitterscope(args), 2, ...says);
 });
@@ -113,6 +132,11 @@ test.each<[string, string[], (string | RegExp)[]]>([
   ]) {
     expectMistake(await jitterscope([...command, '--data-dir', dataDir(), ...args]), 78, ...says);
   }
+});
+
+test('a doctor with a configuration that is wrong', async () => {
+  expectMistake(await jitterscope(['doctor', '--config', 'missing.yaml', '--data-dir', dataDir()]), 78, 'missing.yaml', /ENOENT/);
+  expectMistake(await jitterscope(['doctor', '--set', 'collector.bursts=5', '--data-dir', dataDir()]), 78, /did you mean burst\?/);
 });
 
 test('a check of a configuration names all mistakes, and a good one is told so', async () => {
@@ -165,9 +189,9 @@ test('a capture that cannot be written', async () => {
 });
 
 // The data folder.
-test('a data folder that another process holds is named with its holder', async () => {
+test('a data folder that another process holds is named with its holder, who takes no order that makes no sense', async () => {
   const data = dataDir();
-  const holder = spawn(process.execPath, [main, 'run', '--data-dir', data], {
+  const holder = spawn(process.execPath, [main, 'run', '--data-dir', data, ...noProbes], {
     cwd: dir,
     env: { PATH: process.env.PATH ?? '', NO_COLOR: '1', JITTERSCOPE_METRICS__LISTEN: 'off' },
     stdio: 'ignore',
@@ -190,6 +214,11 @@ test('a data folder that another process holds is named with its holder', async 
   expectMistake(await jitterscope(['tap', '--data-dir', data, '--pod', 'a/b/c']), 2, /expected a Pod such as shop\/web-0/);
   const elsewhere = ['tap', '--data-dir', data, '--pod', 'a/b', '--namespace', 'c'];
   expectMistake(await jitterscope(elsewhere), 2, /--pod a\/b is not in --namespace c: leave one of them out/);
+  const order = async (...args: string[]): Promise<Ended> => jitterscope(['probes', ...args, '--data-dir', data]);
+  expectMistake(await order('enable', 'tcprest'), 2, /there is no probe tcprest; did you mean tcpreset\?/, /probes list/);
+  expectMistake(await order('disable', 'dns'), 2, /there is no probe dns; expected one of tcpreset/);
+  expectMistake(await order('enable', 'tcpreset', '--pod', 'no/such'), 2, /there is no Pod no\/such on this node/, /namespace\/name/);
+  expectMistake(await order('disable', 'tcpreset', '--netns', 'no-such'), 2, /there is no network namespace no-such/, /\/run\/netns/);
   const exited = new Promise((resolve) => holder.once('exit', resolve));
   holder.kill('SIGTERM');
   expect(await exited).toBe(143);
@@ -238,14 +267,14 @@ test.each(['127.0.0.1:99999', 'no.such.host.invalid:9464', '203.0.113.7:9464'])(
   },
 );
 
-test('a tap of nobody', async () => {
-  const data = dataDir();
-  expectMistake(await jitterscope(['tap', '--data-dir', data]), 75, /no jitterscope answers at .*control\.sock/, /npm start/, /--data-dir/);
+test.each([[['tap']], [['probes', 'list']], [['probes', 'enable', 'tcpreset']]])('%j where nobody runs', async (command) => {
+  const asked = await jitterscope([...command, '--data-dir', dataDir()]);
+  expectMistake(asked, 75, /no jitterscope answers at .*control\.sock/, /npm start/, /--data-dir/);
 });
 
 test('a tap that is interrupted ends', async () => {
   const data = dataDir();
-  const running = spawn(process.execPath, [main, 'run', '--data-dir', data], {
+  const running = spawn(process.execPath, [main, 'run', '--data-dir', data, ...noProbes], {
     cwd: dir,
     env: { PATH: process.env.PATH ?? '', JITTERSCOPE_METRICS__LISTEN: 'off' },
     stdio: 'ignore',

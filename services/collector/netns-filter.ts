@@ -9,9 +9,6 @@ export interface NetnsChoice {
   readonly netns: ReadonlySet<number>;
 }
 
-/** Namespaces that the filter takes at most: max_entries of net_filter (bpf/include/maps.h). */
-export const maxFilteredNetns = 16_384;
-
 /** The map in which all probes list their namespaces: it holds those that any of them lists. */
 export class NetnsFilter {
   /** By namespace: the numbers of the probes that list it. */

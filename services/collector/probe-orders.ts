@@ -113,7 +113,15 @@ export class ProbeOrders {
 
   /** Namespaces came or went: targets may have others now. */
   follow(): void {
-    for (const ordered of this.#probes.values()) if (targetsOf(intentOf(ordered)).length > 0) this.#choose(ordered);
+    for (const ordered of this.#probes.values()) {
+      if (targetsOf(intentOf(ordered)).length === 0) continue;
+      try {
+        this.#choose(ordered);
+      } catch (thrown) {
+        // The namespaces that it looked at before stay, and the next change tries again.
+        this.#parts.log.warn({ probe: ordered.probe.name, cause: messageOf(thrown) }, 'a probe cannot follow its targets');
+      }
+    }
   }
 
   /** Nothing expires any more. */
