@@ -4,6 +4,7 @@ import type { Collector } from '../services/collector/main.ts';
 import type { Config } from './config.ts';
 import { viewOfRunning } from './config-view.ts';
 import { type EventFilter, followEvents } from './event-feed.ts';
+import { explainRunning } from './explain.ts';
 import type { Pipeline } from './pipeline.ts';
 import { orderProbe, probeRows } from './probe-rows.ts';
 import type { StorageRates } from './storage-rates.ts';
@@ -53,6 +54,7 @@ export function controlMethods(
         yield viewOfRunning(reloader.status);
       },
     ],
+    ['explain', (params, signal) => explainRunning(pipeline, params, signal)],
     [
       'counters',
       async function* () {

@@ -9,8 +9,9 @@ import { readConfig } from './config.ts';
 import { addConfigCommand } from './config-command.ts';
 import { demo } from './demo.ts';
 import { doctor } from './doctor.ts';
+import { explain } from './explain.ts';
 import { interrupted } from './interruption.ts';
-import { durationMs } from './option-values.ts';
+import { durationMs, pastTime } from './option-values.ts';
 import { flushed } from './output.ts';
 import { type PodFilter, parsePod } from './pod-filter.ts';
 import { addProbesCommand } from './probes-command.ts';
@@ -141,6 +142,27 @@ rules
   .action(async (files: string[], o: { json?: boolean }) => {
     process.exitCode = await checkRules({ files, json: o.json === true });
   });
+
+rules
+  .command('explain')
+  .description('why a rule fired or did not: each signal, each condition, the state; now or at a time that is over')
+  .argument('<rule>', 'id of the rule')
+  .requiredOption('--entity <name>', 'whom: a Pod (shop/web-0), a network namespace, a node, `partition 0`')
+  .option('--at <time>', 'when: 2026-11-22T04:32:20Z, or 5m for five minutes ago; the raw log is replayed up to then', pastTime)
+  .option('--capture <file>', 'look at a capture in place of a running jitterscope')
+  .option('-c, --config <file>', 'YAML configuration, for a capture')
+  .option('-d, --data-dir <dir>', "the running one's data folder", defaultDataDir)
+  .option('--set <path=value>', 'set one field of the configuration, for a capture; may be repeated', collect, [])
+  .option('--json', 'print JSON')
+  .action(
+    async (
+      rule: string,
+      o: { entity: string; at?: number; capture?: string; config?: string; dataDir: string; set: string[]; json?: boolean },
+    ) => {
+      const { at: atS, capture, json, dataDir, ...rest } = o;
+      process.exitCode = await explain({ ...rest, rule, atS, capture, dataDir: resolve(dataDir), json: json === true });
+    },
+  );
 
 addConfigCommand(program, defaultDataDir);
 addProbesCommand(program, defaultDataDir);

@@ -8,17 +8,15 @@ import { lockDataDir } from '../core/lock.ts';
 import { type Log, LogLimiter } from '../core/log.ts';
 import { sleep } from '../core/retry.ts';
 import { topics } from '../proto/bus.ts';
-import { severities } from '../schema/batch.ts';
 import { fileCheckpoints } from '../services/aggregator/checkpoint.ts';
 import { type Aggregator, startAggregator } from '../services/aggregator/main.ts';
-import { probeSeriesOf } from '../services/aggregator/series/probe-series.ts';
 import { type Gateway, startGateway } from '../services/gateway/main.ts';
 import { type Sinks, startSinks } from '../services/sinks/main.ts';
 import { PrometheusSink } from '../services/sinks/prometheus/index.ts';
+import { type Aggregation, aggregationOf } from './aggregation.ts';
 import type { Config } from './config.ts';
 import { metricDescriptions } from './metric-descriptions.ts';
 import { pipelineFigures } from './pipeline-figures.ts';
-import { configuredRules } from './rule-set.ts';
 import { shortSocketPath } from './socket-path.ts';
 
 /** Everything behind the collector, in one process over the embedded bus. */
@@ -26,6 +24,8 @@ export interface Pipeline {
   readonly bus: EmbeddedLog;
   readonly gateway: Gateway;
   readonly aggregator: Aggregator;
+  /** What the aggregator was started with; its rules may have changed since. */
+  readonly aggregation: Aggregation;
   readonly sinks: Sinks;
   /** Undefined when it is not enabled. */
   readonly prometheus: PrometheusSink | undefined;
@@ -59,6 +59,7 @@ export function aggregatorStopped(thrown: unknown): AppError {
 
 /** Takes the data folder and starts gateway, aggregator and sinks. `ticks`: false for a replay. */
 export async function startPipeline(config: Config, dataDir: string, ticks: boolean, log: Log): Promise<Pipeline> {
+  const aggregation = aggregationOf(config);
   const lock = await lockDataDir(dataDir);
   const busLosses = new Map<string, number>();
   const bus = await openEmbeddedLog({
@@ -70,13 +71,7 @@ export async function startPipeline(config: Config, dataDir: string, ticks: bool
   const aggregator = await startAggregator({
     bus,
     checkpoints: fileCheckpoints(join(dataDir, 'state')),
-    cluster: config.cluster.name,
-    events: new Map(probes.map((probe) => [probe.number, probe.event])),
-    minSeverity: new Map(probes.map(({ name, number }) => [number, severities.indexOf(config.aggregator.events[name].minSeverity)])),
-    rules: configuredRules(config),
-    series: { maxSeries: config.aggregator.maxSeries, probes: probeSeriesOf(probes) },
-    maxHeldBytes: config.aggregator.heldSize,
-    maxBatchBytes: config.aggregator.batchSize,
+    ...aggregation,
     lingerMs: config.aggregator.batchLinger,
     checkpointMs: config.aggregator.checkpointInterval,
     log,
@@ -112,6 +107,7 @@ export async function startPipeline(config: Config, dataDir: string, ticks: bool
     bus,
     gateway,
     aggregator,
+    aggregation,
     sinks,
     prometheus,
     gatewayAddress: `unix:${socketPath}`,

@@ -50,8 +50,11 @@ export function aggregate(fetch: Fetch, steps: PartitionSteps, ports: PipelinePo
   );
 }
 
-/** One decoded message: its session drops repeats and finds gaps, identity learns, records become events or wait. */
-function processInput(input: RawInput, steps: PartitionSteps): readonly Uint8Array[] {
+/**
+ * One decoded message: its session drops repeats and finds gaps, identity learns, records become events or wait, rules look on.
+ * Returns the event batches that it closed.
+ */
+export function processInput(input: RawInput, steps: PartitionSteps): readonly Uint8Array[] {
   const { output, findings } = steps;
   output.begin(input.offset);
   findings.begin();

@@ -14,4 +14,17 @@ export const ruleError = errorTable({
     remedy: 'Mend what is named. `jitterscope rules check` shows all of it; docs/rules.md explains each field.',
     exitCode: 78,
   },
+  EXPLAIN_UNKNOWN_RULE: {
+    message: 'no rule {rule} runs{suggestion}',
+    retryable: false,
+    remedy: '`jitterscope rules list` shows the rules that come with jitterscope; rules.disabled may leave one out.',
+    exitCode: 2,
+  },
+  EXPLAIN_UNKNOWN_ENTITY: {
+    message: '{rule} has looked at nothing that is called {entity}, from {from} to {to}',
+    retryable: false,
+    remedy:
+      'Name a Pod (shop/web-0), a network namespace by name or cookie, a node, or `partition 0`, as the rule is about one of them. What nothing was told of in the longest window is not known.',
+    exitCode: 1,
+  },
 });

@@ -83,6 +83,7 @@ class RuleReader {
       params: Object.entries(document.params).map(([name, param]): RuleParam => ({ name, default: param.default })),
       when: this.#readWhen(),
       resolve: document.resolve === undefined ? undefined : this.#condition(document.resolve, ['resolve']),
+      ...(document.resolve === undefined ? {} : { resolveExpression: document.resolve }),
       forS: document.for,
       keepFiringForS: document.keep_firing_for,
       settleS: document.settle,
@@ -135,10 +136,10 @@ class RuleReader {
     return own.length > 0 ? 'partition' : 'node';
   }
 
-  #readWhen(): { severity: Severity; condition: Condition }[] {
+  #readWhen(): Rule['when'] {
     const when = severities.flatMap(([name, severity]) => {
       const expression = this.#document.when[name];
-      return expression === undefined ? [] : [{ severity, condition: this.#condition(expression, ['when', name]) }];
+      return expression === undefined ? [] : [{ severity, condition: this.#condition(expression, ['when', name]), expression }];
     });
     if (when.length === 0) this.#text.note(['when'], 'found none, expected at least one of info, warning, critical', 0, 'key');
     return when;

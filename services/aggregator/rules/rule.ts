@@ -135,9 +135,11 @@ export interface Rule {
   readonly signals: readonly RuleSignal[];
   readonly params: readonly RuleParam[];
   /** The most severe one first. */
-  readonly when: readonly { readonly severity: Severity; readonly condition: Condition }[];
+  readonly when: readonly { readonly severity: Severity; readonly condition: Condition; readonly expression?: string }[];
   /** Undefined: it resolves when no `when` holds. */
   readonly resolve: Condition | undefined;
+  /** `resolve` as it stands in the rule. */
+  readonly resolveExpression?: string;
   readonly forS: number;
   readonly keepFiringForS: number;
   readonly settleS: number;

@@ -1,0 +1,127 @@
+import { join } from 'node:path';
+import type { Message } from '../core/bus/bus.ts';
+import { readCapture } from '../core/capture.ts';
+import { askControl } from '../core/control.ts';
+import { suggestion } from '../core/suggestion.ts';
+import { topics } from '../proto/bus.ts';
+import { ruleError } from '../services/aggregator/rules/errors.ts';
+import { type ExplanationReport, explanationReport } from '../services/aggregator/rules/explanation-report.ts';
+import { explainPast, type PastExplanation } from '../services/aggregator/rules/past.ts';
+import type { RuleSet } from '../services/aggregator/rules/rule.ts';
+import { type Aggregation, aggregationOf } from './aggregation.ts';
+import { type ConfigOptions, readConfig } from './config.ts';
+import { explanationText } from './explanation-text.ts';
+import { interruptedExitCode, untilInterrupted } from './interruption.ts';
+import { writeAll } from './output.ts';
+import type { Pipeline } from './pipeline.ts';
+import { shortSocketPath } from './socket-path.ts';
+
+export interface ExplainCommand extends ConfigOptions {
+  readonly dataDir: string;
+  readonly rule: string;
+  /** shop/web-0, a network namespace by name or cookie, a node, `partition 0`. */
+  readonly entity: string;
+  /** Unix seconds; undefined: now. */
+  readonly atS: number | undefined;
+  /** A capture to look at in place of the raw log. */
+  readonly capture: string | undefined;
+  readonly json: boolean;
+}
+
+/** What is answered: an explanation, and of which messages it was made when it is about the past. */
+export interface ExplainAnswer {
+  readonly partition: number;
+  readonly explanation: ExplanationReport;
+  /** Where the messages begin, and end; ISO 8601. */
+  readonly from?: string;
+  readonly to?: string;
+}
+
+/** `jitterscope rules explain`: why a rule fired, or did not. Resolves with the exit code. */
+export async function explain(command: ExplainCommand): Promise<number> {
+  const stop = untilInterrupted();
+  for await (const answer of command.capture === undefined ? asked(command, stop) : ofCapture(command, command.capture, stop)) {
+    await writeAll(process.stdout, `${command.json ? JSON.stringify(answer) : explanationText(answer)}\n`, stop);
+  }
+  return interruptedExitCode();
+}
+
+async function* asked({ dataDir, rule, entity, atS }: ExplainCommand, stop: AbortSignal): AsyncGenerator<ExplainAnswer> {
+  const path = shortSocketPath(join(dataDir, 'control.sock'));
+  const params = { rule, entity, ...(atS === undefined ? {} : { at: atS }) };
+  for await (const answer of askControl(path, 'explain', params, stop)) yield answer as ExplainAnswer;
+}
+
+async function* ofCapture(command: ExplainCommand, file: string, signal: AbortSignal): AsyncGenerator<ExplainAnswer> {
+  const aggregation = aggregationOf(readConfig(command));
+  const of = { rule: command.rule, entity: command.entity, atS: command.atS ?? Number.POSITIVE_INFINITY };
+  const past = await explainPast(messagesOf(file), of, { ...aggregation, partition: 0, signal });
+  yield answerOf(past, 0, of, aggregation.rules);
+}
+
+async function* messagesOf(file: string): AsyncGenerator<Message> {
+  let offset = 0;
+  for await (const value of readCapture(file)) yield { offset: offset++, value };
+}
+
+/** Answers of a running process. @param params rule and entity; `at`, Unix seconds, for the past */
+export async function* explainRunning(
+  { bus, aggregator, aggregation }: Pick<Pipeline, 'bus' | 'aggregator'> & { readonly aggregation: Aggregation },
+  params: Readonly<Record<string, unknown>>,
+  signal: AbortSignal,
+): AsyncGenerator<ExplainAnswer> {
+  const [rule, entity] = [String(params.rule), String(params.entity)];
+  const of = { rule, entity, atS: Number(params.at) };
+  const rules = aggregator.rules() ?? aggregation.rules;
+  let found = false;
+  for (const [partition, state] of aggregator.partitions()) {
+    if (params.at === undefined) {
+      const explanation = state.rules.explain(rule, entity);
+      if (explanation === undefined) continue;
+      yield { partition, explanation: explanationReport(explanation) };
+    } else {
+      const { earliest, next } = await bus.offsets(topics.raw, partition);
+      const past = await explainPast(rawMessages(bus, partition, earliest, next, signal), of, { ...aggregation, rules, partition, signal });
+      yield answerOf(past, partition, of, rules);
+    }
+    found = true;
+  }
+  if (!found) throw unknown(of, rules.rules);
+}
+
+async function* rawMessages(
+  bus: Pipeline['bus'],
+  partition: number,
+  from: number,
+  until: number,
+  signal: AbortSignal,
+): AsyncGenerator<Message> {
+  if (from === until) return;
+  for await (const { messages } of bus.read(topics.raw, partition, from, { until, signal })) yield* messages;
+}
+
+function answerOf(
+  { fromMs, toMs, explanation }: PastExplanation,
+  partition: number,
+  of: { readonly rule: string; readonly entity: string },
+  rules: RuleSet,
+): ExplainAnswer {
+  const reach = { ...(fromMs === undefined ? {} : { from: timeText(fromMs) }), ...(toMs === undefined ? {} : { to: timeText(toMs) }) };
+  if (explanation === undefined) throw unknown(of, rules.rules, reach);
+  return { partition, explanation, ...reach };
+}
+
+function timeText(unixMs: number): string {
+  return new Date(unixMs).toISOString();
+}
+
+/** Either the rule does not run, or nobody knows the entity. */
+function unknown(
+  { rule, entity }: { readonly rule: string; readonly entity: string },
+  rules: RuleSet['rules'],
+  { from = 'the start', to = 'now' }: Partial<Pick<ExplainAnswer, 'from' | 'to'>> = {},
+) {
+  const ids = rules.map(({ id }) => id);
+  if (!ids.includes(rule)) return ruleError('EXPLAIN_UNKNOWN_RULE', { rule, suggestion: suggestion(rule, ids) });
+  return ruleError('EXPLAIN_UNKNOWN_ENTITY', { rule, entity, from, to });
+}
