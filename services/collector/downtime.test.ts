@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
@@ -34,6 +34,20 @@ test('a shorter number leaves nothing of a longer one before it', () => {
   signs.write(1_790_000_000_123_456_789n);
   signs.write(7n);
   expect(signs.downtime(8n)?.fromUnixNs).toBe(7n);
+});
+
+test('a sign is overwritten where it lies; what was there before the first one, or took its place, is replaced', () => {
+  writeFileSync(file, 'x'.repeat(5000));
+  const signs = new LifeSigns(file, 'b');
+  const inodes = [1n, 2n, 3n].map((unixNs) => {
+    signs.write(unixNs);
+    expect(signs.downtime(9n)?.fromUnixNs).toBe(unixNs);
+    return statSync(file).ino;
+  });
+  expect(new Set(inodes).size).toBe(1);
+  rmSync(file);
+  signs.write(4n);
+  expect(signs.downtime(9n)?.fromUnixNs).toBe(4n);
 });
 
 test.each([

@@ -1,4 +1,4 @@
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, renameSync, writeFileSync, writeSync } from 'node:fs';
 
 /** What the last collector wrote down each second. */
 interface LifeSign {
@@ -12,20 +12,48 @@ export interface Downtime {
   readonly toUnixNs: bigint;
 }
 
+/** Each sign is of this length, blanks at its end, so that one lies exactly upon the one before. */
+const signBytes = 128;
+
 /** Keeps the last sign of life in a file, so that the next collector can state the hole between them. */
 export class LifeSigns {
   readonly #file: string;
   readonly #bootId: string;
+  #made = false;
 
   constructor(file: string, bootId: string) {
     this.#file = file;
     this.#bootId = bootId;
   }
 
+  /** Unsynced: it must outlive the process, not the kernel. */
   write(unixNs: bigint): void {
-    // In one step, so that a kill leaves the sign before or this one; unsynced: it must outlive the process, not the kernel.
-    writeFileSync(`${this.#file}.tmp`, JSON.stringify({ bootId: this.#bootId, unixNs: String(unixNs) } satisfies LifeSign));
+    const sign = JSON.stringify({ bootId: this.#bootId, unixNs: String(unixNs) } satisfies LifeSign).padEnd(signBytes);
+    if (!this.#made || !this.#overwrite(sign)) this.#make(sign);
+  }
+
+  /** One write within a page, which a kill does not divide; a file system may wait for its disk to replace a file. False: it is gone. */
+  #overwrite(sign: string): boolean {
+    let fd: number;
+    try {
+      fd = openSync(this.#file, 'r+');
+    } catch (thrown) {
+      if ((thrown as Partial<NodeJS.ErrnoException>).code === 'ENOENT') return false;
+      throw thrown;
+    }
+    try {
+      writeSync(fd, sign, 0);
+    } finally {
+      closeSync(fd);
+    }
+    return true;
+  }
+
+  /** Whatever was there before, as a whole or not at all. */
+  #make(sign: string): void {
+    writeFileSync(`${this.#file}.tmp`, sign);
     renameSync(`${this.#file}.tmp`, this.#file);
+    this.#made = true;
   }
 
   /** The hole up to the first attach; undefined when no collector ran before in this kernel's life, or the wall clock was set back behind it. */
