@@ -75,7 +75,7 @@ export interface BpfObject {
 }
 
 export interface ReaderOptions {
-  /** Period of the drain timer, 1 to 60000 ms. */
+  /** Period of the drain timer, 1 to 60000 ms; four times that after 16 drains in a row that found nothing. */
   readonly drainMs: number;
   /** Size of one chunk, 256 bytes to 64 MiB. A chunk holds whole records. */
   readonly chunkBytes: number;

@@ -4,6 +4,10 @@
 #include <signal.h>
 #include <string.h>
 
+/* After so many drains in a row that found nothing, a source is looked at so much more seldom, until one finds something. */
+#define QUIET_DRAINS 16
+#define QUIET_FACTOR 4
+
 static void count(atomic_uint_fast64_t *counter, uint64_t by)
 {
 	/* One writer: no locked instruction needed. */
@@ -63,16 +67,24 @@ bool reader_put(struct reader *reader, const uint8_t *record, size_t size)
 static void *run(void *data)
 {
 	struct reader *reader = data;
+	unsigned int empty = 0;
 	enum drained drained;
 
 	pthread_setname_np(pthread_self(), "jitter-reader");
 	do {
+		uint64_t records = atomic_load_explicit(&reader->records, memory_order_relaxed);
+
 		drained = reader->source->drain(reader->source, reader, atomic_load(&reader->stopping));
 		hand_over(reader);
 		if (drained == DRAINED_FULL)
 			count(&reader->stalls, 1);
+		if (drained == DRAINED_ALL && atomic_load_explicit(&reader->records, memory_order_relaxed) == records)
+			empty++;
+		else
+			empty = 0;
 		if (drained == DRAINED_ALL || drained == DRAINED_FULL)
-			chunk_pool_wait(&reader->pool, reader->drain_ms, drained == DRAINED_FULL);
+			chunk_pool_wait(&reader->pool, reader->drain_ms * (empty > QUIET_DRAINS ? QUIET_FACTOR : 1),
+					drained == DRAINED_FULL);
 	} while (drained != DRAINED_END && !atomic_load(&reader->aborted));
 	if (!reader->closing)
 		napi_release_threadsafe_function(reader->deliver, napi_tsfn_release);

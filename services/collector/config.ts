@@ -34,7 +34,9 @@ const conntrackConfig = z
 /** The `collector` section. */
 export const collectorConfig = z
   .strictObject({
-    drainInterval: duration('10ms').describe('How often the reader thread empties the ring buffer.'),
+    drainInterval: duration('10ms').describe(
+      'How often the reader thread empties the ring buffer; four times as seldom while it finds nothing.',
+    ),
     transport: z
       .enum(['auto', 'ring', 'perf'])
       .default('auto')
