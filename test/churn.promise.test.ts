@@ -20,7 +20,9 @@ const quietMs = 1_000;
 /** Namespaces that live for a moment only, one after the other on one CPU. */
 const shortLived = 30;
 const metricsListen = `127.0.0.1:${20_000 + (process.pid % 10_000)}`;
-/** Resident memory of everything in one process, loaded. */
+/** A cycle may be stretched to 10 s; the machine may be busy. */
+const livingLimitMs = 120_000;
+/** Resident memory of everything in one process, loaded, without what Pods cost. */
 const budgetBytes = 300 * 1e6;
 /** What a Pod may cost while it lives: one that is gone costs no more, for as long as its totals are remembered. */
 const podBytes = 40 * 1024;
@@ -109,7 +111,13 @@ async function wave(from: number, size: number): Promise<Gone[]> {
   churn('traffic', String(from), ...names.map(pathOf));
   await sleep(Math.max(aliveMs, quietMs));
   const gone = readKernel(names);
-  await eventually('/metrics says the same of those that live', async () => (await exported(names)) === sumOf(gone));
+  const kernel = sumOf(gone);
+  const limit = performance.now() + livingLimitMs;
+  // Not more often than a Prometheus of many users would: a scrape of everything is work, too.
+  for (let seen = await exported(names); seen !== kernel; seen = await exported(names)) {
+    if (performance.now() > limit) expect(seen, `what /metrics says of the living ones of the wave from ${from} on`).toBe(kernel);
+    await sleep(1_000);
+  }
   for (const name of names) remove(name);
   return gone;
 }
@@ -216,6 +224,6 @@ kernelTest('namespaces come and go, and what is told is what the kernel counted,
   process.stdout.write(
     `churn: ${gone.length} namespaces, ${values} values equal, ${told} told of ${counted} counted, ${ledger.unseenNetns} unseen, RSS ${(growth / 2 ** 20).toFixed(0)} MiB more over ${rss.length} waves, ${(highestBytes / 2 ** 20).toFixed(0)} MiB at most\n`,
   );
-  expect(highestBytes).toBeLessThan(budgetBytes);
+  expect(highestBytes).toBeLessThan(budgetBytes + gone.length * podBytes);
   expect(growth).toBeLessThan(warmUpBytes + gone.length * podBytes);
 });

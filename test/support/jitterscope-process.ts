@@ -1,8 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 const program = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
+/** Options of node, as the program's first line has them. */
+const nodeOptions = (): string[] => readFileSync(program, 'utf8').split('\n', 1)[0].split(' ').slice(3);
 const keptOutput = 256 * 1024;
 
 /** How a process ended. */
@@ -28,7 +31,7 @@ export class JitterscopeProcess {
 
   /** @param wrapper a command that runs the rest of its arguments: setpriv, nsenter */
   constructor(args: readonly string[], environment: Readonly<Record<string, string>> = {}, wrapper: readonly string[] = []) {
-    const [command, ...rest] = [...wrapper, process.execPath, program, ...args];
+    const [command, ...rest] = [...wrapper, process.execPath, ...nodeOptions(), program, ...args];
     const child = spawn(command, rest, {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, NO_COLOR: '1', ...environment },

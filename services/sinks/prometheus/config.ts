@@ -10,7 +10,7 @@ export const prometheusSinkSchema = z.strictObject({
     .max(1_000_000)
     .default(20_000)
     .describe('Series of one metric; what comes beyond is summed up in one series whose labels say `other`.'),
-  endedVisible: duration('5m').describe(
+  endedVisible: duration('3m').describe(
     'How long the counters of what has ended are still shown, so that their last increment is scraped.',
   ),
 });
