@@ -1,8 +1,9 @@
+import type { z } from 'zod';
 import type { Bus } from '../../core/bus/bus.ts';
 import type { Log } from '../../core/log.ts';
 import type { SinksConfig } from './config.ts';
 import type { SinkCounters } from './metrics.ts';
-import { type SinkName, sinkRegistry } from './registry.ts';
+import { type SinkDefinition, type SinkName, sinkRegistry } from './registry.ts';
 import type { RetryPolicy } from './retrying.ts';
 import { SinkRunner } from './sink-runner.ts';
 
@@ -42,7 +43,10 @@ const defaultPolicy: RetryPolicy = { initialMs: 250, maxMs: 30_000, pauseMs: 30_
 export async function startSinks({ bus, config, dataDir, log, policy = defaultPolicy }: SinksOptions): Promise<Sinks> {
   const runners = (Object.keys(sinkRegistry) as SinkName[])
     .filter((name) => config[name].enabled)
-    .map((name) => new SinkRunner({ name, bus, policy, log, open: () => sinkRegistry[name].open(config[name], { dataDir, log }) }));
+    .map((name) => {
+      const definition: SinkDefinition<z.ZodType> = sinkRegistry[name];
+      return new SinkRunner({ name, bus, policy, log, open: () => definition.open(config[name], { dataDir, log }) });
+    });
   await Promise.all(runners.map((runner) => runner.started));
   return {
     ready() {
