@@ -134,27 +134,36 @@ export class NodeIdentity {
   }
 
   /**
-   * Whose a sample or count is.
+   * Whose a sample or count is, as series name it.
    * @param netns cookie or inode of its namespace; 0: none
    * @param sampledCgroup id of its container's cgroup as samples carry it; 0: none
    * @param bootNs when it was read
    */
   entityOf(netns: number, sampledCgroup: number, bootNs: number): Entity {
-    if (sampledCgroup !== 0) {
-      const found = this.#pods.ofSampledCgroup(sampledCgroup >>> 0, Math.floor(sampledCgroup / two32), bootNs);
-      return found === undefined ? unknownEntity : this.#entity(found.container, () => entityOfPod(found.pod, found.container.name));
-    }
-    if (netns === 0) return nodeEntity;
+    const owner = this.ownerOf(netns, sampledCgroup, bootNs);
+    if (owner === 'node') return nodeEntity;
+    if (owner === undefined) return unknownEntity;
+    if ('container' in owner) return this.#entity(owner.container, () => entityOfPod(owner.pod, owner.container.name));
+    if ('sandboxId' in owner) return this.#entity(owner, () => entityOfPod(owner, ''));
+    return this.#entity(owner, () => ({ kind: 'netns', name: labelOfNetns(owner, '') }));
+  }
+
+  /** Whose a sample or count is; undefined while nobody knows, or a Pod may still be told. Parameters: as `entityOf`. */
+  ownerOf(netns: number, sampledCgroup: number, bootNs: number): PodContainer | Pod | Netns | 'node' | undefined {
+    if (sampledCgroup !== 0) return this.#pods.ofSampledCgroup(sampledCgroup >>> 0, Math.floor(sampledCgroup / two32), bootNs);
+    if (netns === 0) return 'node';
     const [lo, hi] = [netns >>> 0, Math.floor(netns / two32)];
     const cookieId = this.#byCookie.get(lo, hi);
     const id = cookieId >= 0 && isByInode(this.#netns[cookieId]) ? this.#byInode.at(lo, hi, bootNs) : cookieId;
     const found = this.#netns[id];
-    if (found === undefined) return unknownEntity;
-    if (found.host) return nodeEntity;
-    const pod = this.podOf(id, bootNs);
-    if (pod !== undefined) return this.#entity(pod, () => entityOfPod(pod, ''));
-    if (this.podMayComeUntil(found, bootNs) > 0) return unknownEntity;
-    return this.#entity(found, () => ({ kind: 'netns', name: labelOfNetns(found, '') }));
+    if (found === undefined) return undefined;
+    if (found.host) return 'node';
+    return this.podOf(id, bootNs) ?? (this.podMayComeUntil(found, bootNs) > 0 ? undefined : found);
+  }
+
+  /** A Pod as it was told last; undefined: it is not known, or was forgotten. */
+  podOfSandbox(sandboxId: string): Pod | undefined {
+    return this.#pods.ofSandbox(sandboxId);
   }
 
   #entity(of: object, make: () => Entity): Entity {

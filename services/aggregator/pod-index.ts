@@ -30,6 +30,10 @@ export class PodIndex {
     return this.#pods;
   }
 
+  ofSandbox(sandboxId: string): Pod | undefined {
+    return this.#known.get(sandboxId);
+  }
+
   learn(message: PodMessage): void {
     this.put(podOf(message));
   }

@@ -138,7 +138,7 @@ export class CellRows {
           if (value === 0) continue;
           values[base + cell] = 0;
         } else {
-          if (value !== value) continue;
+          if (Number.isNaN(value)) continue;
           values[base + cell] = Number.NaN;
         }
         this.#put(base + cell, row, cell, second, value);
@@ -162,7 +162,7 @@ export class CellRows {
   has(row: number, cell: number): boolean {
     if (row >= this.#rows) return false;
     const at = row * this.width + cell;
-    return this.#kinds[cell] === heldKind ? this.#values[at] === this.#values[at] : this.#blocks[at] >= 0;
+    return this.#kinds[cell] === heldKind ? !Number.isNaN(this.#values[at]) : this.#blocks[at] >= 0;
   }
 
   /** The aggregate of a window: 0 of an empty sum, else NaN; of a held value what it is now. */
@@ -201,7 +201,7 @@ export class CellRows {
       this.even[at] = empty;
       this.odd[at] = empty;
       if (this.#blocks[at] >= 0) this.#release(at, cell);
-      if (this.#values[at] === this.#values[at] && this.#values[at] !== 0) this.#changed(row, this.cells[cell].signal);
+      if (!Number.isNaN(this.#values[at]) && this.#values[at] !== 0) this.#changed(row, this.cells[cell].signal);
       this.#values[at] = empty;
       this.#filled[at] = 0;
     }
@@ -259,7 +259,7 @@ export class CellRows {
         if (this.#filled[at] === 0) this.#release(at, cell);
         else this.#subtract(at, cell, old);
       } else {
-        if (old !== old) continue;
+        if (Number.isNaN(old)) continue;
         data[bucket] = Number.NaN;
         this.#filled[at]--;
         if (this.#filled[at] === 0) this.#release(at, cell);
@@ -301,7 +301,7 @@ export class CellRows {
       // Values of both signs may cancel out.
       if (this.#filled[at] === 0) this.#release(at, cell);
     } else {
-      if (old !== old) this.#filled[at]++;
+      if (Number.isNaN(old)) this.#filled[at]++;
       if (kind === lastKind || isBeyond(kind, value, old)) data[bucket] = value;
       if (kind !== lastKind && isBeyond(kind, value, this.#values[at])) this.#values[at] = value;
     }
@@ -346,7 +346,7 @@ export class CellRows {
     const { data, length } = this.#pools[cell];
     for (let back = 0; back < length; back++) {
       const value = data[block * length + ((this.#foldedS - back) % length)];
-      if (value === value) return value;
+      if (!Number.isNaN(value)) return value;
     }
     return Number.NaN;
   }
@@ -357,7 +357,7 @@ export class CellRows {
     let extreme = Number.NaN;
     for (let bucket = first; bucket < first + length; bucket++) {
       const value = data[bucket];
-      if (value === value && isBeyond(kind, value, extreme)) extreme = value;
+      if (!Number.isNaN(value) && isBeyond(kind, value, extreme)) extreme = value;
     }
     return extreme;
   }

@@ -1,6 +1,6 @@
 import type { RecordReader } from '../../../schema/record.ts';
-import { addressText } from '../address-text.ts';
 import { wordsOf } from '../address-index.ts';
+import { addressText } from '../address-text.ts';
 import type { FarEnd } from '../far-end.ts';
 import { labelOfNetns, type Netns } from '../netns.ts';
 import { labelOfPod, type Pod } from '../pod.ts';

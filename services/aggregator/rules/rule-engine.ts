@@ -4,9 +4,17 @@ import type { Contribution } from '../series/contribution.ts';
 import type { SampleWatcher } from '../series/sample-watcher.ts';
 import type { SourceFields } from '../series/source-fields.ts';
 import type { SessionState } from '../session.ts';
+import { watchedFields } from './counter-targets.ts';
+import { explain } from './explain.ts';
 import type { Explanation } from './explanation.ts';
 import type { FindingEntity, Transition } from './finding.ts';
+import { FindingLimits } from './finding-book.ts';
+import { NodeRules, type NodeSurroundings, type RulePlans } from './node-rules.ts';
+import type { NodeSession } from './node-session.ts';
 import type { CounterLabels, Rule, RuleSet, Severity } from './rule.ts';
+import { RuleDomain } from './rule-domain.ts';
+import { planRules } from './rule-plan.ts';
+import { SelfTargets } from './self-targets.ts';
 
 export interface RuleEngineOptions {
   /** orchestrator.cluster.name: part of every finding's id. */
@@ -26,17 +34,20 @@ export interface OpenFinding {
 
 /** What the engine did not take. Whole numbers since the state began. */
 export interface RuleCounters {
-  /** Records and readings that were older than a window that asked for them. */
+  /** Records and increments that were older than a window that asked for them. */
   late: number;
-  /** Records whose local end nobody can name. */
+  /** Records whose local end nobody can name, or whose entity found no room. */
   unidentified: number;
-  /** Entities that found no room. */
-  refusedEntities: number;
-  /** Values of annotations that are no numbers, or of a parameter that the rule does not have. */
+  /** Values of annotations that are no numbers. */
   invalidParams: number;
   /** Findings that were not opened because a rule had too many, by rule. */
   readonly evictions: Record<string, number>;
 }
+
+/** A node of which nothing came for so long, in the partition's time, is silent. */
+const silentMs = 15_000;
+/** A tick moves the partition's time at most this far: an outage of the gateway is no silence of the nodes. */
+const maxTickMs = 2_000;
 
 /**
  * The rules of one raw partition: windows over its records and samples, conditions once for each second of event time,
@@ -45,13 +56,51 @@ export interface RuleCounters {
 export class RuleEngine implements SampleWatcher {
   /** Called with each step of a finding's life, in an order that follows from the messages alone. */
   onTransition: (transition: Transition) => void = () => undefined;
-  readonly counters: RuleCounters = { late: 0, unidentified: 0, refusedEntities: 0, invalidParams: 0, evictions: {} };
+  readonly counters: RuleCounters = { late: 0, unidentified: 0, invalidParams: 0, evictions: {} };
+  readonly nodes = new Map<string, NodeRules>();
+  /** The partition itself. */
+  pipeline: RuleDomain;
+  readonly #options: RuleEngineOptions;
+  readonly #around: NodeSurroundings;
   #rules: RuleSet;
-  readonly options: RuleEngineOptions;
+  #plans: RulePlans;
+  #pipelineSelf: SelfTargets;
+  #limits: FindingLimits;
+  /** The session of the last message, and its node. */
+  #state: SessionState | undefined;
+  #session: NodeSession | undefined;
+  #node: NodeRules | undefined;
+  /** Fields that are looked at, by source; of sources nobody asks for undefined. */
+  #watched = new Map<SourceFields, Uint8Array | undefined>();
+  /** Time of the partition without outages, ms, and append time of the newest tick. */
+  #clockMs = 0;
+  #tickMs = 0;
+  /** Events that were remembered as samples. */
+  #samples = 0;
 
   constructor(rules: RuleSet, options: RuleEngineOptions) {
     this.#rules = rules;
-    this.options = options;
+    this.#options = options;
+    this.#plans = plansOf(rules);
+    this.#limits = new FindingLimits(this.counters.evictions);
+    const engine = this;
+    this.#around = {
+      cluster: options.cluster,
+      get limits() {
+        return engine.#limits;
+      },
+      emit: (transition) => {
+        this.onTransition(transition);
+      },
+      countLate: () => {
+        this.counters.late++;
+      },
+      countInvalidParam: () => {
+        this.counters.invalidParams++;
+      },
+    };
+    this.pipeline = this.#newPipeline();
+    this.#pipelineSelf = new SelfTargets(this.pipeline);
   }
 
   /** The rules that run. */
@@ -60,64 +109,182 @@ export class RuleEngine implements SampleWatcher {
   }
 
   /** A message of the session came, before anything of it is taken in: its node is not silent. */
-  heard(_session: SessionState): void {}
+  heard(state: SessionState): void {
+    const { node } = this.#enter(state);
+    node.heardMs = this.#clockMs;
+    node.silent = false;
+  }
 
   /** `session.watermarkNs` may have risen: seconds that are due are evaluated. Before the record that moved it is told. */
-  watermark(_session: SessionState): void {}
+  watermark(state: SessionState): void {
+    const { node, session } = this.#enter(state);
+    const second = session.secondOf(state.watermarkNs);
+    if (second !== undefined) node.moveTo(second);
+  }
 
   /** Items of the session that were lost: gaps, skipped ranges, losses of the kernel. They lower the confidence of findings. */
-  lost(_session: SessionState, _items: number): void {}
+  lost(state: SessionState, items: number): void {
+    this.#enter(state).node.losses.lost += items;
+  }
 
   /**
    * A record whose ends are found (`ends.find`, not necessarily `ends.name`).
    * @param item number of the record in its session
    * @param isEvent it became an event, and was not only counted
    */
-  record(_session: SessionState, _record: RecordReader, _ends: Ends, _item: number, _isEvent: boolean): void {}
-
-  watched(_source: SourceFields): Uint8Array | undefined {
-    return undefined;
+  record(state: SessionState, record: RecordReader, ends: Ends, item: number, isEvent: boolean): void {
+    if (state !== this.#state) this.#enter(state);
+    const node = this.#node as NodeRules;
+    const session = this.#session as NodeSession;
+    node.losses.came++;
+    if (this.#plans.node.windows.probes[record.probe] === undefined) return;
+    const second = session.secondOf(record.tsNs);
+    if (second === undefined) return;
+    if (second > node.nowS) node.moveTo(second);
+    const entity = session.entityOf(ends.source);
+    if (entity < 0) {
+      this.counters.unidentified++;
+      return;
+    }
+    const { windows } = node.own;
+    if (!windows.record(entity, second, record, ends, ends.destination, isEvent)) this.counters.late++;
+    if (isEvent) windows.sample(entity, second, record, ends, `${state.idPrefix}-${item}`, ++this.#samples);
   }
 
-  reading(_session: SessionState, _contribution: Contribution, _readNs: number): void {}
+  watched(source: SourceFields): Uint8Array | undefined {
+    const known = this.#watched.get(source);
+    if (known !== undefined ? known.length === source.fields.length : this.#watched.has(source)) return known;
+    const plan = this.#plans.node.windows.sources.get(source.source);
+    const fields = plan === undefined ? undefined : watchedFields(source, plan);
+    this.#watched.set(source, fields);
+    return fields;
+  }
 
-  counted(_contribution: Contribution, _field: number, _increment: number, _isFirst: boolean): void {}
+  reading(state: SessionState, contribution: Contribution, readNs: number): void {
+    const { node, session } = this.#enter(state);
+    const second = session.secondOf(readNs);
+    if (second === undefined) return;
+    node.moveTo(second);
+    node.counters.reading(session, contribution, readNs, second);
+  }
 
-  gauged(_contribution: Contribution, _field: number, _value: number): void {}
+  counted(contribution: Contribution, field: number, increment: number, isFirst: boolean): void {
+    this.#node?.counters.counted(contribution, field, increment, isFirst);
+  }
 
-  cycle(_session: SessionState, _isFull: boolean): void {}
+  gauged(contribution: Contribution, field: number, _value: number): void {
+    this.#node?.counters.gauged(contribution, field);
+  }
 
-  keyframe(_session: SessionState): void {}
+  cycle(state: SessionState, isFull: boolean): void {
+    const { node, session } = this.#enter(state);
+    if (isFull) session.cycled = true;
+    node.counters.cycle(node.nowS);
+  }
+
+  keyframe(state: SessionState): void {
+    const { node, session } = this.#enter(state);
+    session.keyframed = true;
+    node.current = session;
+  }
 
   /**
-   * What the aggregator knows of a node, or of the pipeline (node undefined), on the partition's clock: told before the
-   * tick at which it is so.
+   * What the aggregator knows of a node, or of the pipeline (node undefined), on the partition's clock: told with each
+   * tick, before it. The first value of a counter is where it begins.
    * @param source node, pipeline
    * @param value of a counter the total, of a gauge what is now
    */
-  self(_node: string | undefined, _source: string, _field: string, _labels: CounterLabels, _value: number): void {}
-
-  /** A tick of the partition: rules on its clock are evaluated, nodes fall silent. */
-  tick(_appendedMs: number): void {}
-
-  /** Other rules. What did not change keeps its windows and states; findings of rules that did are resolved. */
-  replace(rules: RuleSet): void {
-    this.#rules = rules;
+  self(node: string | undefined, source: string, field: string, labels: CounterLabels, value: number): void {
+    if (node === undefined) {
+      this.#pipelineSelf.told(source, field, labels, value);
+      return;
+    }
+    const rules = this.#nodeOf(node);
+    rules.observedSelf.told(source, field, labels, value);
+    rules.ownSelf.told(source, field, labels, value);
   }
 
+  /** A tick of the partition: rules on its clock are evaluated, nodes fall silent. */
+  tick(appendedMs: number): void {
+    if (this.#tickMs > 0) this.#clockMs += Math.min(maxTickMs, Math.max(0, appendedMs - this.#tickMs));
+    this.#tickMs = Math.max(this.#tickMs, appendedMs);
+    const second = Math.floor(this.#tickMs / 1000);
+    for (const node of this.nodes.values()) {
+      node.observed.advance(second);
+      if (node.silent || this.#clockMs - node.heardMs < silentMs) continue;
+      node.silent = true;
+      node.own.silence(second);
+    }
+    this.pipeline.advance(second);
+  }
+
+  /** Other rules. What did not change keeps its windows and states; findings of rules that did are resolved. */
+  replace(_rules: RuleSet): void {}
+
   /** Findings that are open, in a fixed order. */
-  *open(): Iterable<OpenFinding> {}
+  *open(): Iterable<OpenFinding> {
+    const domains = [...this.nodes.values()].flatMap(({ own, observed }) => [own, observed]);
+    for (const domain of [...domains, this.pipeline]) {
+      for (const { firing, rule, entity, severity, anomalyId, startS } of domain.book.sorted()) {
+        const info = domain.entities.all[entity]?.info;
+        if (firing && info !== undefined) yield { rule: rule.rule, entity: info, severity, anomalyId, startS };
+      }
+    }
+  }
 
   /** Blocks for a checkpoint. */
   snapshot(): Uint8Array[] {
     return [];
   }
 
-  /** Fills an engine that has taken in nothing. Rules may have changed since. @param sessionOf sessions as the checkpoint had them */
-  restore(_blocks: readonly Uint8Array[], _sessionOf: (node: string, session: string) => SessionState | undefined): void {}
-
-  /** Why a rule fired or did not; undefined when there is no such rule or entity. @param entity shop/web-0, name or cookie of a namespace, a node */
-  explain(_ruleId: string, _entity: string): Explanation | undefined {
+  /** Why a rule fired or did not; undefined when there is no such rule or entity. @param entity shop/web-0, name or cookie of a namespace, a node, `partition 0` */
+  explain(ruleId: string, entity: string): Explanation | undefined {
+    const domains = [...this.nodes.values()].flatMap(({ own, observed }) => [own, observed]);
+    for (const domain of [...domains, this.pipeline]) {
+      const found = explain(domain, this.#rules, ruleId, entity);
+      if (found !== undefined) return found;
+    }
     return undefined;
   }
+
+  #enter(state: SessionState): { node: NodeRules; session: NodeSession } {
+    if (state !== this.#state) {
+      this.#state = state;
+      this.#node = this.#nodeOf(state.node);
+      this.#session = this.#node.session(state);
+    }
+    return { node: this.#node as NodeRules, session: this.#session as NodeSession };
+  }
+
+  #nodeOf(name: string): NodeRules {
+    const known = this.nodes.get(name);
+    if (known !== undefined) return known;
+    const created = new NodeRules(name, this.#plans, this.#around);
+    created.heardMs = this.#clockMs;
+    this.nodes.set(name, created);
+    return created;
+  }
+
+  #newPipeline(): RuleDomain {
+    const name = `partition ${this.#options.partition}`;
+    const self: FindingEntity = { kind: 'pipeline', node: '', namespace: '', pod: '', uid: '', name, cookie: 0, inode: 0 };
+    return new RuleDomain(this.#plans.pipeline, '', self, {
+      cluster: this.#options.cluster,
+      limits: this.#limits,
+      heardShare: () => 1,
+      isGone: () => false,
+      isOpenElsewhere: () => false,
+      emit: this.#around.emit,
+      countInvalidParam: this.#around.countInvalidParam,
+    });
+  }
+}
+
+/** Which rules run where. */
+function plansOf(rules: RuleSet): RulePlans {
+  return {
+    node: planRules(rules, ({ entity, clock }) => entity !== 'pipeline' && clock === 'node'),
+    observed: planRules(rules, ({ entity, clock }) => entity !== 'pipeline' && clock === 'partition'),
+    pipeline: planRules(rules, ({ entity }) => entity === 'pipeline'),
+  };
 }

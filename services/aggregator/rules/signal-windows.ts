@@ -23,12 +23,14 @@ export class SignalWindows {
   readonly sketches: readonly (SketchRows | undefined)[];
   /** By selector, then entity. */
   readonly trails: readonly (Trail | undefined)[][];
+  readonly selectors: readonly Selector[];
   readonly #far = new FarAddress();
   /** The last second that was folded. */
   foldedS = 0;
 
   constructor(plan: WindowPlan, changed: SignalListener) {
     this.plan = plan;
+    this.selectors = plan.selectors;
     const pools = new RingPools();
     const ofGroup: SignalListener = (row, signal) => {
       changed(Math.floor(row / maxGroups), signal);
@@ -38,7 +40,7 @@ export class SignalWindows {
       sketch === undefined ? undefined : new SketchRows(sketch, signal.windowS, index, group === undefined ? changed : ofGroup),
     );
     this.groups = plan.signals.map(({ group }, index) => (group === undefined ? undefined : new GroupTable(group, this.#groupRows(index))));
-    this.trails = Array.from({ length: plan.selectorCount }, () => []);
+    this.trails = plan.selectors.map(() => []);
   }
 
   /**
@@ -113,9 +115,17 @@ export class SignalWindows {
     for (const trails of this.trails) if (trails[entity] !== undefined) trails[entity] = undefined;
   }
 
-  #add({ index, plan, input }: RecordAdd, entity: number, second: number, isLate: boolean, record: RecordReader, names: EventNames, far: FarEnd): boolean {
+  #add(
+    { index, plan, input }: RecordAdd,
+    entity: number,
+    second: number,
+    isLate: boolean,
+    record: RecordReader,
+    names: EventNames,
+    far: FarEnd,
+  ): boolean {
     const value = input.value === undefined ? 1 : input.value(record, names);
-    if (value !== value) return true;
+    if (Number.isNaN(value)) return true;
     const row = input.by === undefined ? entity : this.#groupRow(index, input.by.of, entity, record, names, far);
     if (row < 0) return true;
     const rows = this.rows[plan.feed];
@@ -131,11 +141,18 @@ export class SignalWindows {
   }
 
   /** Row of the record's group; -1: it has none. */
-  #groupRow(index: number, of: NonNullable<RecordAdd['input']['by']>['of'], entity: number, record: RecordReader, names: EventNames, far: FarEnd): number {
+  #groupRow(
+    index: number,
+    of: NonNullable<RecordAdd['input']['by']>['of'],
+    entity: number,
+    record: RecordReader,
+    names: EventNames,
+    far: FarEnd,
+  ): number {
     const groups = this.groups[index] as GroupTable;
     if (of === 'peer') return this.#far.of(record, far) ? groups.rowOfPeer(entity, this.#far, far) : -1;
     const key = of(record, names);
-    return key === '' || key !== key ? -1 : groups.rowOf(entity, key);
+    return key === '' || Number.isNaN(key) ? -1 : groups.rowOf(entity, key);
   }
 
   #countLate({ counts }: Selector, rows: CellRows, entity: number, second: number): boolean {

@@ -1,6 +1,6 @@
 import type { FarEnd } from '../far-end.ts';
-import type { Peer } from './finding.ts';
 import { type FarAddress, type FarEndImage, FarEnds } from './far-ends.ts';
+import type { Peer } from './finding.ts';
 
 /** Far ends that are counted at a time: the rarest goes, and the next takes over its count (Space-Saving). */
 const peerSlots = 8;

@@ -76,7 +76,8 @@ export interface WindowPlan {
   /** By number. */
   readonly probes: readonly (ProbePlan | undefined)[];
   readonly sources: ReadonlyMap<string, SourcePlan>;
-  readonly selectorCount: number;
+  /** All selectors, by their index. */
+  readonly selectors: readonly Selector[];
   /** Seconds. */
   readonly longestS: number;
 }
@@ -103,7 +104,7 @@ class WindowPlanner {
   readonly #probes: ({ feed: number; selectors: SelectorDraft[] } | undefined)[] = [];
   readonly #sources = new Map<string, { index: number; fields: Map<string, CounterAdd[]> }>();
   #counterFeed = -1;
-  #selectorCount = 0;
+  readonly #selectors: SelectorDraft[] = [];
 
   add(signal: Signal, index: number, nodeOnly: boolean): void {
     if (signal.input.kind === 'record') this.#record(signal, signal.input, index, nodeOnly);
@@ -116,7 +117,7 @@ class WindowPlanner {
       signals: this.#signals,
       probes: this.#probes,
       sources: this.#sources,
-      selectorCount: this.#selectorCount,
+      selectors: this.#selectors,
       longestS: this.#signals.reduce((longest, { signal }) => Math.max(longest, signal.windowS), 1),
     };
   }
@@ -128,7 +129,8 @@ class WindowPlanner {
     const { aggregation, windowS, minVolume } = signal;
     const sketch = sketchOf(signal);
     const countsRecords = isAdditive(signal) && (input.value === undefined || aggregation === 'count');
-    const kind = isAdditive(signal) || aggregation === 'slope' ? 'sum' : aggregation === 'max' || aggregation === 'min' ? aggregation : 'last';
+    const kind =
+      isAdditive(signal) || aggregation === 'slope' ? 'sum' : aggregation === 'max' || aggregation === 'min' ? aggregation : 'last';
     const needsVolume = sketch !== undefined || aggregation === 'slope' || (minVolume > 0 && !countsRecords);
     const main = sketch === undefined ? this.#cell(feed, { kind, windowS, signal: index }) : -1;
     const second = needsVolume ? this.#cell(feed, { kind: 'sum', windowS, signal: index }) : -1;
@@ -143,8 +145,9 @@ class WindowPlanner {
   #selector(selectors: SelectorDraft[], { eventsOnly, where }: RecordInput, nodeOnly: boolean): SelectorDraft {
     const known = selectors.find((one) => one.eventsOnly === eventsOnly && one.where === where && one.nodeOnly === nodeOnly);
     if (known !== undefined) return known;
-    const created: SelectorDraft = { index: this.#selectorCount++, eventsOnly, where, nodeOnly, windowS: 1, counts: [], adds: [] };
+    const created: SelectorDraft = { index: this.#selectors.length, eventsOnly, where, nodeOnly, windowS: 1, counts: [], adds: [] };
     selectors.push(created);
+    this.#selectors.push(created);
     return created;
   }
 

@@ -1,0 +1,277 @@
+import type { Contribution } from '../series/contribution.ts';
+import type { SourceFields } from '../series/source-fields.ts';
+import { nodeIndex } from './entity-table.ts';
+import type { NodeSession } from './node-session.ts';
+import type { CounterLabels } from './rule.ts';
+import type { RuleDomain } from './rule-domain.ts';
+import type { CounterAdd, SourcePlan } from './window-plan.ts';
+
+/** What nobody can name after so many seconds is nobody's. */
+const holdS = 3;
+
+/** A thing whose counters rules look at: a contribution to series, and whose it is. */
+interface CounterTarget {
+  readonly contribution: Contribution;
+  readonly source: SourcePlan;
+  session: NodeSession;
+  /** Boot time of the newest reading, ns, and its second. */
+  readNs: number;
+  second: number;
+  /** -1 while nobody knows. */
+  entity: number;
+  /** Name of its container; empty without one. */
+  container: string;
+  /** When it was first read, second. */
+  readonly firstS: number;
+  /** Increments by field that wait for the entity. */
+  waiting: Map<number, number> | undefined;
+  /** What each field adds to, once it was asked; made from these labels. */
+  adds: (readonly CounterAdd[] | undefined)[];
+  own: Contribution['own'];
+}
+
+/** Counters and gauges of one node as rules see them: what rises adds to the entity's windows, gauges of one entity are summed. */
+export class CounterTargets {
+  readonly #domain: RuleDomain;
+  readonly #targets = new Map<Contribution, CounterTarget>();
+  readonly #ofEntity = new Map<number, Set<CounterTarget>>();
+  readonly #unknown = new Set<CounterTarget>();
+  #current: CounterTarget | undefined;
+  /** Called with each increment that came too late for its window. */
+  readonly #late: () => void;
+
+  constructor(domain: RuleDomain, late: () => void) {
+    this.#domain = domain;
+    this.#late = late;
+  }
+
+  /** A target of a watched source is read; its values follow. */
+  reading(session: NodeSession, contribution: Contribution, readNs: number, second: number): void {
+    let target = this.#targets.get(contribution);
+    if (target === undefined) {
+      const source = this.#domain.plan.windows.sources.get(contribution.source.source);
+      if (source === undefined) return;
+      target = {
+        contribution,
+        source,
+        session,
+        readNs,
+        second,
+        entity: -1,
+        container: '',
+        firstS: second,
+        waiting: undefined,
+        adds: [],
+        own: contribution.own,
+      };
+      this.#targets.set(contribution, target);
+      this.#unknown.add(target);
+    }
+    target.session = session;
+    target.readNs = readNs;
+    target.second = second;
+    if (target.own !== contribution.own) {
+      target.own = contribution.own;
+      target.adds = [];
+    }
+    this.#place(target);
+    this.#current = target;
+  }
+
+  /** A counter of the target that is being read rose. */
+  counted(contribution: Contribution, field: number, increment: number, isFirst: boolean): void {
+    const target = this.#current;
+    if (target?.contribution !== contribution || increment <= 0) return;
+    const { session } = target;
+    const isBaseline = contribution.source.ofProbe ? !session.fromStart && !session.keyframed : !session.cycled;
+    if (isFirst && isBaseline) return;
+    if (target.entity >= 0) this.#add(target, field, increment, target.second);
+    else {
+      target.waiting ??= new Map();
+      target.waiting.set(field, (target.waiting.get(field) ?? 0) + increment);
+    }
+  }
+
+  /** A gauge of the target that is being read has another value. */
+  gauged(contribution: Contribution, field: number): void {
+    const target = this.#current;
+    if (target?.contribution === contribution && target.entity >= 0) this.#sum(target, field, target.second);
+  }
+
+  /** A cycle is complete: what has ended adds nothing more, and what nobody knows is looked up again. */
+  cycle(second: number): void {
+    this.#current = undefined;
+    for (const target of this.#unknown) {
+      this.#place(target);
+      if (target.entity < 0 && second - target.firstS > holdS) target.waiting = undefined;
+    }
+    for (const target of this.#targets.values()) if (!target.contribution.live) this.#remove(target, second);
+    this.#domain.values.cycle(second);
+  }
+
+  /** For a checkpoint: targets in the order in which they are added up. */
+  image(): TargetImage[] {
+    const targets = [...this.#ofEntity.values()].flatMap((some) => [...some]);
+    return [...targets, ...this.#unknown].map(({ contribution, session, readNs, second, entity, container, firstS, waiting }) => {
+      return { key: contribution.key, session: session.state.session, readNs, second, entity, container, firstS, waiting };
+    });
+  }
+
+  /**
+   * Takes targets back.
+   * @param gauges gauges are read anew: windows may not have them, as those of rules that are new
+   */
+  restore(images: readonly TargetImage[], contributions: ReadonlyMap<string, Contribution>, session: SessionOf, gauges: boolean): void {
+    for (const { key, session: told, ...image } of images) {
+      const contribution = contributions.get(key);
+      const source = this.#domain.plan.windows.sources.get(contribution?.source.source ?? '');
+      const by = session(told);
+      if (contribution === undefined || source === undefined || by === undefined) continue;
+      const target: CounterTarget = { ...image, contribution, source, session: by, adds: [], own: contribution.own };
+      this.#targets.set(contribution, target);
+      if (target.entity < 0) {
+        this.#unknown.add(target);
+        continue;
+      }
+      this.#ofEntity.set(target.entity, (this.#ofEntity.get(target.entity) ?? new Set()).add(target));
+      this.#domain.values.setPresent(target.entity, source.index, true);
+      if (gauges) this.#allGauges(contribution, target.second);
+    }
+  }
+
+  /** Looks up whose the target is. */
+  #place(target: CounterTarget): void {
+    const { place } = target.contribution;
+    const owner = place.netns < 0 ? undefined : target.session.state.identity.ownerOf(place.netns, place.cgroup, target.readNs);
+    // Nobody takes a better name away.
+    if (owner === undefined) return;
+    const container = owner !== 'node' && 'container' in owner ? owner.container.name : '';
+    const entity = target.session.ofOwner(owner !== 'node' && 'container' in owner ? owner.pod : owner);
+    if (entity < 0 || (entity === target.entity && container === target.container)) return;
+    if (target.container !== container) target.adds = [];
+    target.container = container;
+    this.#move(target, entity);
+  }
+
+  #move(target: CounterTarget, entity: number): void {
+    const before = target.entity;
+    if (before >= 0) this.#leave(target, target.second);
+    target.entity = entity;
+    this.#unknown.delete(target);
+    const others = this.#ofEntity.get(entity) ?? new Set();
+    this.#ofEntity.set(entity, others.add(target));
+    this.#domain.values.setPresent(entity, target.source.index, true);
+    for (const [field, increment] of target.waiting ?? []) this.#add(target, field, increment, target.second);
+    target.waiting = undefined;
+    this.#allGauges(target.contribution, target.second);
+  }
+
+  #remove(target: CounterTarget, second: number): void {
+    this.#targets.delete(target.contribution);
+    this.#unknown.delete(target);
+    if (target.entity >= 0) this.#leave(target, second);
+  }
+
+  /** The target adds no more to its entity. */
+  #leave(target: CounterTarget, second: number): void {
+    const { entity, source, contribution } = target;
+    const others = this.#ofEntity.get(entity);
+    others?.delete(target);
+    if (others?.size === 0) this.#ofEntity.delete(entity);
+    const rest = [...(others ?? [])].filter((other) => other.source === source);
+    if (rest.length === 0) this.#domain.values.setPresent(entity, source.index, false);
+    for (let field = 0; field < contribution.source.fields.length; field++) {
+      if (!contribution.source.counts[field] && this.#addsOf(target, field).length > 0) this.#sum(target, field, second);
+    }
+  }
+
+  #allGauges(contribution: Contribution, second: number): void {
+    const target = this.#targets.get(contribution);
+    if (target === undefined || target.entity < 0) return;
+    for (let field = 0; field < contribution.known.length; field++) {
+      if (contribution.known[field] === 1 && !contribution.source.counts[field]) this.#sum(target, field, second);
+    }
+  }
+
+  #add(target: CounterTarget, field: number, increment: number, second: number): void {
+    for (const add of this.#addsOf(target, field)) {
+      if (add.plan.nodeOnly && target.entity !== nodeIndex) continue;
+      const group = add.by === undefined ? '' : groupOf(target, add.by);
+      const bits = add.plan.sketch === undefined && add.kind === 'counter' ? 0 : bitsOf(target.contribution.source, field);
+      if (group === undefined || bits === undefined || add.kind === 'gauge') continue;
+      if (!this.#domain.windows.counter(add, target.entity, group, second, increment, bits)) this.#late();
+    }
+  }
+
+  /** Sets a gauge to what all living targets of the entity say together. */
+  #sum(target: CounterTarget, field: number, second: number): void {
+    for (const add of this.#addsOf(target, field)) {
+      if (add.kind !== 'gauge' || (add.plan.nodeOnly && target.entity !== nodeIndex)) continue;
+      const group = add.by === undefined ? '' : groupOf(target, add.by);
+      if (group === undefined) continue;
+      let total = 0;
+      for (const other of this.#ofEntity.get(target.entity) ?? []) {
+        const { live, known, values, source } = other.contribution;
+        if (source !== target.contribution.source || !live || known[field] !== 1) continue;
+        if (!this.#addsOf(other, field).includes(add) || (add.by !== undefined && groupOf(other, add.by) !== group)) continue;
+        total += values[field];
+      }
+      this.#domain.windows.counter(add, target.entity, group, second, total, 0);
+    }
+  }
+
+  /** What a field of the target adds to: by its labels. */
+  #addsOf(target: CounterTarget, field: number): readonly CounterAdd[] {
+    const known = target.adds[field];
+    if (known !== undefined) return known;
+    const name = fieldName(target.contribution.source, field);
+    const labels = labelsOf(target);
+    const adds = (target.source.fields.get(name) ?? []).filter(({ where }) => where === undefined || where(labels));
+    while (target.adds.length < field) target.adds.push(undefined);
+    target.adds[field] = adds;
+    return adds;
+  }
+}
+
+/** A session of the node by its key. */
+export type SessionOf = (session: string) => NodeSession | undefined;
+
+/** A target in a checkpoint. */
+export interface TargetImage extends Pick<CounterTarget, 'readNs' | 'second' | 'entity' | 'container' | 'firstS' | 'waiting'> {
+  /** Key of its contribution. */
+  readonly key: string;
+  readonly session: string;
+}
+
+/** Fields of a source that a plan asks for, 1 each. */
+export function watchedFields(source: SourceFields, plan: SourcePlan): Uint8Array {
+  return Uint8Array.from(source.fields, (_, field) => (plan.fields.has(fieldName(source, field)) ? 1 : 0));
+}
+
+/** A field as rules call it: of a histogram's bucket the metric. */
+function fieldName({ ofProbe, fields }: SourceFields, field: number): string {
+  const name = fields[field];
+  const slash = ofProbe ? name.indexOf('/') : -1;
+  return slash < 0 ? name : name.slice(0, slash);
+}
+
+/** Bits of the values that a histogram's bucket counts; undefined: it is their sum. */
+function bitsOf({ fields }: SourceFields, field: number): number | undefined {
+  const bits = Number(fields[field].slice(fields[field].indexOf('/') + 1));
+  return Number.isInteger(bits) ? bits : undefined;
+}
+
+function labelsOf({ own, container }: CounterTarget): CounterLabels {
+  const labels: Record<string, string> = {};
+  own.names.forEach((name, at) => {
+    labels[name] = own.values[at];
+  });
+  if (container !== '') labels['container'] = container;
+  return labels;
+}
+
+function groupOf({ own, container }: CounterTarget, name: string): string | undefined {
+  const at = own.names.indexOf(name);
+  if (at >= 0) return own.values[at];
+  return name === 'container' && container !== '' ? container : undefined;
+}

@@ -1,0 +1,120 @@
+import type { SessionState } from '../session.ts';
+import { CounterTargets } from './counter-targets.ts';
+import { nodeEntity, type RuleEntity } from './entity-table.ts';
+import type { Transition } from './finding.ts';
+import type { FindingLimits } from './finding-book.ts';
+import { LossWindow } from './loss-window.ts';
+import { NodeSession } from './node-session.ts';
+import { type DomainContext, RuleDomain } from './rule-domain.ts';
+import type { RulePlan } from './rule-plan.ts';
+import { SelfTargets } from './self-targets.ts';
+
+/** Seconds behind the clock of a node that may still be told: CPUs and sources are not read in order. */
+const latenessS = 2;
+const two32 = 0x1_0000_0000;
+
+/** The plans of one rule set. */
+export interface RulePlans {
+  /** Rules on the clock of each node. */
+  readonly node: RulePlan;
+  /** Rules of nodes on the partition's clock. */
+  readonly observed: RulePlan;
+  /** Rules of the partition itself. */
+  readonly pipeline: RulePlan;
+}
+
+/** What nodes share. */
+export interface NodeSurroundings {
+  readonly cluster: string;
+  readonly limits: FindingLimits;
+  emit(transition: Transition): void;
+  countLate(): void;
+  countInvalidParam(): void;
+}
+
+/** The rules of one node: its clock, its entities, and what its sessions tell. */
+export class NodeRules {
+  readonly name: string;
+  /** On the node's own clock. */
+  readonly own: RuleDomain;
+  /** The node as the partition sees it, on the partition's clock. */
+  readonly observed: RuleDomain;
+  readonly counters: CounterTargets;
+  readonly ownSelf: SelfTargets;
+  readonly observedSelf: SelfTargets;
+  readonly losses: LossWindow;
+  readonly sessions = new Map<string, NodeSession>();
+  /** The newest second that was told, whole Unix seconds; 0: none yet. It never goes back. */
+  nowS = 0;
+  /** When the node was heard last, ms of the partition's clock. */
+  heardMs = 0;
+  silent = false;
+  /** The session whose keyframe was read last: it knows what lives. */
+  current: NodeSession | undefined;
+
+  constructor(name: string, plans: RulePlans, around: NodeSurroundings) {
+    this.name = name;
+    const context = (elsewhere: () => RuleDomain): DomainContext => ({
+      cluster: around.cluster,
+      limits: around.limits,
+      heardShare: (windowS) => this.losses.heardShare(windowS),
+      isGone: (entity) => this.#isGone(entity),
+      isOpenElsewhere: (ruleId) => elsewhere().isOpenOnNode(ruleId),
+      emit: around.emit,
+      countInvalidParam: around.countInvalidParam,
+    });
+    this.losses = new LossWindow(Math.max(plans.node.windows.longestS, plans.observed.windows.longestS));
+    this.own = new RuleDomain(
+      plans.node,
+      name,
+      nodeEntity(name),
+      context(() => this.observed),
+    );
+    this.observed = new RuleDomain(
+      plans.observed,
+      name,
+      nodeEntity(name),
+      context(() => this.own),
+    );
+    this.counters = new CounterTargets(this.own, around.countLate);
+    this.ownSelf = new SelfTargets(this.own);
+    this.observedSelf = new SelfTargets(this.observed);
+  }
+
+  /** The session, made on its first message. */
+  session(state: SessionState): NodeSession {
+    const known = this.sessions.get(state.session);
+    if (known?.state === state) return known;
+    const created = new NodeSession(
+      state,
+      this.own.entities,
+      (entity) => {
+        this.own.added(entity);
+      },
+      state.nextSeq <= 2,
+    );
+    this.sessions.set(state.session, created);
+    return created;
+  }
+
+  /** The node's clock reaches a second: those that are over are evaluated. */
+  moveTo(second: number): void {
+    if (second <= this.nowS) return;
+    this.nowS = second;
+    this.own.advance(second - latenessS);
+    this.losses.moveTo(second);
+  }
+
+  /** What identity said last: a Pod or namespace has ended, or is no longer known. */
+  #isGone({ pod, netns }: RuleEntity): boolean {
+    if (this.current?.keyframed !== true) return false;
+    const { identity, watermarkNs } = this.current.state;
+    if (pod !== undefined) {
+      const known = identity.podOfSandbox(pod.sandboxId);
+      return known === undefined || known.toBootNs <= watermarkNs;
+    }
+    if (netns === undefined) return false;
+    const known = identity.get(identity.local(netns.cookie >>> 0, Math.floor(netns.cookie / two32), watermarkNs, false));
+    return known === undefined || known.toBootNs <= watermarkNs;
+  }
+}

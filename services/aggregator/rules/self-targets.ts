@@ -1,0 +1,74 @@
+import { nodeIndex } from './entity-table.ts';
+import type { CounterLabels } from './rule.ts';
+import type { RuleDomain } from './rule-domain.ts';
+
+/** What was told last of one thing that the aggregator knows of itself. */
+interface SelfTarget {
+  readonly source: string;
+  readonly field: string;
+  readonly labels: CounterLabels;
+  value: number;
+}
+
+/** Label sets of one domain that are told apart. */
+const maxTargets = 4096;
+
+/** What the aggregator knows of a node or of the pipeline, as counters and gauges of rules. */
+export class SelfTargets {
+  readonly #domain: RuleDomain;
+  readonly #targets = new Map<string, SelfTarget>();
+
+  constructor(domain: RuleDomain) {
+    this.#domain = domain;
+  }
+
+  /** The first value of a counter is where it begins. */
+  told(source: string, field: string, labels: CounterLabels, value: number): void {
+    const plan = this.#domain.plan.windows.sources.get(source);
+    if (plan?.fields.has(field) !== true || !Number.isFinite(value)) return;
+    const key = JSON.stringify([source, field, Object.entries(labels).sort()]);
+    const known = this.#targets.get(key);
+    if (known === undefined && this.#targets.size >= maxTargets) return;
+    const increment = known === undefined ? 0 : value - known.value;
+    const target = known ?? { source, field, labels, value };
+    target.value = value;
+    this.#targets.set(key, target);
+    this.#domain.values.setPresent(nodeIndex, plan.index, true);
+    const second = this.#domain.evaluatedS + 1;
+    for (const add of plan.fields.get(field) ?? []) {
+      if (add.where?.(labels) === false) continue;
+      const group = add.by === undefined ? '' : labels[add.by];
+      if (group === undefined) continue;
+      if (add.kind === 'gauge') this.#domain.windows.counter(add, nodeIndex, group, second, this.#sum(target, add), 0);
+      else if (increment > 0) this.#domain.windows.counter(add, nodeIndex, group, second, increment, 0);
+    }
+  }
+
+  image(): SelfTarget[] {
+    return [...this.#targets.values()];
+  }
+
+  restore(targets: readonly SelfTarget[]): void {
+    for (const { source, field, labels, value } of targets) {
+      const key = JSON.stringify([source, field, Object.entries(labels).sort()]);
+      this.#targets.set(key, { source, field, labels, value });
+      const plan = this.#domain.plan.windows.sources.get(source);
+      if (plan !== undefined) this.#domain.values.setPresent(nodeIndex, plan.index, true);
+    }
+  }
+
+  /** A gauge over all label sets that the signal takes. */
+  #sum(
+    { source, field, labels }: SelfTarget,
+    { where, by }: { where: ((labels: CounterLabels) => boolean) | undefined; by: string | undefined },
+  ): number {
+    let total = 0;
+    for (const other of this.#targets.values()) {
+      if (other.source !== source || other.field !== field || where?.(other.labels) === false) continue;
+      if (by === undefined || other.labels[by] === labels[by]) total += other.value;
+    }
+    return total;
+  }
+}
+
+export type { SelfTarget };

@@ -1,0 +1,292 @@
+import { maxGroups } from './group-table.ts';
+import type { SignalListener, SignalWindows } from './signal-windows.ts';
+import { isAdditive, type SignalPlan } from './window-plan.ts';
+
+/** Why a signal has no value of its own. */
+export type Absence = 'NO_DATA' | 'BELOW_MIN_VOLUME' | undefined;
+
+/** What the aggregator knows itself. */
+const selfSources: ReadonlySet<string> = new Set(['node', 'pipeline']);
+
+const quantiles: Readonly<Record<string, number>> = { p50: 0.5, p95: 0.95, p99: 0.99 };
+
+/**
+ * The value of each signal of each entity as rules read it. Only what changed is read anew: whatever changes a window
+ * marks it, and `refresh` tells which values are others then.
+ */
+export class SignalValues {
+  /** Signals of one entity. */
+  readonly width: number;
+  /** By entity * width + signal; NaN: no data. */
+  values = new Float64Array(0);
+  readonly #windows: SignalWindows;
+  readonly #plans: readonly SignalPlan[];
+  readonly #changed: SignalListener;
+  #marks = new Uint8Array(0);
+  #marked = new Int32Array(64);
+  #markedCount = 0;
+  #entities = 0;
+  /** By entity * sources + source: whether something of the source lives there. */
+  #present = new Uint8Array(0);
+  readonly #sources: number;
+  /** Source that a signal is read from; -1: records. */
+  readonly #sourceOf: Int32Array;
+  /** 1: it is read in cycles. What the aggregator knows itself is told with each tick. */
+  readonly #isCyclic: Uint8Array;
+  /** The second in which a cycle was completed last. */
+  #cycleS = 0;
+  /** Whether a cycle lies in the windows of these lengths. */
+  readonly #fresh = new Map<number, boolean>();
+  /** Set by `#read`. */
+  #volume = 0;
+
+  constructor(windows: SignalWindows, changed: SignalListener) {
+    this.#windows = windows;
+    this.#plans = windows.plan.signals;
+    this.#changed = changed;
+    this.width = this.#plans.length;
+    this.#sources = windows.plan.sources.size;
+    this.#sourceOf = Int32Array.from(this.#plans, ({ signal: { input } }) =>
+      input.kind === 'record' ? -1 : (windows.plan.sources.get(input.counter.source)?.index ?? -1),
+    );
+    this.#isCyclic = Uint8Array.from(this.#plans, ({ signal: { input } }) =>
+      input.kind === 'counter' && !selfSources.has(input.counter.source) ? 1 : 0,
+    );
+    this.#plans.forEach(({ signal }, index) => {
+      if (this.#isCyclic[index] === 1) this.#fresh.set(signal.windowS, false);
+    });
+  }
+
+  /** Makes room for an entity, of which nothing is known; all of its signals are to be read. */
+  add(entity: number): void {
+    this.#reach(entity);
+    this.values.fill(Number.NaN, entity * this.width, (entity + 1) * this.width);
+    this.#present.fill(0, entity * this.#sources, (entity + 1) * this.#sources);
+    for (let signal = 0; signal < this.width; signal++) this.mark(entity, signal);
+  }
+
+  /** The window of a signal changed. */
+  mark(entity: number, signal: number): void {
+    const at = entity * this.width + signal;
+    if (this.#marks[at] === 1 || (entity !== 0 && this.#plans[signal].nodeOnly)) return;
+    this.#marks[at] = 1;
+    if (this.#markedCount === this.#marked.length) {
+      const longer = new Int32Array(this.#markedCount * 2);
+      longer.set(this.#marked);
+      this.#marked = longer;
+    }
+    this.#marked[this.#markedCount++] = at;
+  }
+
+  /** Something of a source lives at the entity, or nothing does any more. */
+  setPresent(entity: number, source: number, isPresent: boolean): void {
+    const at = entity * this.#sources + source;
+    if ((this.#present[at] === 1) === isPresent) return;
+    this.#present[at] = isPresent ? 1 : 0;
+    for (let signal = 0; signal < this.width; signal++) if (this.#sourceOf[signal] === source) this.mark(entity, signal);
+  }
+
+  isPresent(entity: number, source: number): boolean {
+    return this.#present[entity * this.#sources + source] === 1;
+  }
+
+  /** A cycle was completed in a second. */
+  cycle(second: number): void {
+    this.#cycleS = Math.max(this.#cycleS, second);
+  }
+
+  /** Second of the newest cycle; 0: none. */
+  get cycleS(): number {
+    return this.#cycleS;
+  }
+
+  /** Reads what was marked, for a second that was folded. */
+  refresh(second: number): void {
+    this.#refreshCycles(second);
+    const { values, width } = this;
+    for (let index = 0; index < this.#markedCount; index++) {
+      const at = this.#marked[index];
+      this.#marks[at] = 0;
+      const entity = Math.floor(at / width);
+      const signal = at - entity * width;
+      const before = values[at];
+      const value = this.#judged(entity, signal, before);
+      if (value === before || (Number.isNaN(value) && Number.isNaN(before))) continue;
+      values[at] = value;
+      this.#changed(entity, signal);
+    }
+    this.#markedCount = 0;
+  }
+
+  /** The worst group's name; empty when there is none. */
+  worstGroup(entity: number, signal: number, node: string): string {
+    const row = this.#worstRow(entity, signal);
+    return row < 0 ? '' : (this.#windows.groups[signal]?.label(row, node) ?? '');
+  }
+
+  /** All of a signal's groups, the worst first. */
+  groups(entity: number, signal: number, node: string): { label: string; value: number }[] {
+    const groups = this.#windows.groups[signal];
+    if (groups === undefined) return [];
+    const listed: { label: string; value: number }[] = [];
+    for (let slot = 0; slot < groups.count(entity); slot++) {
+      const row = entity * maxGroups + slot;
+      const value = this.#isEmpty(signal, row) ? Number.NaN : this.#ofRow(signal, row);
+      if (!Number.isNaN(value)) listed.push({ label: groups.label(row, node), value });
+    }
+    const sign = this.#plans[signal].signal.aggregation === 'min' ? 1 : -1;
+    return listed.sort((a, b) => sign * (a.value - b.value));
+  }
+
+  /** The signal's volume, and why it has no value of its own. */
+  volume(entity: number, signal: number): { volume: number; absent: Absence } {
+    const value = this.#read(entity, signal);
+    const volume = this.#volume;
+    if (!Number.isNaN(value)) return { volume, absent: undefined };
+    return { volume, absent: volume > 0 && volume < this.#plans[signal].signal.minVolume ? 'BELOW_MIN_VOLUME' : 'NO_DATA' };
+  }
+
+  /** Takes back the values of a checkpoint for an entity; all of them are read again at the next second. */
+  restore(entity: number, values: Iterable<readonly [signal: number, value: number]>): void {
+    for (const [signal, value] of values) this.values[entity * this.width + signal] = value;
+  }
+
+  /** What lives of sources, by place in `plan.sources`. */
+  presence(entity: number): Uint8Array {
+    return this.#present.slice(entity * this.#sources, (entity + 1) * this.#sources);
+  }
+
+  #judged(entity: number, signal: number, before: number): number {
+    const value = this.#read(entity, signal);
+    if (!Number.isNaN(value)) return value;
+    const { absent } = this.#plans[signal].signal;
+    return absent === 'zero' ? 0 : absent === 'hold' ? before : Number.NaN;
+  }
+
+  /** NaN: absent. */
+  #read(entity: number, signal: number): number {
+    const plan = this.#plans[signal];
+    this.#volume = 0;
+    const source = this.#sourceOf[signal];
+    if (source >= 0 && !this.isPresent(entity, source)) return Number.NaN;
+    if (this.#isCyclic[signal] === 1 && this.#fresh.get(plan.signal.windowS) !== true) return Number.NaN;
+    if (plan.group === undefined) return this.#withVolume(signal, entity);
+    const row = this.#worstRow(entity, signal);
+    if (row >= 0) return this.#withVolume(signal, row);
+    return plan.signal.minVolume === 0 && isZeroWhenEmpty(plan) ? 0 : Number.NaN;
+  }
+
+  #worstRow(entity: number, signal: number): number {
+    const groups = this.#windows.groups[signal];
+    const isLeast = this.#plans[signal].signal.aggregation === 'min';
+    let [worst, worstValue] = [-1, Number.NaN];
+    for (let slot = 0; slot < (groups?.count(entity) ?? 0); slot++) {
+      const row = entity * maxGroups + slot;
+      if (this.#isEmpty(signal, row)) continue;
+      const value = this.#withVolume(signal, row);
+      if (Number.isNaN(value) || (isLeast ? value >= worstValue : value <= worstValue)) continue;
+      worst = row;
+      worstValue = value;
+    }
+    return worst;
+  }
+
+  #isEmpty(signal: number, row: number): boolean {
+    const { feed, main, second } = this.#plans[signal];
+    const rows = this.#windows.rows[feed];
+    return !(main >= 0 && rows.has(row, main)) && !(second >= 0 && rows.has(row, second));
+  }
+
+  #withVolume(signal: number, row: number): number {
+    const plan = this.#plans[signal];
+    const { minVolume, input } = plan.signal;
+    const rows = this.#windows.rows[plan.feed];
+    const isGauge = input.kind === 'counter' && input.counter.kind === 'gauge' && input.per === undefined;
+    this.#volume = isGauge ? 0 : rows.value(row, plan.second >= 0 ? plan.second : plan.main);
+    if (minVolume > 0 && !isGauge && !(this.#volume >= minVolume)) return Number.NaN;
+    return this.#ofRow(signal, row);
+  }
+
+  #ofRow(signal: number, row: number): number {
+    const plan = this.#plans[signal];
+    const { aggregation, windowS, input } = plan.signal;
+    const rows = this.#windows.rows[plan.feed];
+    if (plan.sketch !== undefined) {
+      const value = this.#windows.sketches[signal]?.value(row, this.#windows.foldedS, quantiles[aggregation] ?? 0) ?? Number.NaN;
+      return plan.sketch === 'distinct' && Number.isNaN(value) ? 0 : value;
+    }
+    if (input.kind === 'counter' && input.per !== undefined) {
+      const denominator = rows.value(row, plan.second);
+      return denominator === 0 ? Number.NaN : rows.value(row, plan.main) / denominator;
+    }
+    if (aggregation === 'slope') return this.#slope(plan, row);
+    const isGauge = input.kind === 'counter' && input.counter.kind === 'gauge';
+    if (isAdditive(plan.signal)) return isGauge ? Number.NaN : rows.value(row, plan.main) / (aggregation === 'rate' ? windowS : 1);
+    if (input.kind === 'record' || aggregation === 'last') return rows.value(row, plan.main);
+    return this.#extreme(plan, row);
+  }
+
+  /** Extremes of what is kept by second: of gauges, and of counters' increments. */
+  #extreme({ feed, main, signal }: SignalPlan, row: number): number {
+    const rows = this.#windows.rows[feed];
+    const isLeast = signal.aggregation === 'min';
+    let extreme = Number.NaN;
+    for (let back = 0; back < signal.windowS; back++) {
+      const value = rows.bucket(row, main, back);
+      if (!Number.isNaN(value) && (isLeast ? !(value >= extreme) : !(value <= extreme))) extreme = value;
+    }
+    return extreme;
+  }
+
+  /** Least squares over the window, a second. */
+  #slope({ feed, main, second, signal }: SignalPlan, row: number): number {
+    const rows = this.#windows.rows[feed];
+    let [n, t1, t2, y1, ty] = [0, 0, 0, 0, 0];
+    for (let back = 0; back < signal.windowS; back++) {
+      const y = rows.bucket(row, main, back);
+      const weight = second >= 0 ? rows.bucket(row, second, back) : !Number.isNaN(y) ? 1 : 0;
+      if (weight === 0) continue;
+      n += weight;
+      t1 -= back * weight;
+      t2 += back * back * weight;
+      y1 += y;
+      ty -= back * y;
+    }
+    const spread = n * t2 - t1 * t1;
+    return spread === 0 ? Number.NaN : (n * ty - t1 * y1) / spread;
+  }
+
+  #refreshCycles(second: number): void {
+    for (const [windowS, was] of this.#fresh) {
+      const is = this.#cycleS > second - windowS;
+      if (is === was) continue;
+      this.#fresh.set(windowS, is);
+      this.#plans.forEach(({ signal }, index) => {
+        if (this.#isCyclic[index] === 0 || signal.windowS !== windowS) return;
+        for (let entity = 0; entity < this.#entities; entity++) this.mark(entity, index);
+      });
+    }
+  }
+
+  #reach(entity: number): void {
+    if (entity < this.#entities) return;
+    const room = Math.max(entity + 1, Math.ceil(this.#entities * 1.5), 4);
+    const values = new Float64Array(room * this.width).fill(Number.NaN);
+    values.set(this.values);
+    this.values = values;
+    const marks = new Uint8Array(room * this.width);
+    marks.set(this.#marks);
+    this.#marks = marks;
+    const present = new Uint8Array(room * this.#sources);
+    present.set(this.#present);
+    this.#present = present;
+    this.#entities = room;
+  }
+}
+
+/** Nothing in the window means 0 there: nothing happened. */
+function isZeroWhenEmpty({ signal, sketch }: SignalPlan): boolean {
+  const isRatio = signal.input.kind === 'counter' && signal.input.per !== undefined;
+  const isGauge = signal.input.kind === 'counter' && signal.input.counter.kind === 'gauge';
+  return !isRatio && !isGauge && (isAdditive(signal) || sketch === 'distinct');
+}
