@@ -4,6 +4,7 @@ import type { HeldTotal } from './held-records.ts';
 import { type NodeLosses, noLosses } from './node-losses.ts';
 import type { RuleSet } from './rules/rule.ts';
 import { RuleEngine } from './rules/rule-engine.ts';
+import type { Contribution } from './series/contribution.ts';
 import { FindingSeries } from './series/finding-series.ts';
 import { PartitionSeries, type SeriesOptions } from './series/partition-series.ts';
 import { restoreSeries, seriesBlocks } from './series/series-snapshot.ts';
@@ -45,7 +46,10 @@ export class PartitionState {
     rules: PartitionRules = { set: noRules, cluster: 'default', partition: 0 },
   ) {
     this.series = new PartitionSeries(series);
-    this.rules = new RuleEngine(rules.set, rules);
+    this.rules = new RuleEngine(rules.set, {
+      ...rules,
+      contributionsOf: (node) => this.series.store.nodes.get(node)?.contributions ?? new Map<string, Contribution>(),
+    });
     this.series.input.watcher = this.rules;
     this.findings = new FindingSeries(this.series.store);
   }

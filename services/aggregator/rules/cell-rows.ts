@@ -153,11 +153,6 @@ export class CellRows {
     this.#foldedS = second;
   }
 
-  /** Whether any window holds something. */
-  get isIdle(): boolean {
-    return this.#activeCount === 0 && this.#touched[0].count === 0 && this.#touched[1].count === 0;
-  }
-
   /** Whether a row's cell has something in its window. */
   has(row: number, cell: number): boolean {
     if (row >= this.#rows) return false;
@@ -207,35 +202,52 @@ export class CellRows {
     }
   }
 
-  /** All that a row's cell holds, for a checkpoint; undefined: nothing. */
-  image(row: number, cell: number): CellImage | undefined {
-    if (row >= this.#rows) return undefined;
-    const at = row * this.width + cell;
-    const block = this.#blocks[at];
-    const { data, length } = this.#pools[cell];
+  /** All that a cell holds, for a checkpoint. */
+  image(cell: number): CellImage {
     const empty = this.#kinds[cell] === sumKind ? 0 : Number.NaN;
-    const isEmpty = [this.even[at], this.odd[at], this.#values[at]].every((value) => Object.is(value, empty)) && block < 0;
-    if (isEmpty) return undefined;
-    const ring = block < 0 ? undefined : data.slice(block * length, (block + 1) * length);
-    return { even: this.even[at], odd: this.odd[at], value: this.#values[at], filled: this.#filled[at], ring };
+    const { data, length } = this.#pools[cell];
+    const rows: number[] = [];
+    const scalars: number[] = [];
+    const ringRows: number[] = [];
+    for (let row = 0; row < this.#rows; row++) {
+      const at = row * this.width + cell;
+      const told = [this.even[at], this.odd[at], this.#values[at], this.#filled[at]];
+      const isEmpty = told.slice(0, 3).every((value) => Object.is(value, empty)) && this.#blocks[at] < 0;
+      if (isEmpty) continue;
+      rows.push(row);
+      scalars.push(...told);
+      if (this.#blocks[at] >= 0) ringRows.push(row);
+    }
+    const rings = new Float64Array(ringRows.length * length);
+    ringRows.forEach((row, index) => {
+      const first = this.#blocks[row * this.width + cell] * length;
+      rings.set(data.subarray(first, first + length), index * length);
+    });
+    return { rows: Int32Array.from(rows), scalars: Float64Array.from(scalars), ringRows: Int32Array.from(ringRows), rings };
   }
 
   /** Takes back what `image` gave, of a cell of the same kind and window. @param foldedS second up to which it was folded */
-  restore(row: number, cell: number, image: CellImage, foldedS: number): void {
+  restore(cell: number, { rows, scalars, ringRows, rings }: CellImage, foldedS: number): void {
     this.#foldedS = foldedS;
-    this.reach(row);
-    const at = row * this.width + cell;
     const isSum = this.#kinds[cell] === sumKind;
     const isSet = (value: number): boolean => (isSum ? value !== 0 : !Number.isNaN(value));
-    if (isSet(image.even)) this.touch(row, 0);
-    if (isSet(image.odd)) this.touch(row, 1);
-    this.even[at] = image.even;
-    this.odd[at] = image.odd;
-    this.#values[at] = image.value;
-    this.#filled[at] = image.filled;
-    if (image.ring === undefined) return;
-    this.#activate(at, cell);
-    this.#pools[cell].data.set(image.ring, this.#blocks[at] * this.#pools[cell].length);
+    rows.forEach((row, index) => {
+      this.reach(row);
+      const at = row * this.width + cell;
+      const [even, odd, value, filled] = scalars.subarray(index * 4, index * 4 + 4);
+      if (isSet(even)) this.touch(row, 0);
+      if (isSet(odd)) this.touch(row, 1);
+      this.even[at] = even;
+      this.odd[at] = odd;
+      this.#values[at] = value;
+      this.#filled[at] = filled;
+    });
+    const { length } = this.#pools[cell];
+    ringRows.forEach((row, index) => {
+      const at = row * this.width + cell;
+      this.#activate(at, cell);
+      this.#pools[cell].data.set(rings.subarray(index * length, (index + 1) * length), this.#blocks[at] * length);
+    });
   }
 
   /** The rings' oldest second goes, and the next takes its place. */
@@ -393,13 +405,14 @@ export class CellRows {
   }
 }
 
-/** What a cell holds, apart from where. */
+/** What a cell holds of all rows that hold anything, in columns. */
 export interface CellImage {
-  readonly even: number;
-  readonly odd: number;
-  readonly value: number;
-  readonly filled: number;
-  readonly ring: Float64Array<ArrayBuffer> | undefined;
+  readonly rows: Int32Array;
+  /** Of each row: even, odd, value, filled. */
+  readonly scalars: Float64Array;
+  /** Rows that have a ring, and their rings end to end. */
+  readonly ringRows: Int32Array;
+  readonly rings: Float64Array;
 }
 
 /** Whether a value takes the place of an extreme; NaN: there is none yet. */

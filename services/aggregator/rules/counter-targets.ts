@@ -117,17 +117,14 @@ export class CounterTargets {
     });
   }
 
-  /**
-   * Takes targets back.
-   * @param gauges gauges are read anew: windows may not have them, as those of rules that are new
-   */
-  restore(images: readonly TargetImage[], contributions: ReadonlyMap<string, Contribution>, session: SessionOf, gauges: boolean): void {
+  /** Takes targets back. Windows have what they told. */
+  restore(images: readonly TargetImage[], contributions: ReadonlyMap<string, Contribution>, sessionOf: SessionOf): void {
     for (const { key, session: told, ...image } of images) {
       const contribution = contributions.get(key);
       const source = this.#domain.plan.windows.sources.get(contribution?.source.source ?? '');
-      const by = session(told);
-      if (contribution === undefined || source === undefined || by === undefined) continue;
-      const target: CounterTarget = { ...image, contribution, source, session: by, adds: [], own: contribution.own };
+      const session = sessionOf(told);
+      if (contribution === undefined || source === undefined || session === undefined) continue;
+      const target: CounterTarget = { ...image, contribution, source, session, adds: [], own: contribution.own };
       this.#targets.set(contribution, target);
       if (target.entity < 0) {
         this.#unknown.add(target);
@@ -135,8 +132,19 @@ export class CounterTargets {
       }
       this.#ofEntity.set(target.entity, (this.#ofEntity.get(target.entity) ?? new Set()).add(target));
       this.#domain.values.setPresent(target.entity, source.index, true);
-      if (gauges) this.#allGauges(contribution, target.second);
     }
+  }
+
+  /** Other rules ask for other things: what lives is looked at again, and gauges begin with what they are. */
+  adopt(session: NodeSession, contributions: Iterable<Contribution>): void {
+    for (const contribution of contributions) {
+      if (!contribution.live || !this.#domain.plan.windows.sources.has(contribution.source.source)) continue;
+      const known = this.#targets.get(contribution);
+      const second = known?.second ?? session.secondOf(contribution.readNs) ?? 0;
+      if (known === undefined) this.reading(session, contribution, contribution.readNs, second);
+      this.#allGauges(contribution, second);
+    }
+    this.#current = undefined;
   }
 
   /** Looks up whose the target is. */
@@ -266,7 +274,7 @@ function labelsOf({ own, container }: CounterTarget): CounterLabels {
   own.names.forEach((name, at) => {
     labels[name] = own.values[at];
   });
-  if (container !== '') labels['container'] = container;
+  if (container !== '') Object.assign(labels, { container });
   return labels;
 }
 

@@ -11,6 +11,8 @@ export interface Finding extends FindingState {
   /** Number of its last transition. */
   number: number;
   readonly causedBy: string[];
+  /** Of its last transition. */
+  message: string;
 }
 
 /** How many findings each rule has in the partition, and how many found no room. */
@@ -95,8 +97,10 @@ export class FindingBook {
     this.#limits.add(finding.rule.rule.id, 1);
   }
 
-  refused(): number[] {
-    return [...this.#refused];
+  /** Those that found no room: entity and rule. */
+  refused(): (readonly [entity: number, rule: number])[] {
+    const rules = this.#rules.length;
+    return [...this.#refused].sort((a, b) => a - b).map((key) => [Math.floor(key / rules), key % rules] as const);
   }
 
   refuse(entity: number, rule: number): void {
@@ -117,6 +121,6 @@ export class FindingBook {
     }
     this.#refused.delete(key);
     const entity = Math.floor(key / this.#rules.length);
-    this.put({ ...pendingSince(second, severity), entity, rule, anomalyId: '', number: 0, causedBy: [] });
+    this.put({ ...pendingSince(second, severity), entity, rule, anomalyId: '', number: 0, causedBy: [], message: '' });
   }
 }

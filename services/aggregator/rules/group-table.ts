@@ -74,21 +74,29 @@ export class GroupTable {
     if (this.kind === 'peer') this.#ends[entity] = undefined;
   }
 
-  image(row: number, node: string): GroupImage {
-    const seen = this.#seen[row];
-    if (this.kind === 'value') return { key: this.#keys[row], seen };
-    return { key: (this.#ends[Math.floor(row / maxGroups)] as FarEnds).image(row % maxGroups, node), seen };
+  /** For a checkpoint: all groups in the order of their rows. */
+  image(node: string): GroupImage[] {
+    const images: GroupImage[] = [];
+    for (let entity = 0; entity < this.#entities; entity++) {
+      for (let slot = 0; slot < this.#used[entity]; slot++) {
+        const row = entity * maxGroups + slot;
+        const key = this.kind === 'value' ? this.#keys[row] : (this.#ends[entity] as FarEnds).image(slot, node);
+        images.push([entity, key, this.#seen[row]]);
+      }
+    }
+    return images;
   }
 
-  /** Takes groups back in the order of their rows. @returns the row */
-  restore(entity: number, { key, seen }: GroupImage): number {
-    this.#reach(entity);
-    const row = entity * maxGroups + this.#used[entity]++;
-    if (typeof key !== 'object') this.#keys[row] = key;
-    else (this.#ends[entity] ??= new FarEnds(maxGroups)).restore(row % maxGroups, key);
-    this.#seen[row] = seen;
-    this.#clock = Math.max(this.#clock, seen);
-    return row;
+  /** Each group gets the row that it had. */
+  restore(images: readonly GroupImage[]): void {
+    for (const [entity, key, seen] of images) {
+      this.#reach(entity);
+      const row = entity * maxGroups + this.#used[entity]++;
+      if (typeof key !== 'object') this.#keys[row] = key;
+      else (this.#ends[entity] ??= new FarEnds(maxGroups)).restore(row % maxGroups, key);
+      this.#seen[row] = seen;
+      this.#clock = Math.max(this.#clock, seen);
+    }
   }
 
   #see(row: number): number {
@@ -127,7 +135,4 @@ export class GroupTable {
 }
 
 /** A group in a checkpoint. */
-export interface GroupImage {
-  readonly key: number | string | FarEndImage;
-  readonly seen: number;
-}
+export type GroupImage = readonly [entity: number, key: number | string | FarEndImage, seen: number];

@@ -11,6 +11,8 @@ import { SelfTargets } from './self-targets.ts';
 
 /** Seconds behind the clock of a node that may still be told: CPUs and sources are not read in order. */
 const latenessS = 2;
+/** Sessions that are remembered; as many as the partition keeps. */
+const maxSessions = 16;
 const two32 = 0x1_0000_0000;
 
 /** The plans of one rule set. */
@@ -81,8 +83,8 @@ export class NodeRules {
     this.observedSelf = new SelfTargets(this.observed);
   }
 
-  /** The session, made on its first message. */
-  session(state: SessionState): NodeSession {
+  /** The session, made on its first message. @param fromStart whether it is read from its first message on */
+  session(state: SessionState, fromStart = state.nextSeq <= 2): NodeSession {
     const known = this.sessions.get(state.session);
     if (known?.state === state) return known;
     const created = new NodeSession(
@@ -91,9 +93,11 @@ export class NodeRules {
       (entity) => {
         this.own.added(entity);
       },
-      state.nextSeq <= 2,
+      fromStart,
     );
+    this.sessions.delete(state.session);
     this.sessions.set(state.session, created);
+    if (this.sessions.size > maxSessions) this.sessions.delete(this.sessions.keys().next().value as string);
     return created;
   }
 

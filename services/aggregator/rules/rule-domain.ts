@@ -105,17 +105,6 @@ export class RuleDomain {
     }
   }
 
-  /** Findings end that this rule set does not have. */
-  resolve(finding: Finding, atS: number, reason: ResolvedReason): void {
-    this.book.remove(finding);
-    if (finding.firing) this.#tell(finding, atS, 'resolved', reason);
-  }
-
-  skipTo(second: number): void {
-    this.windows.skipTo(second);
-    this.evaluatedS = second;
-  }
-
   /** What a rule's conditions see of an entity now. The same array each time. */
   slots({ signals, ofNode, paramsAt, index }: PlannedRule, entity: RuleEntity): Float64Array {
     const { values, width } = this.values;
@@ -130,6 +119,12 @@ export class RuleDomain {
     const { values, windows } = this;
     const heardShare = this.#context.heardShare(rule.longestS);
     return { rule, entity, node: this.entities.node, slots: this.slots(rule, entity), values, windows, atS, heardShare };
+  }
+
+  /** Goes on at a second: windows must be empty, as before a checkpoint is taken back. */
+  skipTo(second: number): void {
+    this.windows.skipTo(second);
+    this.evaluatedS = second;
   }
 
   #evaluate(second: number): void {
@@ -194,7 +189,9 @@ export class RuleDomain {
     const entity = this.entities.all[finding.entity] as RuleEntity;
     if (action === 'opened') finding.anomalyId = anomalyIdOf(this.#context.cluster, finding.rule.rule.id, entity, finding.startS);
     finding.number++;
-    this.#context.emit(transitionOf(this.inputOf(finding.rule, entity, atS), finding, action, reason));
+    const transition = transitionOf(this.inputOf(finding.rule, entity, atS), finding, action, reason);
+    finding.message = transition.message;
+    this.#context.emit(transition);
   }
 
   #goneS(entity: RuleEntity, second: number): number {

@@ -1,3 +1,4 @@
+import { deserialize, serialize } from 'node:v8';
 import type { RecordReader } from '../../../schema/record.ts';
 import type { Ends } from '../end-names.ts';
 import type { Contribution } from '../series/contribution.ts';
@@ -5,6 +6,8 @@ import type { SampleWatcher } from '../series/sample-watcher.ts';
 import type { SourceFields } from '../series/source-fields.ts';
 import type { SessionState } from '../session.ts';
 import { watchedFields } from './counter-targets.ts';
+import { type DomainImage, imageOf, restoreDomain } from './domain-image.ts';
+import { type EngineImage, type NodeImage, nodeImage, restoreNode, type Surroundings } from './engine-image.ts';
 import { explain } from './explain.ts';
 import type { Explanation } from './explanation.ts';
 import type { FindingEntity, Transition } from './finding.ts';
@@ -12,15 +15,18 @@ import { FindingLimits } from './finding-book.ts';
 import { NodeRules, type NodeSurroundings, type RulePlans } from './node-rules.ts';
 import type { NodeSession } from './node-session.ts';
 import type { CounterLabels, Rule, RuleSet, Severity } from './rule.ts';
+import type { RuleCounters } from './rule-counters.ts';
 import { RuleDomain } from './rule-domain.ts';
 import { planRules } from './rule-plan.ts';
-import { SelfTargets } from './self-targets.ts';
+import { type SelfTarget, SelfTargets } from './self-targets.ts';
 
 export interface RuleEngineOptions {
   /** orchestrator.cluster.name: part of every finding's id. */
   readonly cluster: string;
   /** Number of the raw partition. */
   readonly partition: number;
+  /** What adds to the series of a node, by key: rules that are new start with what lives. Left out: they wait for what is told. */
+  readonly contributionsOf?: Surroundings['contributionsOf'];
 }
 
 /** A finding that is open now. */
@@ -30,18 +36,6 @@ export interface OpenFinding {
   readonly severity: Severity;
   readonly anomalyId: string;
   readonly startS: number;
-}
-
-/** What the engine did not take. Whole numbers since the state began. */
-export interface RuleCounters {
-  /** Records and increments that were older than a window that asked for them. */
-  late: number;
-  /** Records whose local end nobody can name, or whose entity found no room. */
-  unidentified: number;
-  /** Values of annotations that are no numbers. */
-  invalidParams: number;
-  /** Findings that were not opened because a rule had too many, by rule. */
-  readonly evictions: Record<string, number>;
 }
 
 /** A node of which nothing came for so long, in the partition's time, is silent. */
@@ -61,11 +55,10 @@ export class RuleEngine implements SampleWatcher {
   /** The partition itself. */
   pipeline: RuleDomain;
   readonly #options: RuleEngineOptions;
-  readonly #around: NodeSurroundings;
+  #around: NodeSurroundings;
   #rules: RuleSet;
   #plans: RulePlans;
   #pipelineSelf: SelfTargets;
-  #limits: FindingLimits;
   /** The session of the last message, and its node. */
   #state: SessionState | undefined;
   #session: NodeSession | undefined;
@@ -82,13 +75,9 @@ export class RuleEngine implements SampleWatcher {
     this.#rules = rules;
     this.#options = options;
     this.#plans = plansOf(rules);
-    this.#limits = new FindingLimits(this.counters.evictions);
-    const engine = this;
     this.#around = {
       cluster: options.cluster,
-      get limits() {
-        return engine.#limits;
-      },
+      limits: new FindingLimits(this.counters.evictions),
       emit: (transition) => {
         this.onTransition(transition);
       },
@@ -219,7 +208,18 @@ export class RuleEngine implements SampleWatcher {
   }
 
   /** Other rules. What did not change keeps its windows and states; findings of rules that did are resolved. */
-  replace(_rules: RuleSet): void {}
+  replace(rules: RuleSet): void {
+    const nodes = [...this.nodes.values()];
+    const images = nodes.map((node) => nodeImage(node));
+    const pipeline = imageOf(this.pipeline);
+    const self = this.#pipelineSelf.image();
+    const sessionOf = (name: string, session: string): SessionState | undefined => this.nodes.get(name)?.sessions.get(session)?.state;
+    const sessions = new Map(
+      nodes.flatMap(({ name, sessions }) => [...sessions.keys()].map((key) => [`${name} ${key}`, sessionOf(name, key)])),
+    );
+    this.#begin(rules);
+    this.#restore(pipeline, self, images, (name, key) => sessions.get(`${name} ${key}`), false);
+  }
 
   /** Findings that are open, in a fixed order. */
   *open(): Iterable<OpenFinding> {
@@ -234,7 +234,30 @@ export class RuleEngine implements SampleWatcher {
 
   /** Blocks for a checkpoint. */
   snapshot(): Uint8Array[] {
-    return [];
+    const head: EngineImage = {
+      version: 1,
+      rules: this.#rules.version,
+      counters: { ...this.counters },
+      clockMs: this.#clockMs,
+      tickMs: this.#tickMs,
+      samples: this.#samples,
+      pipeline: imageOf(this.pipeline),
+      pipelineSelf: this.#pipelineSelf.image(),
+    };
+    return [serialize(head), ...[...this.nodes.values()].map((node) => serialize(nodeImage(node)))];
+  }
+
+  /** Fills an engine that has taken in nothing. Rules may have changed since: findings of those that did are resolved. */
+  restore(blocks: readonly Uint8Array[], sessionOf: Surroundings['sessionOf']): void {
+    if (blocks.length === 0) return;
+    const head = deserialize(blocks[0]) as EngineImage;
+    if (head.version !== 1) throw new Error(`its rules have version ${String(head.version)}, expected 1`);
+    Object.assign(this.counters, head.counters, { evictions: Object.assign(this.counters.evictions, head.counters.evictions) });
+    this.#clockMs = head.clockMs;
+    this.#tickMs = head.tickMs;
+    this.#samples = head.samples;
+    const images = blocks.slice(1).map((block) => deserialize(block) as NodeImage);
+    this.#restore(head.pipeline, head.pipelineSelf, images, sessionOf, head.rules === this.#rules.version);
   }
 
   /** Why a rule fired or did not; undefined when there is no such rule or entity. @param entity shop/web-0, name or cookie of a namespace, a node, `partition 0` */
@@ -265,12 +288,38 @@ export class RuleEngine implements SampleWatcher {
     return created;
   }
 
+  #restore(
+    pipeline: DomainImage,
+    self: readonly SelfTarget[],
+    nodes: readonly NodeImage[],
+    sessionOf: Surroundings['sessionOf'],
+    isSame: boolean,
+  ): void {
+    const around = { sessionOf, contributionsOf: this.#options.contributionsOf ?? (() => new Map<string, Contribution>()) };
+    const ended = nodes.flatMap((image) => restoreNode(this.#nodeOf(image.name), image, around, isSame));
+    ended.push(...restoreDomain(this.pipeline, pipeline));
+    this.#pipelineSelf.restore(self, !isSame);
+    for (const transition of ended) this.onTransition(transition);
+  }
+
+  /** Runs other rules, which know nothing yet. */
+  #begin(rules: RuleSet): void {
+    this.#rules = rules;
+    this.#plans = plansOf(rules);
+    this.#around = { ...this.#around, limits: new FindingLimits(this.counters.evictions) };
+    this.nodes.clear();
+    this.#state = undefined;
+    this.#watched = new Map();
+    this.pipeline = this.#newPipeline();
+    this.#pipelineSelf = new SelfTargets(this.pipeline);
+  }
+
   #newPipeline(): RuleDomain {
     const name = `partition ${this.#options.partition}`;
     const self: FindingEntity = { kind: 'pipeline', node: '', namespace: '', pod: '', uid: '', name, cookie: 0, inode: 0 };
     return new RuleDomain(this.#plans.pipeline, '', self, {
       cluster: this.#options.cluster,
-      limits: this.#limits,
+      limits: this.#around.limits,
       heardShare: () => 1,
       isGone: () => false,
       isOpenElsewhere: () => false,

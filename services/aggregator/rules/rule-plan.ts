@@ -1,6 +1,9 @@
 import type { Rule, RuleSet, Signal } from './rule.ts';
 import { planWindows, signalsOf, type WindowPlan } from './window-plan.ts';
 
+/** Seconds that may not be evaluated yet when something is told. */
+const openS = 2;
+
 /** A rule as one set of entities runs it. */
 export interface PlannedRule {
   readonly index: number;
@@ -72,7 +75,7 @@ export function planRules(set: RuleSet, takes: (rule: Rule) => boolean): RulePla
     readers: signals.map((_, place) => readersOf(planned, place, 0)),
     nodeReaders: signals.map((_, place) => readersOf(planned, place, 1)),
     memoryS:
-      windows.longestS + rules.reduce((longest, { keepFiringForS, forS, settleS }) => Math.max(longest, keepFiringForS, forS + settleS), 0),
+      openS + windows.longestS + rules.reduce((longest, rule) => Math.max(longest, rule.keepFiringForS, rule.forS + rule.settleS), 0),
   };
 }
 

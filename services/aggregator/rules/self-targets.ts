@@ -13,28 +13,36 @@ interface SelfTarget {
 /** Label sets of one domain that are told apart. */
 const maxTargets = 4096;
 
-/** What the aggregator knows of a node or of the pipeline, as counters and gauges of rules. */
+/**
+ * What the aggregator knows of a node or of the pipeline, as counters and gauges of rules. All of it is remembered,
+ * whether a rule asks for it or not: a rule that is new starts with what is.
+ */
 export class SelfTargets {
   readonly #domain: RuleDomain;
   readonly #targets = new Map<string, SelfTarget>();
+  /** Second in which something was told first; 0: nothing yet. */
+  #sinceS = 0;
 
   constructor(domain: RuleDomain) {
     this.#domain = domain;
   }
 
-  /** The first value of a counter is where it begins. */
+  /** Counters begin at 0; those that are told with the very first values, where they are. */
   told(source: string, field: string, labels: CounterLabels, value: number): void {
-    const plan = this.#domain.plan.windows.sources.get(source);
-    if (plan?.fields.has(field) !== true || !Number.isFinite(value)) return;
+    if (!Number.isFinite(value)) return;
+    const second = this.#domain.evaluatedS + 1;
+    if (this.#targets.size === 0) this.#sinceS = second;
     const key = JSON.stringify([source, field, Object.entries(labels).sort()]);
     const known = this.#targets.get(key);
     if (known === undefined && this.#targets.size >= maxTargets) return;
-    const increment = known === undefined ? 0 : value - known.value;
+    const begins = known === undefined && second === this.#sinceS ? value : 0;
+    const increment = value - (known?.value ?? begins);
     const target = known ?? { source, field, labels, value };
     target.value = value;
     this.#targets.set(key, target);
+    const plan = this.#domain.plan.windows.sources.get(source);
+    if (plan === undefined) return;
     this.#domain.values.setPresent(nodeIndex, plan.index, true);
-    const second = this.#domain.evaluatedS + 1;
     for (const add of plan.fields.get(field) ?? []) {
       if (add.where?.(labels) === false) continue;
       const group = add.by === undefined ? '' : labels[add.by];
@@ -48,13 +56,15 @@ export class SelfTargets {
     return [...this.#targets.values()];
   }
 
-  restore(targets: readonly SelfTarget[]): void {
+  /** @param gauges told anew: windows may not have them, as those of rules that are new */
+  restore(targets: readonly SelfTarget[], gauges: boolean): void {
     for (const { source, field, labels, value } of targets) {
       const key = JSON.stringify([source, field, Object.entries(labels).sort()]);
       this.#targets.set(key, { source, field, labels, value });
       const plan = this.#domain.plan.windows.sources.get(source);
       if (plan !== undefined) this.#domain.values.setPresent(nodeIndex, plan.index, true);
     }
+    if (gauges) for (const { source, field, labels, value } of targets) this.told(source, field, labels, value);
   }
 
   /** A gauge over all label sets that the signal takes. */

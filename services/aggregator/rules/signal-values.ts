@@ -146,14 +146,15 @@ export class SignalValues {
     return { volume, absent: volume > 0 && volume < this.#plans[signal].signal.minVolume ? 'BELOW_MIN_VOLUME' : 'NO_DATA' };
   }
 
-  /** Takes back the values of a checkpoint for an entity; all of them are read again at the next second. */
-  restore(entity: number, values: Iterable<readonly [signal: number, value: number]>): void {
-    for (const [signal, value] of values) this.values[entity * this.width + signal] = value;
+  /** Values that a signal keeps while it has none, for a checkpoint. */
+  image(signal: number): Float64Array | undefined {
+    if (this.#plans[signal].signal.absent !== 'hold') return undefined;
+    return Float64Array.from({ length: this.#entities }, (_, entity) => this.values[entity * this.width + signal]);
   }
 
-  /** What lives of sources, by place in `plan.sources`. */
-  presence(entity: number): Uint8Array {
-    return this.#present.slice(entity * this.#sources, (entity + 1) * this.#sources);
+  restore(signal: number, image: Float64Array): void {
+    for (let entity = 0; entity < Math.min(image.length, this.#entities); entity++)
+      this.values[entity * this.width + signal] = image[entity];
   }
 
   #judged(entity: number, signal: number, before: number): number {

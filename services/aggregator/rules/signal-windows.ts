@@ -103,6 +103,36 @@ export class SignalWindows {
     for (const rows of this.rows) rows.skipTo(second);
   }
 
+  /** All windows of a signal, for a checkpoint. */
+  image(signal: number, node: string): SignalImage {
+    const { feed, main, second } = this.plan.signals[signal];
+    return {
+      main: main < 0 ? undefined : this.rows[feed].image(main),
+      second: second < 0 ? undefined : this.rows[feed].image(second),
+      groups: this.groups[signal]?.image(node),
+      sketches: this.sketches[signal]?.image(),
+    };
+  }
+
+  /** Takes back what the windows of the same signal held, once `foldedS` is what it was. */
+  restore(signal: number, { main, second, groups, sketches }: SignalImage): void {
+    const plan = this.plan.signals[signal];
+    const rows = this.rows[plan.feed];
+    if (main !== undefined && plan.main >= 0) rows.restore(plan.main, main, this.foldedS);
+    if (second !== undefined && plan.second >= 0) rows.restore(plan.second, second, this.foldedS);
+    if (groups !== undefined) this.groups[signal]?.restore(groups);
+    if (sketches !== undefined) this.sketches[signal]?.restore(sketches);
+  }
+
+  /** Trails of a selector, for a checkpoint. */
+  trailsImage(selector: number, node: string): TrailsImage {
+    return this.trails[selector].flatMap((trail, entity) => (trail === undefined ? [] : [[entity, trail.image(node)] as const]));
+  }
+
+  restoreTrails(selector: number, images: TrailsImage): void {
+    for (const [entity, image] of images) this.#trail(this.selectors[selector], entity).restore(image);
+  }
+
   /** Empties all windows of an entity. */
   clear(entity: number): void {
     this.plan.feeds.forEach(({ grouped }, feed) => {
@@ -188,4 +218,13 @@ export class SignalWindows {
   }
 }
 
-export type { CellImage, GroupImage, SketchImage, TrailImage };
+/** The windows of a signal in a checkpoint. */
+export interface SignalImage {
+  readonly main: CellImage | undefined;
+  readonly second: CellImage | undefined;
+  readonly groups: readonly GroupImage[] | undefined;
+  readonly sketches: readonly (readonly [row: number, image: SketchImage])[] | undefined;
+}
+
+/** Trails of a selector in a checkpoint, by entity. */
+export type TrailsImage = readonly (readonly [entity: number, image: TrailImage])[];

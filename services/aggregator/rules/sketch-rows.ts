@@ -43,20 +43,16 @@ export class SketchRows {
     return window instanceof QuantileWindow ? window.read(from, second, quantile) : window.read(from, second);
   }
 
-  get isIdle(): boolean {
-    return this.#rows.size === 0;
-  }
-
   clear(row: number): void {
     this.#rows.delete(row);
   }
 
-  image(row: number): SketchImage | undefined {
-    return this.#rows.get(row)?.image();
+  image(): (readonly [row: number, image: SketchImage])[] {
+    return [...this.#rows].map(([row, window]) => [row, window.image()] as const);
   }
 
-  restore(row: number, image: SketchImage): void {
-    this.#row(row).restore(image);
+  restore(images: readonly (readonly [row: number, image: SketchImage])[]): void {
+    for (const [row, image] of images) this.#row(row).restore(image);
   }
 
   #row(row: number): DistinctWindow | QuantileWindow {

@@ -1,0 +1,121 @@
+import type { EntityTableImage, RuleEntity } from './entity-table.ts';
+import type { Transition } from './finding.ts';
+import type { Finding } from './finding-book.ts';
+import type { FindingState } from './finding-state.ts';
+import type { Rule } from './rule.ts';
+import type { RuleDomain } from './rule-domain.ts';
+import type { SignalImage, TrailsImage } from './signal-windows.ts';
+
+/** A finding in a checkpoint: what its rule says is kept, as the rule may be gone. */
+interface FindingImage extends FindingState, Pick<Finding, 'entity' | 'anomalyId' | 'number' | 'causedBy' | 'message'> {
+  readonly rule: Pick<Rule, 'id' | 'title' | 'why' | 'version' | 'entity' | 'clock' | 'runbook'>;
+}
+
+/** A domain in a checkpoint. Signals and rules are told by what they are, so that it fits other rules, too. */
+export interface DomainImage {
+  readonly evaluatedS: number;
+  readonly cycleS: number;
+  readonly entities: EntityTableImage;
+  readonly signals: readonly (readonly [key: string, image: SignalImage, held: Float64Array | undefined])[];
+  readonly trails: readonly (readonly [keys: readonly string[], image: TrailsImage])[];
+  readonly findings: readonly FindingImage[];
+  readonly refused: readonly (readonly [ruleId: string, entity: number])[];
+}
+
+/** All that a domain knows. */
+export function imageOf({ plan, evaluatedS, values, entities, windows, book }: RuleDomain): DomainImage {
+  return {
+    evaluatedS,
+    cycleS: values.cycleS,
+    entities: entities.image(),
+    signals: plan.keys.map((key, signal) => [key, windows.image(signal, entities.node), values.image(signal)] as const),
+    trails: windows.selectors.map(({ index }) => [keysOf(plan, index), windows.trailsImage(index, entities.node)] as const),
+    findings: book.sorted().map(({ rule: { rule }, ...finding }) => {
+      const { id, title, why, version, entity, clock, runbook } = rule;
+      return { ...finding, rule: { id, title, why, version, entity, clock, runbook } };
+    }),
+    refused: book.refused().map(([entity, rule]) => [plan.rules[rule].rule.id, entity] as const),
+  };
+}
+
+/**
+ * Fills a new domain. Windows of signals that it does not have are left out.
+ * @returns transitions of findings whose rules are gone or say something else now
+ */
+export function restoreDomain(domain: RuleDomain, image: DomainImage): Transition[] {
+  const { plan, windows, values, entities, book } = domain;
+  entities.restore(image.entities);
+  domain.skipTo(image.evaluatedS);
+  values.cycle(image.cycleS);
+  for (const entity of entities.all) if (entity !== undefined) domain.added(entity);
+  for (const [key, signal, held] of image.signals) {
+    const place = plan.keys.indexOf(key);
+    if (place < 0) continue;
+    windows.restore(place, signal);
+    if (held !== undefined) values.restore(place, held);
+  }
+  for (const { index } of windows.selectors) {
+    const keys = keysOf(plan, index);
+    const found = image.trails.find(([told]) => told.some((key) => keys.includes(key)));
+    if (found !== undefined) windows.restoreTrails(index, found[1]);
+  }
+  const rules = new Map(plan.rules.map((planned) => [planned.rule.id, planned]));
+  for (const [ruleId, entity] of image.refused) {
+    const rule = rules.get(ruleId);
+    if (rule !== undefined) book.refuse(entity, rule.index);
+  }
+  return image.findings.flatMap(({ rule: told, ...finding }) => {
+    const rule = rules.get(told.id);
+    if (rule?.rule.version === told.version) {
+      book.put({ ...finding, causedBy: [...finding.causedBy], rule });
+      return [];
+    }
+    const entity = entities.all[finding.entity];
+    return finding.firing && entity !== undefined ? [changedRule({ rule: told, ...finding }, entity, image.evaluatedS)] : [];
+  });
+}
+
+/** Keys of the signals that a selector's records are for. */
+function keysOf({ keys, rules }: RuleDomain['plan'], selector: number): string[] {
+  return rules.flatMap((rule) => (rule.selectors.includes(selector) ? [...rule.signals].map((signal) => keys[signal]) : []));
+}
+
+/** The end of a finding whose rule is not there any more to say anything. */
+function changedRule(
+  { rule, message, anomalyId, number, severity, startS, causedBy }: FindingImage,
+  { info }: RuleEntity,
+  atS: number,
+): Transition {
+  return {
+    rule: {
+      ...rule,
+      signals: [],
+      params: [],
+      when: [],
+      resolve: undefined,
+      forS: 0,
+      keepFiringForS: 0,
+      settleS: 0,
+      causedBy: [],
+      summary: { source: '', render: () => message },
+      evidence: [],
+      maxActive: 0,
+    },
+    entity: info,
+    anomalyId,
+    number: number + 1,
+    action: 'resolved',
+    severity,
+    startS,
+    atS,
+    reason: 'RULE_CHANGED',
+    message,
+    values: [],
+    by: [],
+    evidence: [],
+    confidence: 0,
+    causedBy,
+    samples: [],
+    peers: [],
+  };
+}
