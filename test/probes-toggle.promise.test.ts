@@ -1,8 +1,10 @@
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
+import { probes } from '../bpf/registry.ts';
 import type { Finding } from '../cli/finding.ts';
 import type { ProbeRow } from '../cli/probe-rows.ts';
-import { askControl } from '../core/control.ts';
+import { askControl, type ControlParams } from '../core/control.ts';
 import { metrics } from '../schema/record.gen.ts';
 import { eventually } from './lab/eventually.ts';
 import { kernelTest } from './lab/kernel-tier.ts';
@@ -12,6 +14,8 @@ import { JitterscopeProcess } from './support/jitterscope-process.ts';
 import type { LiveCounter } from './support/live-run.ts';
 
 const limitMs = 60_000;
+const toggleRounds = 100;
+const maxGrowthBytes = 64 * 2 ** 20;
 const folder = temporaryFolder();
 const ends: (() => Promise<unknown>)[] = [];
 
@@ -19,6 +23,12 @@ afterAll(async () => {
   for (const end of ends.reverse()) await end();
   folder.remove();
 });
+
+/** What the hops of an agent say of their items. */
+interface Hops {
+  readonly collector: { readonly items: number; readonly skippedItems: number };
+  readonly aggregator: readonly { readonly expectedItems: number; readonly gaps: number }[];
+}
 
 interface Said {
   readonly code: number | null;
@@ -43,16 +53,17 @@ async function agent(name: string, settings: readonly string[], environment: Rea
   };
   const list = async (): Promise<ProbeRow[]> => JSON.parse((await command('probes', 'list', '--json')).stdout) as ProbeRow[];
   const row = async (probe: string): Promise<ProbeRow | undefined> => (await list()).find((one) => one.name === probe);
-  /** What was counted in a namespace. */
-  const counted = async (netns: LabNetns, metric: number): Promise<number> => {
-    let sum = 0;
-    for await (const answer of askControl(join(dataDir, 'control.sock'), 'counters')) {
-      const counter = answer as LiveCounter;
-      if (counter.netns === netns.name && counter.metric === metric) sum += counter.value;
-    }
-    return sum;
+  const ask = async (method: string, params: ControlParams = {}): Promise<unknown[]> => {
+    const answers: unknown[] = [];
+    for await (const answer of askControl(join(dataDir, 'control.sock'), method, params)) answers.push(answer);
+    return answers;
   };
-  return { running, command, list, row, counted };
+  /** What was counted in a namespace. */
+  const counted = async (netns: LabNetns, metric: number): Promise<number> =>
+    ((await ask('counters')) as LiveCounter[])
+      .filter((counter) => counter.netns === netns.name && counter.metric === metric)
+      .reduce((sum, { value }) => sum + value, 0);
+  return { running, command, list, row, ask, counted };
 }
 
 kernelTest('probes are turned off, on and to one namespace while the agent runs, and orders expire without their command', async () => {
@@ -163,4 +174,67 @@ test.each([
   const process = new JitterscopeProcess(['probes', ...args, '--data-dir', join(folder.path, 'none')]);
   expect((await process.finish(limitMs)).code).toBe(75);
   expect(process.stderr).toMatch(/no jitterscope answers at .*control\.sock/);
+});
+
+/** What a process holds: descriptors of BPF by kind, and memory. */
+function heldBy(pid: number): { readonly bpf: Readonly<Record<string, number>>; readonly descriptors: number; readonly rssBytes: number } {
+  const bpf = { programs: 0, links: 0, maps: 0 };
+  let descriptors = 0;
+  for (const descriptor of readdirSync(`/proc/${pid}/fdinfo`)) {
+    let text = '';
+    try {
+      text = readFileSync(`/proc/${pid}/fdinfo/${descriptor}`, 'utf8');
+    } catch {
+      // Closed meanwhile.
+      continue;
+    }
+    descriptors++;
+    if (/^link_id:/m.test(text)) bpf.links++;
+    else if (/^prog_id:/m.test(text)) bpf.programs++;
+    if (/^map_id:/m.test(text)) bpf.maps++;
+  }
+  const [, rssKiB] = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
+  return { bpf, descriptors, rssBytes: Number(rssKiB) * 1024 };
+}
+
+kernelTest('an agent whose probes are all toggled 100 times under traffic loses nothing and keeps nothing', async () => {
+  const lab = new NetnsLab('-agent');
+  ends.push(() => lab.remove());
+  const { a, b } = lab;
+  const { running, ask } = await agent('toggled', []);
+  await lab.start(b, 'busy-server.mjs').line();
+  const client = lab.start(a, 'mixed-client.mjs', b.ipv4, '5');
+  await client.line();
+  let before: ReturnType<typeof heldBy> | undefined;
+  for (let round = 0; round < toggleRounds; round++) {
+    if (round === 5) before = heldBy(running.pid);
+    for (const enable of [false, true])
+      for (const { name } of probes) {
+        const [after] = (await ask('order-probe', { name, enable })) as ProbeRow[];
+        expect(after.attached.length > 0).toBe(enable);
+      }
+  }
+  await client.stop();
+  const after = heldBy(running.pid);
+  expect(after.bpf).toEqual(before?.bpf);
+  // Namespaces come and go on the machine, and each is held by a descriptor.
+  expect(after.descriptors).toBeLessThan((before?.descriptors ?? 0) + 50);
+  const growthBytes = after.rssBytes - (before?.rssBytes ?? 0);
+  expect(growthBytes).toBeLessThan(maxGrowthBytes);
+
+  for (const { name } of probes) await ask('order-probe', { name, enable: false });
+  const rows = (await ask('probes')) as ProbeRow[];
+  const [emitted, lost] = [
+    rows.reduce((sum, { events }) => sum + events.emitted, 0),
+    rows.reduce((sum, { events }) => sum + events.lost, 0),
+  ];
+  expect(emitted).toBeGreaterThan(0);
+  // Every record that the kernel emitted has a number, and arrived.
+  const hops = async (): Promise<Hops> => ((await ask('dispositions')) as [Hops])[0];
+  await eventually('all records have arrived', async () => (await hops()).aggregator[0].expectedItems >= emitted);
+  expect(await hops()).toMatchObject({ collector: { items: emitted, skippedItems: 0 }, aggregator: [{ expectedItems: emitted, gaps: 0 }] });
+  process.stdout.write(
+    `toggle of an agent: ${toggleRounds} rounds, ${emitted} records emitted and numbered, ${lost} lost for want of room, ${JSON.stringify(after.bpf)}, memory ${Math.round(growthBytes / 1024)} KiB more\n`,
+  );
+  expect((await running.stop()).code).toBe(143);
 });
