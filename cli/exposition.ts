@@ -1,4 +1,4 @@
-import type { Metric, Registry } from 'prom-client';
+import type { Metric, MetricValue, Registry } from 'prom-client';
 import { messageOf } from '../core/app-error.ts';
 import { type Log, LogLimiter } from '../core/log.ts';
 import { Turn } from '../core/turn.ts';
@@ -65,18 +65,22 @@ export class Exposition {
   }
 }
 
-/** A counter or gauge of prom-client. */
+/** A metric of prom-client; a value of a histogram has a name of its own: its bucket's, its sum's. */
 async function ownText(metric: Metric, format: TextFormat): Promise<string> {
   const { name, help, type, values } = await metric.get();
   if (values.length === 0) return '';
-  let text = headerText({ name, help, type: String(type) === 'counter' ? 'counter' : 'gauge' }, format);
-  for (const { labels, value } of values) {
+  let text = headerText({ name, help, type: typeOf(String(type)) }, format);
+  for (const { labels, value, metricName = name } of values as (MetricValue<string> & { readonly metricName?: string })[]) {
     const names = Object.keys(labels);
     const between = labelsText(
       names,
       names.map((label) => String(labels[label])),
     );
-    text += `${name}${between === '' ? '' : `{${between}}`} ${value}\n`;
+    text += `${metricName}${between === '' ? '' : `{${between}}`} ${value}\n`;
   }
   return text;
+}
+
+function typeOf(type: string): 'counter' | 'gauge' | 'histogram' {
+  return type === 'counter' || type === 'histogram' ? type : 'gauge';
 }

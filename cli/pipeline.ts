@@ -5,9 +5,9 @@ import type { BusObserver, TopicSpec } from '../core/bus/bus.ts';
 import { type EmbeddedLog, openEmbeddedLog } from '../core/bus/embedded-log.ts';
 import type { Deadline } from '../core/deadline.ts';
 import { lockDataDir } from '../core/lock.ts';
-import { type Log, LogLimiter } from '../core/log.ts';
+import { type Log, LogLimiter, logOf } from '../core/log.ts';
 import { sleep } from '../core/retry.ts';
-import { topics } from '../proto/bus.ts';
+import { type PipelineFiguresBody, topics } from '../proto/bus.ts';
 import { fileCheckpoints } from '../services/aggregator/checkpoint.ts';
 import { type Aggregator, startAggregator } from '../services/aggregator/main.ts';
 import { type Gateway, startGateway } from '../services/gateway/main.ts';
@@ -31,12 +31,24 @@ export interface Pipeline {
   readonly prometheus: PrometheusSink | undefined;
   /** gRPC target of the gateway. */
   readonly gatewayAddress: string;
-  /** Messages that the bus lost, by topic, reason and group. */
-  readonly busLosses: ReadonlyMap<string, number>;
+  /** What the bus lost, by topic, reason and group. */
+  readonly busLosses: ReadonlyMap<string, BusLoss>;
+  /** What is known of a partition's queues and losses, now. */
+  figures(partition: number): Promise<PipelineFiguresBody>;
   /** Resolves when everything that is in the raw log has reached the sinks; false when the signal aborted before. */
   settled(signal: AbortSignal): Promise<boolean>;
   /** Ends hop by hop, in the direction of the data, all of them by the deadline. */
   close(deadline: Deadline): Promise<void>;
+}
+
+/** Messages that the bus lost. */
+export interface BusLoss {
+  readonly topic: string;
+  readonly reason: string;
+  /** The consumer group that never got them; empty: nobody did. */
+  readonly group: string;
+  messages: number;
+  bytes: number;
 }
 
 const partitions = 1;
@@ -61,12 +73,12 @@ export function aggregatorStopped(thrown: unknown): AppError {
 export async function startPipeline(config: Config, dataDir: string, ticks: boolean, log: Log): Promise<Pipeline> {
   const aggregation = aggregationOf(config);
   const lock = await lockDataDir(dataDir);
-  const busLosses = new Map<string, number>();
+  const busLosses = new Map<string, BusLoss>();
   const bus = await openEmbeddedLog({
     dir: join(dataDir, 'bus'),
     topics: topicSpecs(config),
     commitMs: config.bus.commitInterval,
-    observer: busObserver(busLosses, log),
+    observer: busObserver(busLosses, logOf(log, 'bus')),
   });
   const aggregator = await startAggregator({
     bus,
@@ -74,24 +86,32 @@ export async function startPipeline(config: Config, dataDir: string, ticks: bool
     ...aggregation,
     lingerMs: config.aggregator.batchLinger,
     checkpointMs: config.aggregator.checkpointInterval,
-    log,
+    log: logOf(log, 'aggregator'),
   });
-  const sinks = await startSinks({ bus, config: config.sinks, dataDir, log });
+  const sinksLog = logOf(log, 'sinks');
+  const sinks = await startSinks({ bus, config: config.sinks, dataDir, log: sinksLog });
   const prometheus = config.sinks.prometheus.enabled
-    ? PrometheusSink.start({ bus, config: config.sinks.prometheus, describe: metricDescriptions(probes), log })
+    ? PrometheusSink.start({ bus, config: config.sinks.prometheus, describe: metricDescriptions(probes), log: sinksLog })
     : undefined;
   // What is shown first must be whole: a scrape of half of it would make the other half look new.
   await Promise.race([prometheus?.loaded, sleep(maxLoadMs)]);
   const socketPath = shortSocketPath(join(dataDir, 'collect.sock'));
   const { inFlightSize, messageSize } = config.gateway;
+  const figures = pipelineFigures({
+    bus,
+    aggregator,
+    sinks,
+    maxInFlightBytes: inFlightSize,
+    maxHeldBytes: config.aggregator.heldSize,
+  });
   const gateway = await startGateway({
     bus,
     socketPath,
     ticks,
     maxInFlightBytes: inFlightSize,
     maxMessageBytes: messageSize,
-    log,
-    figures: pipelineFigures({ bus, aggregator, sinks, maxInFlightBytes: inFlightSize, maxHeldBytes: config.aggregator.heldSize }),
+    log: logOf(log, 'gateway'),
+    figures,
   });
 
   async function settled(signal: AbortSignal): Promise<boolean> {
@@ -112,6 +132,7 @@ export async function startPipeline(config: Config, dataDir: string, ticks: bool
     prometheus,
     gatewayAddress: `unix:${socketPath}`,
     busLosses,
+    figures: (partition) => figures(partition, gateway.metrics),
     settled,
     async close(deadline) {
       await closeHops({ gateway, settled, aggregator, sinks }, deadline);
@@ -143,12 +164,15 @@ function topicSpecs(config: Config): TopicSpec[] {
   ];
 }
 
-function busObserver(losses: Map<string, number>, log: Log): BusObserver {
+function busObserver(losses: Map<string, BusLoss>, log: Log): BusObserver {
   const limiter = new LogLimiter();
   return {
     lost({ topic, partition, reason, group, messages, bytes }) {
       const key = [topic, reason, group].filter((part) => part !== undefined).join(' ');
-      losses.set(key, (losses.get(key) ?? 0) + (reason === 'torn_tail' ? bytes : messages));
+      const loss = losses.get(key) ?? { topic, reason, group: group ?? '', messages: 0, bytes: 0 };
+      loss.messages += messages;
+      loss.bytes += bytes;
+      losses.set(key, loss);
       limiter.once(key, (heldBack) => log.warn({ topic, partition, reason, group, messages, bytes, heldBack }, 'the bus lost messages'));
     },
     warned({ code, message, remedy }) {

@@ -9,6 +9,7 @@ import type { PartitionState } from './partition-state.ts';
 import { PartitionWorker } from './partition-worker.ts';
 import type { RuleSet } from './rules/rule.ts';
 import type { SeriesOptions } from './series/partition-series.ts';
+import type { WorkerTimes } from './worker-times.ts';
 
 /** The aggregator's part of the configuration, with the ports it works over. */
 export interface AggregatorOptions {
@@ -40,6 +41,8 @@ export interface AggregatorOptions {
 export interface Aggregator {
   /** State of each assigned partition: what the metrics and the loss identity are read from. */
   partitions(): ReadonlyMap<number, PartitionState>;
+  /** What its steps took, per partition. */
+  times(): ReadonlyMap<number, Readonly<WorkerTimes>>;
   /** Whether events wait in an open batch. */
   pending(): boolean;
   /** Raw messages not yet processed, per partition. */
@@ -94,6 +97,7 @@ export async function startAggregator(given: Omit<AggregatorOptions, 'append' | 
   const commit = (partition: number, offset: number): Promise<void> => consumer.commit(partition, { offset, metadata: '' });
   return {
     partitions: () => new Map([...workers].map(([partition, worker]) => [partition, worker.state])),
+    times: () => new Map([...workers].map(([partition, { times }]) => [partition, times])),
     pending: () => [...workers.values()].some((worker) => worker.pending),
     async lag() {
       const lags = new Map<number, number>();

@@ -11,6 +11,7 @@ import { type PartitionSteps, partitionSteps } from './partition-steps.ts';
 import { aggregate, type PipelinePorts } from './pipeline.ts';
 import type { RefusedInput } from './raw-input.ts';
 import type { RuleSet } from './rules/rule.ts';
+import { newWorkerTimes } from './worker-times.ts';
 
 /** Bytes of an unusable message that its dead letter keeps. */
 const maxDeadLetterBytes = 1024 * 1024;
@@ -24,6 +25,7 @@ export class PartitionWorker {
   readonly state: PartitionState;
   /** Whether it began empty although the partition must have had a state. */
   readonly stateLost: boolean;
+  readonly times = newWorkerTimes();
   readonly #partition: number;
   readonly #options: AggregatorOptions;
   readonly #steps: PartitionSteps;
@@ -94,7 +96,10 @@ export class PartitionWorker {
   /** Resolves when the fetch is processed; events of it may wait in the open EventBatch for at most lingerMs. */
   process(fetch: Fetch): Promise<void> {
     return this.#exclusively(async () => {
+      const beganMs = performance.now();
       await lastValueFrom(aggregate(fetch, this.#steps, this.#ports));
+      this.times.fetches++;
+      this.times.fetchSeconds += (performance.now() - beganMs) / 1e3;
       await this.#lettersDurable();
       if (performance.now() >= this.#nextCheckpointMs) await this.#checkpoint();
       this.#armCheckpoint();
@@ -159,6 +164,7 @@ export class PartitionWorker {
     if (this.#steps.findings.isWaiting) return;
     const { checkpoints, bus, checkpointMs, log } = this.#options;
     const { rawOffset } = this.state;
+    const beganMs = performance.now();
     try {
       await this.#metricsInFlight;
       await checkpoints.save(this.#partition, this.state.snapshot(), this.state.blocks());
@@ -167,7 +173,11 @@ export class PartitionWorker {
       this.#nextCheckpointMs = performance.now() + checkpointMs;
       this.#steps.rules.next = this.#nextRules ?? this.#steps.rules.next;
       this.#nextRules = undefined;
+      this.times.checkpoints++;
+      this.times.checkpointSeconds += (performance.now() - beganMs) / 1e3;
+      this.times.lastCheckpointUnixMs = Date.now();
     } catch (thrown) {
+      this.times.checkpointFailures++;
       this.#nextCheckpointMs = performance.now() + Math.min(checkpointMs, retryCheckpointMs);
       const remedy = thrown instanceof AppError ? thrown.remedy : '';
       this.#armCheckpoint();

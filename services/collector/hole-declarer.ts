@@ -1,6 +1,6 @@
 import type { Fetch, Hole, Message } from '../../core/bus/bus.ts';
 import { CollectorMessage, type SkippedItems, type TimeOffset } from '../../proto/collect.ts';
-import type { CollectorMetrics } from './metrics.ts';
+import { type CollectorMetrics, countSkipped } from './metrics.ts';
 import type { SendWindow } from './send-window.ts';
 import { SkippedRanges, uncovered } from './skipped-ranges.ts';
 
@@ -72,7 +72,7 @@ export class HoleDeclarer {
     if (missing.length === 0 && own.length === (batch.skipped ?? []).length) return bytes;
     const reason = holes.length === 0 ? 'disk_full' : holes.some((hole) => hole.reason === 'damaged') ? 'spool_damaged' : 'spool_full';
     for (const { from, to } of missing) {
-      this.#count(from, to);
+      this.#count(from, to, reason);
       this.#told.add(from, to - from, reason);
     }
     if (missing.length > 0) this.#onHole(reason);
@@ -88,8 +88,8 @@ export class HoleDeclarer {
     return parts.map(({ from, to }) => ({ firstItem: from, count: to - from, reason: reason ?? '' }));
   }
 
-  #count(from: number, to: number): void {
-    this.#metrics.skippedItems += Math.max(0, to - Math.max(from, this.#countedTo));
+  #count(from: number, to: number, reason: string): void {
+    countSkipped(this.#metrics, reason, Math.max(0, to - Math.max(from, this.#countedTo)));
     this.#countedTo = Math.max(this.#countedTo, to);
   }
 }

@@ -32,6 +32,8 @@ export interface CollectorMetrics {
   batches: number;
   /** Items given up, because the spool was full, damaged or refused them. */
   skippedItems: number;
+  /** The same by reason: spool_full, spool_damaged, disk_full. */
+  readonly skipped: Record<string, number>;
   /** Bytes sent and not acked. */
   inFlightBytes: number;
   /** Looks at the node's namespaces. */
@@ -50,6 +52,7 @@ export function emptyCollectorMetrics(): CollectorMetrics {
     items: 0,
     batches: 0,
     skippedItems: 0,
+    skipped: {},
     inFlightBytes: 0,
     identityScans: 0,
     lookups: 0,
@@ -71,4 +74,10 @@ export function emptyCollectorMetrics(): CollectorMetrics {
       repairs: 0,
     },
   };
+}
+
+/** Items are given up. */
+export function countSkipped(metrics: CollectorMetrics, reason: string, items: number): void {
+  metrics.skippedItems += items;
+  metrics.skipped[reason] = (metrics.skipped[reason] ?? 0) + items;
 }

@@ -12,7 +12,7 @@ import type { Downtime, LifeSigns } from './downtime.ts';
 import type { NodeIdentity } from './identity/node-identity.ts';
 import type { KernelPlaces } from './kernel-places.ts';
 import { keyframeParts } from './keyframe.ts';
-import type { CollectorMetrics } from './metrics.ts';
+import { type CollectorMetrics, countSkipped } from './metrics.ts';
 import { ProbeCounters } from './probe-counters.ts';
 import type { ProbeHost } from './probe-host.ts';
 import type { ProbeOrders } from './probe-orders.ts';
@@ -183,7 +183,7 @@ export class CollectorPipeline {
       this.wantKeyframe();
       return;
     }
-    this.#parts.metrics.skippedItems += batch.count ?? 0;
+    countSkipped(this.#parts.metrics, 'disk_full', batch.count ?? 0);
     this.#batcher.skip(batch.firstItem ?? 0, batch.count ?? 0, 'disk_full');
     for (const range of batch.skipped ?? []) this.#batcher.skip(range.firstItem ?? 0, range.count ?? 0, range.reason ?? '');
     if ((batch.kernelLosses ?? []).length > 0) this.#batcher.tellKernelLossesAgain();

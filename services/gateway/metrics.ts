@@ -14,8 +14,23 @@ export interface GatewayMetrics {
   invalidMessages: number;
   /** Bytes that wait for durability. */
   queuedBytes: number;
+  /** Appends of streams to the bus that are durable. */
+  appends: number;
+  /** Time that these waited for it, retries included, seconds. */
+  appendSeconds: number;
 }
 
 export function emptyGatewayMetrics(): GatewayMetrics {
-  return { streams: 0, messagesIn: 0, bytesIn: 0, itemsIn: 0, itemsQueued: 0, repeatedItems: 0, invalidMessages: 0, queuedBytes: 0 };
+  return {
+    streams: 0,
+    messagesIn: 0,
+    bytesIn: 0,
+    itemsIn: 0,
+    itemsQueued: 0,
+    repeatedItems: 0,
+    invalidMessages: 0,
+    queuedBytes: 0,
+    appends: 0,
+    appendSeconds: 0,
+  };
 }

@@ -132,10 +132,13 @@ export class CollectorStream {
       while (this.#queue.length > 0) {
         const batch = this.#queue;
         this.#queue = [];
+        const beganMs = performance.now();
         await this.#ports.append(
           hello.partition,
           batch.map(({ value }) => value),
         );
+        this.#ports.metrics.appends++;
+        this.#ports.metrics.appendSeconds += (performance.now() - beganMs) / 1e3;
         const bytes = batch.reduce((sum, queued) => sum + queued.bytes, 0);
         this.#queuedBytes -= bytes;
         this.#ports.metrics.queuedBytes -= bytes;

@@ -1,0 +1,70 @@
+import { topics } from '../../proto/bus.ts';
+import type { Collector } from '../../services/collector/main.ts';
+import type { Pipeline } from '../pipeline.ts';
+import { byReason, type MetricSet, type Sample } from './metric-set.ts';
+
+interface Fill {
+  readonly queue: string;
+  readonly partition: string;
+  readonly depthBytes: number;
+  readonly capacityBytes: number;
+}
+
+/**
+ * Every queue of the path in one way: how full it is, what it takes, what it dropped. spool: batches that are not acked;
+ * gateway: messages that wait for durability; raw: behind the newest checkpoint; held: records that wait for an identity;
+ * events/<sink>: what the sink has not read. raw, held and gateway drop nothing: who fills them waits, or goes on unknown.
+ */
+export function addQueueMetrics(
+  set: MetricSet,
+  pipeline: Pick<Pipeline, 'bus' | 'figures' | 'sinks'>,
+  collector: Pick<Collector, 'spool' | 'metrics'> | undefined,
+): void {
+  const fills = async (): Promise<Fill[]> => {
+    const found: Fill[] = [];
+    if (collector !== undefined) {
+      const { bytes, maxBytes } = collector.spool();
+      found.push({ queue: 'spool', partition: '', depthBytes: bytes, capacityBytes: maxBytes });
+    }
+    for (let partition = 0; partition < pipeline.bus.partitions(topics.raw); partition++) {
+      const { queues } = await pipeline.figures(partition);
+      for (const { queue, depthBytes, capacityBytes } of queues ?? [])
+        found.push({ queue: queue ?? '', partition: String(partition), depthBytes: depthBytes ?? 0, capacityBytes: capacityBytes ?? 0 });
+    }
+    return found;
+  };
+  const gauge = (name: string, help: string, read: (fill: Fill) => number): void =>
+    set.gauge(name, help, ['queue', 'partition'], async () =>
+      (await fills()).map((fill): Sample => {
+        const { queue, partition } = fill;
+        return [partition === '' ? { queue } : { queue, partition }, read(fill)];
+      }),
+    );
+  gauge('jitterscope_queue_depth_bytes', 'Bytes that wait in a queue.', ({ depthBytes }) => depthBytes);
+  gauge('jitterscope_queue_capacity_bytes', 'Bytes that a queue takes at most.', ({ capacityBytes }) => capacityBytes);
+  set.counter(
+    'jitterscope_queue_dropped_items_total',
+    'Items and events that a queue gave up, by reason. spool: since the start; events: since the first commit of the sink.',
+    ['queue', 'reason'],
+    () => [
+      ...(collector === undefined
+        ? []
+        : byReason({ spool_full: 0, spool_damaged: 0, disk_full: 0, ...collector.metrics.skipped }, { queue: 'spool' })),
+      ...pipeline.sinks.stats().flatMap(({ sink, partitions }) => byReason(lostOf([...partitions.values()]), { queue: `events/${sink}` })),
+    ],
+  );
+  set.counter('jitterscope_dead_letters_total', 'Messages and events that went to the dead letters, by stage.', ['stage'], async () => {
+    const totals = new Map<string, number>();
+    for (let partition = 0; partition < pipeline.bus.partitions(topics.raw); partition++) {
+      const { deadLetters } = await pipeline.figures(partition);
+      for (const { name, total } of deadLetters ?? []) totals.set(name ?? '', (totals.get(name ?? '') ?? 0) + (total ?? 0));
+    }
+    return [...totals].map(([stage, total]): Sample => [{ stage }, total]);
+  });
+}
+
+function lostOf(partitions: readonly { readonly lost: Readonly<Record<string, number>> }[]): Record<string, number> {
+  const sums: Record<string, number> = {};
+  for (const { lost } of partitions) for (const [reason, n] of Object.entries(lost)) sums[reason] = (sums[reason] ?? 0) + n;
+  return sums;
+}
