@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { eventsInManifest, temporaryFolder } from './support/data-folder.ts';
 import { type SyntheticCapture, writeSyntheticCapture } from './support/synthetic-capture.ts';
+import { withoutRules } from './support/without-rules.ts';
 
 const program = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url));
 const folder = temporaryFolder();
@@ -20,7 +21,7 @@ afterAll(() => folder.remove());
 /** A replay whose standard output is read by nobody until `resume`. */
 function replayTo(name: string, ...more: readonly string[]) {
   const dataDir = join(folder.path, name);
-  const child = spawn(process.execPath, [program, 'replay', capture.file, '--data-dir', dataDir, ...more], {
+  const child = spawn(process.execPath, [program, 'replay', capture.file, '--data-dir', dataDir, ...withoutRules, ...more], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, NO_COLOR: '1' },
   });

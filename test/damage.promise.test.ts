@@ -9,6 +9,7 @@ import { type JitterscopeProcess, runJitterscope } from './support/jitterscope-p
 import { expectAggregatorIdentity, expectedItemsOf, expectSinkIdentity, sum } from './support/loss-identity.ts';
 import { cutWithin, damageHeader, damagePayload, flipBit, partitionFolder, storedMessages } from './support/segment-damage.ts';
 import { type SyntheticCapture, writeSyntheticCapture } from './support/synthetic-capture.ts';
+import { withoutRules } from './support/without-rules.ts';
 
 const records = 20_000;
 const limitMs = 60_000;
@@ -30,7 +31,7 @@ beforeAll(async () => {
 afterAll(() => folder.remove());
 
 function replay(file: string, dataDir: string): Promise<JitterscopeProcess> {
-  return runJitterscope(['replay', file, '--data-dir', dataDir, '--quiet'], limitMs);
+  return runJitterscope(['replay', file, '--data-dir', dataDir, '--quiet', ...withoutRules], limitMs);
 }
 
 /** A copy of the data folder, without what the hops from `from` on made of the raw log. */

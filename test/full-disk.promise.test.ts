@@ -8,6 +8,7 @@ import { JitterscopeProcess } from './support/jitterscope-process.ts';
 import { expectAggregatorIdentity, expectedItemsOf, expectSinkIdentity, sum } from './support/loss-identity.ts';
 import { SmallDisk } from './support/small-disk.ts';
 import { type SyntheticCapture, writeSyntheticCapture } from './support/synthetic-capture.ts';
+import { withoutRules } from './support/without-rules.ts';
 
 const mebibyte = 1024 * 1024;
 const diskMebibytes = 64;
@@ -23,7 +24,7 @@ beforeAll(async () => {
 afterAll(() => folder.remove());
 
 function start(disk: SmallDisk): JitterscopeProcess {
-  return new JitterscopeProcess(['replay', capture.file, '--data-dir', join(disk.path, 'data'), '--quiet']);
+  return new JitterscopeProcess(['replay', capture.file, '--data-dir', join(disk.path, 'data'), '--quiet', ...withoutRules]);
 }
 
 /** Everything that was acked is in the files, or is counted as lost by its exact number. */

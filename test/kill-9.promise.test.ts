@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, expect, test } from 'vitest';
 import { eventsInManifest, readHops, replayPositions, temporaryFolder } from './support/data-folder.ts';
-import { countEvents } from './support/event-files.ts';
+import { countEvents, findingLines } from './support/event-files.ts';
 import { JitterscopeProcess } from './support/jitterscope-process.ts';
 import { expectAggregatorIdentity, expectedItemsOf, expectSinkIdentity } from './support/loss-identity.ts';
 import { Random, seedOfRun, sizeFromEnvironment } from './support/random.ts';
@@ -63,14 +63,16 @@ test(`a process killed ${kills} times while it replays ${records} records loses 
   expect(rawMessages).toBe(capture.messages);
   expect(deadLetters).toBe(0);
   expect(checkpoint.unreadable).toEqual({});
-  expect(checkpoint.dispositions).toEqual(capture.counts);
+  const { findings } = checkpoint.dispositions;
+  expect(checkpoint.dispositions).toEqual({ ...capture.counts, findings });
   expectAggregatorIdentity(checkpoint.dispositions, expectedItemsOf(checkpoint.sessions, checkpoint.forgottenItems));
-  expect(checkpoint.nextEvent).toBe(capture.counts.events);
+  expect(checkpoint.nextEvent).toBe(capture.counts.events + findings);
   // Sink: every event is delivered.
   expectSinkIdentity(sink, checkpoint.nextEvent);
-  expect(sink.delivered).toBe(capture.counts.events);
+  expect(sink.delivered).toBe(capture.counts.events + findings);
   expect(sink.lost).toEqual({ retention: 0, damaged: 0, undecodable: 0, unexplained: 0 });
-  // Files: every event once, none missing.
+  // Files: every event and every finding once, none missing.
   expect(countEvents(join(dataDir, 'events'), capture.events)).toBe(capture.counts.events);
+  expect(findingLines(join(dataDir, 'events'))).toHaveLength(findings);
   expect(capture.events.verdict()).toEqual({ missing: 0, twice: 0, unexpected: 0, examples: [] });
 });

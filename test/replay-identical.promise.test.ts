@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { eventsInManifest, readHops, temporaryFolder } from './support/data-folder.ts';
-import { countEvents, digestOf } from './support/event-files.ts';
+import { countEvents, digestOf, findingLines } from './support/event-files.ts';
 import { JitterscopeProcess, runJitterscope } from './support/jitterscope-process.ts';
 import { expectAggregatorIdentity, expectedItemsOf, expectSinkIdentity } from './support/loss-identity.ts';
 import { sizeFromEnvironment } from './support/random.ts';
@@ -40,10 +40,12 @@ test('a replay makes each expected event once, and counts everything else by its
   const { rawMessages, deadLetters, checkpoint, sink } = await readHops(dataDir);
   expect(rawMessages).toBe(capture.messages);
   expect(deadLetters).toBe(0);
-  expect(checkpoint.dispositions).toEqual(capture.counts);
+  const { findings } = checkpoint.dispositions;
+  expect(checkpoint.dispositions).toEqual({ ...capture.counts, findings });
+  expect(findingLines(join(dataDir, 'events'))).toHaveLength(findings);
   expectAggregatorIdentity(checkpoint.dispositions, expectedItemsOf(checkpoint.sessions, checkpoint.forgottenItems));
   expectSinkIdentity(sink, checkpoint.nextEvent);
-  expect(sink.delivered).toBe(capture.counts.events);
+  expect(sink.delivered).toBe(capture.counts.events + findings);
 });
 
 test.each([

@@ -1,0 +1,8 @@
+import { readdirSync } from 'node:fs';
+
+const ids = readdirSync(new URL('../../rules/', import.meta.url))
+  .filter((name) => name.endsWith('.yaml'))
+  .map((name) => name.slice(0, -'.yaml'.length));
+
+/** Options of a command that runs without any rule: where every document is to be an event that somebody expects. */
+export const withoutRules: readonly string[] = ['--set', `rules.disabled=[${ids.join()}]`];
