@@ -6,7 +6,7 @@ interface ShownFinding {
   readonly '@timestamp': string;
   readonly message: string;
   readonly log?: { readonly level?: string };
-  readonly event?: { readonly action?: string; readonly reason?: string; readonly start?: string };
+  readonly event?: { readonly action?: string; readonly reason?: string };
   readonly rule?: { readonly id?: string };
   readonly jitterscope?: {
     readonly evidence?: readonly { readonly text: string }[];
@@ -33,7 +33,7 @@ export function findingText(line: string): string {
   const level = finding.log?.level ?? 'info';
   const rule = pc.dim(`[${finding.rule?.id ?? '?'} ${jitterscope?.anomaly?.id ?? ''}]`);
   if (event?.action === 'anomaly-resolved')
-    return `${time} ${badge('RESOLVED', pc.green)} ${pc.bold(message)} ${pc.dim(lifeText(finding))} ${rule}`;
+    return `${time} ${badge('RESOLVED', pc.green)} ${pc.bold(message)}${reasonText(event.reason)} ${rule}`;
   const colour = levelColours[level] ?? pc.cyan;
   const label = badge(event?.action === 'anomaly-updated' ? `${level.toUpperCase()} (updated)` : level.toUpperCase(), colour);
   const parts = [
@@ -49,15 +49,7 @@ function badge(text: string, colour: Colour): string {
   return pc.bold(pc.inverse(colour(`>> ${text} `)));
 }
 
-/** How long it was open, and why it ended. */
-function lifeText({ '@timestamp': end, event }: ShownFinding): string {
-  const seconds = Math.round((Date.parse(end) - Date.parse(event?.start ?? end)) / 1000);
-  const reason = event?.reason === undefined || event.reason === 'CONDITION_ENDED' ? '' : `, ${event.reason}`;
-  return `(after ${durationText(seconds)}${reason})`;
-}
-
-function durationText(seconds: number): string {
-  if (seconds < 60) return `${seconds} s`;
-  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
-  return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
+/** Why it ended, where that is not that its condition did. */
+function reasonText(reason: string | undefined): string {
+  return reason === undefined || reason === 'CONDITION_ENDED' ? '' : pc.dim(` (${reason})`);
 }

@@ -3,7 +3,7 @@ import { probes } from '../bpf/registry.ts';
 import { printable } from '../core/printable.ts';
 import { severities } from '../schema/batch.ts';
 import { metrics as metricNumbers } from '../schema/record.gen.ts';
-import type { FindingEntity } from '../services/aggregator/rules/finding.ts';
+import { nameOfEntity } from '../services/aggregator/rules/finding-line.ts';
 import type { CounterTotals } from '../services/collector/counters.ts';
 import type { Collector } from '../services/collector/main.ts';
 import type { Pipeline } from './pipeline.ts';
@@ -23,17 +23,13 @@ export function summaryText(pipeline: Pipeline, collector: Collector | undefined
   }
   for (const state of pipeline.aggregator.partitions().values()) {
     for (const { rule, severity, entity } of state.rules.open())
-      lines.push(`  ${pc.bold('open')}        ${severities[severity]} finding ${rule.id}: ${printable(nameOf(entity))}`);
+      lines.push(`  ${pc.bold('open')}        ${severities[severity]} finding ${rule.id}: ${printable(nameOfEntity(entity))}`);
   }
   const lost = losses(pipeline, collector);
   if (lost.length === 0) lines.push('  lost        0');
   for (const [reason, count] of lost) lines.push(`  ${pc.yellow('lost')}        ${count} ${reason}`);
   if (spooledMessages > 0) lines.push(`  spooled     ${spooledMessages} messages are sent at the next start`);
   return `${lines.join('\n')}\n`;
-}
-
-function nameOf({ kind, namespace, pod, name, node }: FindingEntity): string {
-  return kind === 'pod' ? `${namespace}/${pod}` : name === '' ? node : name;
 }
 
 /** One line a probe: what its counters say was seen. */

@@ -1,6 +1,6 @@
 import { severities } from '../../../schema/batch.ts';
 import type { Explanation } from './explanation.ts';
-import type { FindingEntity } from './finding.ts';
+import { nameOfEntity } from './finding-line.ts';
 
 /** An explanation as JSON: what a person or a program reads. */
 export interface ExplanationReport {
@@ -72,13 +72,6 @@ export function explanationReport({ rule, entity, atS, state, ...explanation }: 
     resolve: explanation.resolves === undefined ? null : { expression: rule.resolveExpression ?? null, holds: explanation.resolves },
     evidence: explanation.evidence,
   };
-}
-
-/** What people call an entity: shop/web-0, the name of a namespace or its cookie, a node, `partition 0`. */
-export function nameOfEntity({ kind, namespace, pod, name, cookie, inode, node }: FindingEntity): string {
-  if (kind === 'pod') return `${namespace}/${pod}`;
-  if (name !== '') return name;
-  return kind === 'netns' ? `netns ${cookie === 0 ? inode : cookie}` : node;
 }
 
 function known(value: number): number | null {

@@ -161,6 +161,7 @@ test('what is not known is left out, and numbers are those that people would wri
 test('one that ended says when and why', () => {
   const resolved: Transition = { ...opened, action: 'resolved', number: 3, atS: opened.atS + 60, reason: 'CONDITION_ENDED' };
   expect(JSON.parse(findingLine(resolved, { cluster: 'default', isKubernetes: true }))).toMatchObject({
+    message: 'shop/web-0: over after 1 min 6 s: Resets were seen',
     event: {
       type: ['end'],
       action: 'anomaly-resolved',

@@ -27,7 +27,7 @@ export function findingLine(transition: Transition, { cluster, isKubernetes }: F
   const { rule, entity, severity, action, number, anomalyId, atS, startS } = transition;
   const document = {
     '@timestamp': timestamp(atS),
-    message: text(transition.message),
+    message: text(action === 'resolved' ? resolvedMessage(transition) : transition.message),
     log: { level: severities[severity] },
     ecs: { version: ecsVersion },
     event: {
@@ -64,6 +64,24 @@ export function findingLine(transition: Transition, { cluster, isKubernetes }: F
     },
   };
   return `${JSON.stringify(document)}\n`;
+}
+
+/** What was found no longer holds: its sentence would say the opposite of what is so. */
+function resolvedMessage({ rule, entity, startS, atS }: Transition): string {
+  return `${nameOfEntity(entity)}: over after ${durationText(atS - startS)}: ${rule.title}`;
+}
+
+function durationText(seconds: number): string {
+  if (seconds < 60) return `${seconds} s`;
+  const [minutes, rest] = [Math.floor(seconds / 60), seconds % 60];
+  return minutes < 60 ? `${minutes} min ${rest} s` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
+
+/** What people call an entity: shop/web-0, the name of a namespace or its cookie, a node, `partition 0`. */
+export function nameOfEntity({ kind, namespace, pod, name, cookie, inode, node }: FindingEntity): string {
+  if (kind === 'pod') return `${namespace}/${pod}`;
+  if (name !== '') return name;
+  return kind === 'netns' ? `netns ${cookie === 0 ? inode : cookie}` : node;
 }
 
 /** The Pod's namespace; without a Pod the name of the network namespace, as events have it. */
