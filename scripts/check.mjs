@@ -14,6 +14,9 @@ const steps = [
   { title: 'types (tsc)', args: [join(modules, 'typescript', 'bin', 'tsc'), '-p', '.', '--noEmit', '--incremental', 'false'] },
   { title: 'dead code (knip)', args: [join(modules, 'knip', 'bin', 'knip.js'), '--no-progress', '--no-config-hints'] },
   { title: 'generated files', args: [join(root, 'scripts', 'main.cjs'), 'gen', '--check'] },
+  // The step before has compiled the program.
+  { title: 'rules (jitterscope rules check)', args: [join(root, 'dist', 'cli', 'main.js'), 'rules', 'check'] },
+  { title: 'tests of the rules (jitterscope rules test)', args: [join(root, 'dist', 'cli', 'main.js'), 'rules', 'test'] },
   {
     title: 'house rules',
     args: [join(modules, 'vitest', 'vitest.mjs'), 'run', '--project', 'unit', '--reporter=dot', 'test/house-rules.test.ts'],

@@ -68,9 +68,11 @@ class RuleReader {
     this.#params = Object.keys(document.params);
   }
 
-  read(): Rule {
+  /** Undefined where names are wrong: expressions would be, too. */
+  read(): Rule | undefined {
     const document = this.#document;
     this.#checkNames();
+    if (this.#text.problems.length > 0) return undefined;
     const signals = this.#readSignals();
     const rule: Rule = {
       id: document.id,

@@ -1,5 +1,7 @@
 import { z } from 'zod';
 import { parseDurationMs } from '../../../core/quantity.ts';
+import { aggregationMeanings } from './aggregations.ts';
+import type { Aggregation } from './rule.ts';
 
 /** What a rule file may hold at most. */
 export const ruleLimits = {
@@ -35,15 +37,13 @@ const id = z
   .max(63, 'expected at most 63 characters')
   .regex(idPattern, 'expected an id such as accept-queue-saturation');
 
-export const aggregations = ['rate', 'delta', 'sum', 'max', 'min', 'p50', 'p95', 'p99', 'count', 'distinct', 'last', 'slope'] as const;
-
 const signal = z.strictObject({
   counter: z.string({ error: 'expected the name of a counter such as netstat.TcpExt.ListenOverflows' }).optional(),
   record: z.string({ error: 'expected the name of a probe' }).optional(),
   event: z.string({ error: 'expected the name of a probe' }).optional(),
   field: expression.optional(),
   where: expression.optional(),
-  agg: z.enum(aggregations).optional(),
+  agg: z.enum(Object.keys(aggregationMeanings) as [Aggregation, ...Aggregation[]]).optional(),
   per: z.string({ error: 'expected the name of a counter' }).optional(),
   by: z.string({ error: 'expected the name of what is grouped by' }).optional(),
   scope: z.enum(['entity', 'node']).default('entity'),
@@ -65,6 +65,10 @@ const param = z.union(
   { error: 'expected a number, or {default, unit, source}' },
 );
 
+const maxActiveText = 'expected a whole number from 1 to 100000';
+const weightText = 'expected a number from -1 to 1';
+const weight = z.number({ error: weightText }).min(-1, weightText).max(1, weightText);
+
 const sentences = z.array(text(1000), { error: 'expected a list of sentences' }).default([]);
 
 /** A rule as its file says it; the names of signals and params are checked later, where their places are known. */
@@ -82,20 +86,23 @@ export const ruleSchema = z.strictObject({
   for: seconds({ least: 0, most: 3600 }).default(0),
   keep_firing_for: seconds({ least: 0, most: 3600 }).default(30),
   settle: seconds({ least: 0, most: 60 }).default(2),
-  caused_by: z.array(id, { error: 'expected a list of ids of rules' }).max(ruleLimits.causedBy).default([]),
+  caused_by: z
+    .array(id, { error: 'expected a list of ids of rules' })
+    .max(ruleLimits.causedBy, `expected at most ${ruleLimits.causedBy}`)
+    .default([]),
   summary: text(512),
   evidence: z
-    .array(
-      z.strictObject({ when: expression, say: text(512), weight: z.number({ error: 'expected a number' }).min(-1).max(1).default(0) }),
-      {
-        error: 'expected a list of {when, say, weight}',
-      },
-    )
-    .max(ruleLimits.evidence)
+    .array(z.strictObject({ when: expression, say: text(512), weight: weight.default(0) }), {
+      error: 'expected a list of {when, say, weight}',
+    })
+    .max(ruleLimits.evidence, `expected at most ${ruleLimits.evidence}`)
     .default([]),
   runbook: text(200),
-  max_active: z.int({ error: 'expected a whole number' }).min(1).max(100_000).default(1000),
-  tests: z.array(z.unknown(), { error: 'expected a list of tests' }).max(ruleLimits.tests).default([]),
+  max_active: z.int({ error: maxActiveText }).min(1, maxActiveText).max(100_000, maxActiveText).default(1000),
+  tests: z
+    .array(z.unknown(), { error: 'expected a list of tests' })
+    .max(ruleLimits.tests, `expected at most ${ruleLimits.tests}`)
+    .default([]),
 });
 
 export type RuleDocument = z.output<typeof ruleSchema>;

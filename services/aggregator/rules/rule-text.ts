@@ -38,7 +38,8 @@ export class RuleText {
     this.#text = text;
     this.#document = parseDocument(text, { lineCounter: this.#lines, prettyErrors: false });
     const [problem] = this.#document.errors;
-    if (problem !== undefined) this.#add(problem.pos[0], '', `not valid YAML: ${problem.message}`);
+    if (problem !== undefined)
+      this.#add(problem.pos[0], '', `not valid YAML: ${problem.message}; expressions with [ ] { } , or # stand in quotes`);
     else this.content = this.#read();
   }
 
@@ -56,7 +57,10 @@ export class RuleText {
 
   #read(): unknown {
     try {
-      return this.#document.toJS({ maxAliasCount: maxAliases });
+      const content: unknown = this.#document.toJS({ maxAliasCount: maxAliases });
+      // Throws where an alias is part of what it stands for.
+      JSON.stringify(content);
+      return content;
     } catch (thrown) {
       this.#add(0, '', `not valid YAML: ${messageOf(thrown)}`);
       return undefined;

@@ -1,6 +1,7 @@
 import type { Probe } from '../../../bpf/probe.ts';
 import { probes } from '../../../bpf/registry.ts';
 import { suggestion } from '../../../core/suggestion.ts';
+import { aggregationsOf } from './aggregations.ts';
 import { Closures } from './closures.ts';
 import { findCounter, type KnownCounter } from './counter-names.ts';
 import { type NameType, parseExpression } from './expression.ts';
@@ -22,14 +23,6 @@ export interface SignalContext {
 /** Windows of what the partition's ticks tell. */
 const tickIntervalS = 1;
 
-const counterAggregations: Readonly<Record<KnownCounter['reference']['kind'], readonly Aggregation[]>> = {
-  counter: ['rate', 'delta', 'sum'],
-  gauge: ['last', 'max', 'min', 'slope'],
-  histogram: ['p50', 'p95', 'p99', 'count', 'rate'],
-};
-const countAggregations: readonly Aggregation[] = ['count', 'rate'];
-const valueAggregations: readonly Aggregation[] = ['max', 'min', 'sum', 'rate', 'p50', 'p95', 'p99', 'count', 'distinct', 'last', 'slope'];
-
 /** Reads one signal; what is wrong is noted, and then there is none. */
 export function readSignal(document: SignalDocument, context: SignalContext): Signal | undefined {
   const { text, path } = context;
@@ -47,8 +40,8 @@ export function readSignal(document: SignalDocument, context: SignalContext): Si
 }
 
 function defaultAggregation(input: CounterInput | RecordInput): Aggregation {
-  if (input.kind === 'record') return input.value === undefined ? 'count' : 'max';
-  return counterAggregations[input.counter.kind][0];
+  if (input.kind === 'counter') return aggregationsOf[input.counter.kind][0];
+  return aggregationsOf[input.value === undefined ? 'records' : 'values'][0];
 }
 
 function keyOf(document: SignalDocument, agg: Aggregation): string {
@@ -72,7 +65,7 @@ function readCounterInput(document: SignalDocument, name: string, context: Signa
     text.note([...path, 'per'], 'found a gauge or histogram, expected two counters: `per` divides what they rose by');
   if (per !== undefined && agg !== undefined && agg !== 'delta')
     text.note([...path, 'agg'], `found ${agg} with per, expected none: the signal is the ratio of the two deltas`);
-  if (per === undefined) checkAggregation(agg, counterAggregations[kind], `of the ${kind} ${name}`, context);
+  if (per === undefined) checkAggregation(agg, aggregationsOf[kind], `of the ${kind} ${name}`, context);
   const intervalS =
     counter.of === 'node' && counter.reference.source === 'softnet' ? context.sampleIntervalS : intervalOf(counter, context);
   checkWindow(document, counter.toldBy, intervalS, context);
@@ -153,7 +146,7 @@ function readRecordInput(document: SignalDocument, context: SignalContext): Reco
     text.note([...path, key], 'found records in a rule with entity: pipeline, expected counters such as pipeline.queue_fill_ratio');
   if (per !== undefined)
     text.note([...path, 'per'], 'found per with records, expected counters: `per` divides what two counters rose by', 0, 'key');
-  const known = field === undefined ? countAggregations : valueAggregations;
+  const known = aggregationsOf[field === undefined ? 'records' : 'values'];
   checkAggregation(agg, known, field === undefined ? 'without field' : 'of records', context);
   return { kind: 'record', probe: probe.number, eventsOnly: key === 'event', ...readRecordParts(probe, { field, where, by }, context) };
 }

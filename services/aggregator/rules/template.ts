@@ -21,11 +21,14 @@ const maxLength = 512;
 type Part = (values: TemplateValues) => string;
 
 /** Words that stand for who and where, in every rule. */
-export const templateWords: Readonly<Record<string, Part>> = {
-  entity: (values) => values.entity,
-  pod: (values) => values.entity,
-  node: (values) => values.node,
-  peer: (values) => (values.peer === '' ? 'nobody known' : values.peer),
+export const templateWords: Readonly<Record<string, { readonly meaning: string; readonly part: Part }>> = {
+  entity: { meaning: 'whom the finding is about: shop/web-0, the name of a namespace, a node', part: (values) => values.entity },
+  pod: { meaning: 'the same, in rules of Pods', part: (values) => values.entity },
+  node: { meaning: 'its node', part: (values) => values.node },
+  peer: {
+    meaning: "the far end that was seen most in the rule's records",
+    part: (values) => (values.peer === '' ? 'nobody known' : values.peer),
+  },
 };
 
 /**
@@ -54,7 +57,7 @@ export function compileTemplate(source: string, names: TemplateNames): CompiledT
 function placeOf(inside: string, { signals, grouped, params }: TemplateNames, used: Set<string>, at: number): Part {
   const [, name, format] = /^\s*([\w.]+)\s*(?::\s*(.*?)\s*)?$/.exec(inside) ?? [];
   if (name === undefined) throw new TextError(`found {${inside}}, expected a name, and perhaps a format: {throttled:%}`, at);
-  const word = Object.hasOwn(templateWords, name) ? templateWords[name] : undefined;
+  const word = Object.hasOwn(templateWords, name) ? templateWords[name].part : undefined;
   if (word !== undefined) {
     if (format !== undefined) throw new TextError(`found {${inside}}, expected no format: {${name}} is a text`, at);
     return word;
