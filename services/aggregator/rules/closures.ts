@@ -12,6 +12,8 @@ export type BooleanReader<A, B> = (a: A, b: B) => boolean;
 export interface NameReaders<A, B> {
   readonly numbers: ReadonlyMap<string, NumberReader<A, B>>;
   readonly texts: ReadonlyMap<string, TextReader<A, B>>;
+  /** `!=` between numbers is refused: it would be true where there is no data. */
+  readonly refusesUnequalNumbers?: boolean;
 }
 
 const maxTextLength = 256;
@@ -59,6 +61,8 @@ export class Closures<A, B> {
       case '==':
         return this.#equal(args);
       case '!=': {
+        if (this.#readers.refusesUnequalNumbers === true && this.#kindOf(args[0]) === 'number')
+          throw new TextError('found !=, which is true without data; expected known(x) && !(x == 0)', node.pos);
         const equal = this.#equal(args);
         return (a, b) => !equal(a, b);
       }

@@ -1,8 +1,6 @@
-import type { ASTNode } from '@marcbachmann/cel-js';
 import { Closures, type NameReaders } from './closures.ts';
-import { childrenOf, type ExpressionNames, parseExpression } from './expression.ts';
+import { type ExpressionNames, parseExpression } from './expression.ts';
 import type { Condition } from './rule.ts';
-import { TextError } from './text-error.ts';
 
 /** A condition, and the names that it uses: fill, params.overflow_rate. */
 export interface CompiledCondition {
@@ -25,14 +23,8 @@ export function compileCondition(text: string, signals: readonly string[], param
   const readers: NameReaders<Float64Array, undefined> = {
     numbers: new Map(slots.map((name, slot) => [name, (values: Float64Array) => values[slot]])),
     texts: new Map(),
+    refusesUnequalNumbers: true,
   };
-  refuseNotEqual(ast);
   const compiled = new Closures(readers).boolean(ast);
   return { condition: (values) => compiled(values, undefined), used };
-}
-
-/** NaN differs from every number, so `!=` would be true of a signal that has no data. */
-function refuseNotEqual(node: ASTNode): void {
-  if (node.op === '!=') throw new TextError('found !=, which is true without data; expected known(x) && !(x == 0)', node.pos);
-  for (const child of childrenOf(node)) refuseNotEqual(child);
 }
