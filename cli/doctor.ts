@@ -1,4 +1,3 @@
-import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import pc from 'picocolors';
 import { messageOf } from '../core/app-error.ts';
@@ -29,7 +28,8 @@ interface Running {
  * was asked for is missing.
  */
 export async function doctor(dataDir: string, json: boolean, config: Config): Promise<number> {
-  const running = await askRunning(dataDir);
+  const asked = await askRunning(dataDir);
+  const running = asked === 'denied' ? undefined : asked;
   const { native, findings } = addonFindings();
   findings.push(...kernelFindings(native), ...privilegeFindings(config));
   if (running !== undefined) findings.push(...probeFindings(running.probes, `attached by process ${running.pid}`));
@@ -38,27 +38,25 @@ export async function doctor(dataDir: string, json: boolean, config: Config): Pr
     const runtime = await runtimeFindings(native, config.collector);
     findings.push(...identityFindings(native), ...runtime, ...sourceFindings(native));
   }
-  findings.push(runningFinding(running), ...folderFindings(dataDir, config), ...growthFindings(running?.logs ?? []));
+  findings.push(runningFinding(asked), ...folderFindings(dataDir, config), ...growthFindings(running?.logs ?? []));
   if (json) process.stdout.write(`${JSON.stringify(findings, undefined, 2)}\n`);
   else process.stdout.write(`${findings.map(findingText).join('')}${verdict(findings)}\n`);
   return findings.some(({ state }) => state === 'failed') ? 1 : 0;
 }
 
-/** Undefined: none runs, or none that this user may ask. */
-async function askRunning(dataDir: string): Promise<Running | undefined> {
-  const path = shortSocketPath(join(dataDir, 'control.sock'));
-  const all = async (method: string): Promise<unknown[]> => {
-    const answers: unknown[] = [];
-    for await (const answer of askControl(path, method)) answers.push(answer);
-    return answers;
-  };
+/** Undefined: none runs. `denied`: one may, and this user may not ask it. */
+async function askRunning(dataDir: string): Promise<Running | 'denied' | undefined> {
   try {
-    statSync(path);
+    const path = shortSocketPath(join(dataDir, 'control.sock'));
+    const all = async (method: string): Promise<unknown[]> => {
+      const answers: unknown[] = [];
+      for await (const answer of askControl(path, method)) answers.push(answer);
+      return answers;
+    };
     const [status] = (await all('status')) as { pid: number }[];
     return { pid: status.pid, probes: (await all('probes')) as ProbeRow[], logs: (await all('storage')) as LogGrowth[] };
-  } catch {
-    // Nobody answers.
-    return undefined;
+  } catch (thrown) {
+    return messageOf(thrown).includes('EACCES') ? 'denied' : undefined;
   }
 }
 
@@ -84,7 +82,11 @@ function* identityFindings(native: Native): Generator<Finding> {
   }
 }
 
-function runningFinding(running: Running | undefined): Finding {
+function runningFinding(running: Running | 'denied' | undefined): Finding {
+  if (running === 'denied') {
+    const found = 'its control socket is closed to this user: probes were tried apart from it';
+    return { area: 'data', what: 'running jitterscope', state: 'degraded', found, remedy: 'Run doctor as the user who runs it.' };
+  }
   const found = running === undefined ? 'none on this data folder: how fast it fills is known while one runs' : `process ${running.pid}`;
   return { area: 'data', what: 'running jitterscope', state: 'ok', found };
 }
