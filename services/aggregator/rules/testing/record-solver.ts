@@ -34,13 +34,14 @@ export interface NodeNames {
  */
 export class RecordSolver {
   readonly #probe: Probe;
-  readonly #variant: number;
+  /** A record of the variant in which nothing is said yet. */
+  readonly #plain: Uint8Array;
   readonly #reader = new RecordReader();
   readonly #solved = new Map<string, RecordPatch | undefined>();
 
   constructor(probe: Probe, variant: number) {
     this.#probe = probe;
-    this.#variant = variant;
+    this.#plain = patchedRecord({ probe: probe.number, variant, flags: recordFlags.SOCK, proto: 6, family: 2 }, []);
   }
 
   /** Where a number is read from; undefined: records of the variant do not have it. */
@@ -129,9 +130,7 @@ export class RecordSolver {
   }
 
   #record(patches: readonly RecordPatch[]): RecordReader {
-    this.#reader.reset(
-      patchedRecord({ probe: this.#probe.number, variant: this.#variant, flags: recordFlags.SOCK, proto: 6, family: 2 }, patches),
-    );
+    this.#reader.reset(patched(this.#plain.slice(), patches));
     this.#reader.next();
     return this.#reader;
   }
@@ -139,7 +138,10 @@ export class RecordSolver {
 
 /** A record with a full tail, some bytes of which are replaced. */
 export function patchedRecord(fields: RecordFields, patches: readonly RecordPatch[]): Uint8Array {
-  const record = writeRecord({ ...fields, tail: new Uint8Array(128) });
+  return patched(writeRecord({ ...fields, tail: new Uint8Array(128) }), patches);
+}
+
+function patched(record: Uint8Array, patches: readonly RecordPatch[]): Uint8Array {
   for (const { at, bytes } of patches) record.set(bytes, at);
   return record;
 }

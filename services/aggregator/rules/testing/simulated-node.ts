@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { probes } from '../../../../bpf/registry.ts';
 import type { CollectorBody, Identity, Keyframe, RecordBatch } from '../../../../proto/collect.ts';
 import type { RuleSet } from '../rule.ts';
@@ -44,6 +45,8 @@ class KernelNames implements NodeNames {
 /** The collector of one node: what it sends, second by second. */
 export class SimulatedNode {
   readonly name: string;
+  /** 16 bytes: one life of its collector. */
+  readonly session: Uint8Array;
   readonly #places: readonly SimulatedPlace[];
   readonly #names = new KernelNames();
   readonly #counters: SimulatedCounters;
@@ -56,6 +59,7 @@ export class SimulatedNode {
 
   constructor(name: string, places: SimulatedPlaces, rules: RuleSet, rows: readonly InputRow[]) {
     this.name = name;
+    this.session = createHash('sha256').update(name).digest().subarray(0, 16);
     this.#places = places.all.filter(({ node }) => node === name);
     const isHere = (row: InputRow): boolean =>
       row.kind !== 'silent' && row.target.kind !== 'pipeline' && places.of(row.target).node === name;

@@ -1,5 +1,5 @@
 import type { Probe } from '../../../../bpf/probe.ts';
-import { recordFlags } from '../../../../schema/record.gen.ts';
+import { recordFlags, recordOffsets } from '../../../../schema/record.gen.ts';
 import { transports } from '../../fragments.ts';
 import { type NodeNames, patchedRecord, type RecordPatch, RecordSolver } from './record-solver.ts';
 import type { SimulatedPlaces } from './simulated-places.ts';
@@ -60,10 +60,12 @@ export function recordsOf(
     proto: Number(Object.entries(transports).find(([, name]) => name === given.get('transport'))?.[0] ?? tcp),
     side: sides[row.row.side],
   };
-  return timesOf(row).map((ms) => ({
-    drainedMs: ms + (row.row.late ?? 0),
-    bytes: patchedRecord({ ...fields, ts: bootNs(ms) }, patches),
-  }));
+  const record = patchedRecord(fields, patches);
+  return timesOf(row).map((ms) => {
+    const bytes = record.slice();
+    new DataView(bytes.buffer).setBigUint64(recordOffsets.ts, BigInt(bootNs(ms)), true);
+    return { drainedMs: ms + (row.row.late ?? 0), bytes };
+  });
 }
 
 /** Milliseconds of the test at which a row's records happen. */

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { type PipelineFiguresBody, RawMessage } from '../../../../proto/bus.ts';
 import { type CollectorBody, CollectorMessage } from '../../../../proto/collect.ts';
 import type { RuleSet } from '../rule.ts';
@@ -24,7 +23,7 @@ export function* simulatedSeconds(test: RuleTest, rules: RuleSet): Generator<rea
     const messages: Uint8Array[] = [];
     for (const node of nodes) {
       for (const body of node.second(second)) {
-        const message = rawOf(body, node.name, (testUnixS + second) * 1000 + arrivalMs);
+        const message = rawOf(body, node, (testUnixS + second) * 1000 + arrivalMs);
         messages.push(message);
         if (test.document.repeat) messages.push(message);
       }
@@ -51,8 +50,7 @@ function endOf(row: InputRow): number {
   return (at ?? to ?? from) + late;
 }
 
-function rawOf(body: CollectorBody, node: string, appendedMs: number): Uint8Array {
-  const session = createHash('sha256').update(node).digest().subarray(0, 16);
+function rawOf(body: CollectorBody, { name: node, session }: SimulatedNode, appendedMs: number): Uint8Array {
   return RawMessage.encode({ appended: timeOf(appendedMs), node, session, message: CollectorMessage.encode(body).finish() }).finish();
 }
 
