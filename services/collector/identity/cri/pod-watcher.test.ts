@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { createLog, LogLimiter } from '../../../../core/log.ts';
 import { collectorConfig } from '../../config.ts';
 import type { RuntimeClient } from './client.ts';
@@ -37,5 +37,34 @@ test('the end does not wait for a runtime that hangs', async () => {
   } finally {
     server.close();
     rmSync(folder, { recursive: true });
+  }
+});
+
+test('where no runtime is, one unknown namespace does not make it look for one over and over', async () => {
+  vi.useFakeTimers();
+  let looks = 0;
+  const config = { ...collectorConfig.parse({}).cri };
+  const counted = Object.defineProperty(config, 'socket', { get: () => (looks++, join(tmpdir(), 'no-runtime.sock')) });
+  const watcher = new PodWatcher({
+    config: counted,
+    tracker: {} as PodTracker,
+    clock: { bootNs: () => 1 },
+    cgroupMount: undefined,
+    log: createLog('silent'),
+    limiter: new LogLimiter(),
+    changed: () => undefined,
+  });
+  try {
+    await watcher.start(1);
+    await vi.advanceTimersByTimeAsync(20_000);
+    const quiet = looks;
+    watcher.ring();
+    await vi.advanceTimersByTimeAsync(20_000);
+    // Every 5 s, and once more for the ring.
+    expect(looks - quiet).toBeLessThanOrEqual(5);
+    expect(looks - quiet).toBeGreaterThanOrEqual(4);
+  } finally {
+    vi.useRealTimers();
+    await watcher.close();
   }
 });

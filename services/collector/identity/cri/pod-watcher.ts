@@ -30,6 +30,8 @@ const minPollMs = 100;
 const minTreeNs = 1e9;
 /** Where no runtime is found: kubelet and runtime may be installed later. */
 const noSocketMs = 5_000;
+/** Namespaces that come and go on such a node ask for nothing sooner. */
+const minNoSocketMs = 1_000;
 /** One that does not speak CRI, as Docker's containerd by default: its configuration may be changed. */
 const noCriMs = 60_000;
 const closeMs = 500;
@@ -111,7 +113,8 @@ export class PodWatcher {
       const { socket, problem } = findEndpoint(this.#parts.config.socket);
       if (problem !== undefined) this.#problem = problem;
       if (socket === undefined) {
-        await this.#pause(noSocketMs);
+        this.#rung = false;
+        await this.#pause(noSocketMs, minNoSocketMs);
         continue;
       }
       const answeredMs = this.#answeredMs;
@@ -184,11 +187,11 @@ export class PodWatcher {
   }
 
   /** Waits until the next look is due or somebody rings; never less than the shortest time between two. */
-  async #pause(ms: number): Promise<void> {
-    await sleep(minPollMs, this.#stop.signal).catch(() => undefined);
+  async #pause(ms: number, leastMs = minPollMs): Promise<void> {
+    await sleep(leastMs, this.#stop.signal).catch(() => undefined);
     if (this.#rung || this.#stop.signal.aborted) return;
     await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, Math.max(0, ms - minPollMs));
+      const timer = setTimeout(resolve, Math.max(0, ms - leastMs));
       this.#wake = () => {
         clearTimeout(timer);
         resolve();
