@@ -32,7 +32,7 @@ export const selfSignals: readonly SelfSignal[] = [
     meaning: 'events that a sink had not read when retention deleted them',
   },
   {
-    ...{ source: 'pipeline', field: 'state_lost', kind: 'counter', labels: [] },
-    meaning: 'starts of an aggregator that found no usable checkpoint of the partition',
+    ...{ source: 'pipeline', field: 'state_lost', kind: 'gauge', labels: [] },
+    meaning: '1 for some time after the aggregator started without a usable checkpoint of the partition, else 0',
   },
 ];
