@@ -8,6 +8,7 @@ import { findHierarchies } from '../services/collector/identity/cri/cgroup-hiera
 import { CriClient } from '../services/collector/identity/cri/client.ts';
 import { findEndpoint } from '../services/collector/identity/cri/endpoint.ts';
 import { hostNetnsPath } from '../services/collector/identity/netns-lister.ts';
+import { heldCapabilities } from './capabilities.ts';
 import { type Finding, hintOf } from './finding.ts';
 
 const remedies: Readonly<Record<number, string>> = {
@@ -69,7 +70,9 @@ function conntrackFinding(native: Native, { conntrack, hostNetns }: Pick<Collect
     const entries = parseEntries(native.netlinkDump(hostNetnsPath(hostNetns), netlinkNetfilter, statsRequest));
     return { area: 'identity', what, state: 'ok', found: `${entries} connections tracked in the node's namespace` };
   } catch (thrown) {
-    const remedy = hintOf(thrown) || 'Run as root, or give the process CAP_NET_ADMIN and CAP_SYS_ADMIN.';
+    const remedy = heldCapabilities().has('CAP_NET_ADMIN')
+      ? hintOf(thrown)
+      : 'Missing capability CAP_NET_ADMIN: connection tracking answers nobody else (and CAP_SYS_ADMIN, to enter other namespaces)';
     return { area: 'identity', what, state: 'degraded', found: messageOf(thrown), remedy };
   }
 }

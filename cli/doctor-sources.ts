@@ -7,11 +7,20 @@ import { openNetnsFileSources } from '../services/collector/sources/registry.ts'
 import { SockdiagSource } from '../services/collector/sources/sockdiag.ts';
 import { cpuList, SoftnetSource } from '../services/collector/sources/softnet.ts';
 import type { TakeReading } from '../services/collector/sources/source.ts';
-import { type Finding, hintOf } from './finding.ts';
+import { heldCapabilities } from './capabilities.ts';
+import { enteringRemedy, type Finding, hintOf } from './finding.ts';
 
-/** Reads each source of counters once, in the namespace of this process. */
+/** Reads each source of counters once, in the namespace of this process; others need a privilege more. */
 export function* sourceFindings(native: Native): Generator<Finding> {
   const numbers = new LayoutNumbers();
+  const enters = heldCapabilities().has('CAP_SYS_ADMIN');
+  yield {
+    area: 'source',
+    what: 'counters of other namespaces',
+    state: enters ? 'ok' : 'failed',
+    found: enters ? 'may be read' : 'only those of the namespace that jitterscope runs in are read',
+    ...(enters ? {} : { remedy: enteringRemedy }),
+  };
   try {
     const handle = native.openNetns('/proc/self/ns/net');
     try {
@@ -29,7 +38,7 @@ export function* sourceFindings(native: Native): Generator<Finding> {
       handle.close();
     }
   } catch (thrown) {
-    yield { area: 'source', what: 'counters of namespaces', state: 'failed', found: messageOf(thrown), remedy: hintOf(thrown) };
+    yield { area: 'source', what: 'counters of this namespace', state: 'failed', found: messageOf(thrown), remedy: hintOf(thrown) };
   }
   yield finding('softnet', '/proc/net/softnet_stat', (take) =>
     new SoftnetSource(numbers).read(

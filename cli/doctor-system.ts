@@ -110,7 +110,7 @@ export function* privilegeFindings({ collector }: Pick<Config, 'collector'>): Ge
     { name: 'CAP_PERFMON', needed: 'attaches probes to tracepoints, and lets them read the kernel’s memory', state: 'failed' },
     {
       name: 'CAP_SYS_ADMIN',
-      needed: 'enters network namespaces: their counters, addresses, listening sockets, and those that no process lives in',
+      needed: 'enters other network namespaces: their counters, addresses, listening sockets, and those that no process lives in',
       state: 'failed',
     },
     {

@@ -4,13 +4,14 @@ import { messageOf } from '../core/app-error.ts';
 import { askControl } from '../core/control.ts';
 import type { Native } from '../native/addon.ts';
 import { readBpfObject } from '../native/index.ts';
+import { heldCapabilities } from './capabilities.ts';
 import type { Config } from './config.ts';
 import { probeFindings, tryProbes } from './doctor-probes.ts';
 import { runtimeFindings } from './doctor-runtime.ts';
 import { sourceFindings } from './doctor-sources.ts';
 import { folderFindings, growthFindings } from './doctor-storage.ts';
 import { addonFindings, kernelFindings, privilegeFindings } from './doctor-system.ts';
-import { type Finding, hintOf } from './finding.ts';
+import { enteringRemedy, type Finding, hintOf } from './finding.ts';
 import type { ProbeRow } from './probe-rows.ts';
 import { shortSocketPath } from './socket-path.ts';
 import type { LogGrowth } from './storage-rates.ts';
@@ -74,12 +75,22 @@ function* identityFindings(native: Native): Generator<Finding> {
     const found = `listed from /proc: ${messageOf(thrown)}`;
     yield { area: 'identity', what: 'namespaces of processes', state: 'degraded', found, remedy: hintOf(thrown) };
   }
-  try {
-    const cookie = native.netnsCookie('/proc/self/ns/net');
-    yield { area: 'identity', what: 'named namespaces', state: 'ok', found: `can be entered (this one has cookie ${cookie})` };
-  } catch (thrown) {
-    yield { area: 'identity', what: 'named namespaces', state: 'failed', found: messageOf(thrown), remedy: hintOf(thrown) };
-  }
+  const what = 'other namespaces';
+  if (heldCapabilities().has('CAP_SYS_ADMIN'))
+    yield {
+      area: 'identity',
+      what,
+      state: 'ok',
+      found: `may be entered, for their addresses (this one has cookie ${native.netnsCookie('/proc/self/ns/net')})`,
+    };
+  else
+    yield {
+      area: 'identity',
+      what,
+      state: 'failed',
+      found: 'may not be entered: no addresses, and none that no process lives in',
+      remedy: enteringRemedy,
+    };
 }
 
 function runningFinding(running: Running | 'denied' | undefined): Finding {

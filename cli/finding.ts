@@ -11,6 +11,9 @@ export interface Finding {
   readonly remedy?: string;
 }
 
+/** What is to be done where other network namespaces may not be entered. */
+export const enteringRemedy = 'Missing capability CAP_SYS_ADMIN: entering a network namespace needs it';
+
 /** What the addon advises about a failure; empty where it knows nothing. */
 export function hintOf(thrown: unknown): string {
   return (thrown as Partial<NativeFailure>).hint ?? '';

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#define CAP_NET_ADMIN_BIT 12
 #define CAP_SYS_ADMIN_BIT 21
 #define CAP_PERFMON_BIT 38
 #define CAP_BPF_BIT 39
@@ -71,6 +72,8 @@ static const char *netns_hint(int err)
 {
 	if ((err == EPERM || err == EACCES) && !has(effective_capabilities(), CAP_SYS_ADMIN_BIT))
 		return "Missing capability CAP_SYS_ADMIN: entering a network namespace needs it";
+	if (err == EPERM && !has(effective_capabilities(), CAP_NET_ADMIN_BIT))
+		return "Missing capability CAP_NET_ADMIN: the kernel answers this to nobody else";
 	if (err == ENOENT || err == ESRCH)
 		return "The namespace or its process is gone";
 	if (err == EINVAL || err == EISDIR)
