@@ -85,6 +85,11 @@ export function* knownFields(): Generator<{ readonly source: string; readonly fi
   for (const [source, { rows }] of Object.entries(sources)) for (const field of Object.keys(rows)) yield { source, field };
 }
 
+/** All fields of the aggregator's own sources. */
+export function* ownFields(): Generator<{ readonly source: string; readonly field: string }> {
+  for (const [source, { rows }] of Object.entries(ownSources)) for (const field of Object.keys(rows)) yield { source, field };
+}
+
 function describe(source: string, field: string): MetricDescription {
   const entry = Object.hasOwn(sources, source) ? sources[source] : Object.hasOwn(ownSources, source) ? ownSources[source] : undefined;
   const row = entry === undefined ? undefined : findRow(entry, field);

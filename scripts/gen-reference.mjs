@@ -79,7 +79,7 @@ function metricRow({ name, type, unit, help }, labels) {
 const titles = ['metric', 'type', 'unit', 'labels', 'meaning'];
 
 /** Everything on /metrics: the kernel's counters, the probes', the pipeline's own. */
-function metricsPage({ knownFields, describeMetric, probes, pipelineMetrics }) {
+function metricsPage({ knownFields, ownFields, describeMetric, probes, pipelineMetrics }) {
   const bySource = new Map();
   for (const { source, field } of knownFields()) {
     if (!bySource.has(source)) bySource.set(source, []);
@@ -91,6 +91,7 @@ function metricsPage({ knownFields, describeMetric, probes, pipelineMetrics }) {
   const ofProbes = probes.flatMap((probe) =>
     probe.metrics.map((metric) => metricRow({ ...metric, type: metric.kind ?? 'counter' }, labelsOf(metric))),
   );
+  const findings = [...ownFields()].map(({ source, field }) => metricRow(describeMetric(source, field), 'rule, severity'));
   return `${header('schema/metrics.ts, bpf/*/probe.ts and cli/pipeline-metrics.ts')}
 # Metrics
 
@@ -105,6 +106,10 @@ A field that a newer kernel prints and this list does not know is exported too, 
 ${table(titles, ofProbes)}
 
 ${[...bySource].map(([source, rows]) => `## ${source}\n\n${table(titles, rows)}`).join('\n\n')}
+
+## Findings
+
+${table(titles, findings)}
 
 ## The pipeline itself
 

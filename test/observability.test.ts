@@ -1,0 +1,132 @@
+import { spawnSync } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+import { parse } from 'yaml';
+import { probes } from '../bpf/registry.ts';
+import type { Pipeline } from '../cli/pipeline.ts';
+import { pipelineMetrics } from '../cli/pipeline-metrics.ts';
+import { describeMetric, knownFields, ownFields } from '../schema/metrics.ts';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const dashboard = 'deploy/grafana/jitterscope-pipeline.json';
+const alerts = 'deploy/prometheus/alerts.yaml';
+
+/** All that /metrics may show. Nothing is read. */
+const own = pipelineMetrics({} as Pipeline, undefined, {} as Parameters<typeof pipelineMetrics>[2]).getMetricsAsArray();
+const catalogue = new Set([
+  ...own.map(({ name }) => name),
+  ...probes.flatMap(({ metrics }) => metrics.map(({ name }) => name)),
+  ...[...knownFields(), ...ownFields()].map(({ source, field }) => describeMetric(source, field).name),
+]);
+
+function isKnown(name: string): boolean {
+  return catalogue.has(name) || catalogue.has(name.replace(/_(bucket|count|sum)$/, ''));
+}
+
+function metricsIn(text: string): string[] {
+  return [...new Set(text.match(/\bjitterscope_[a-z0-9_]+/g) ?? [])];
+}
+
+interface Panel {
+  readonly id: number;
+  readonly type: string;
+  readonly title: string;
+  readonly gridPos: { readonly x: number; readonly y: number; readonly w: number; readonly h: number };
+  readonly targets?: readonly { readonly expr: string }[];
+}
+
+const panels = (JSON.parse(readFileSync(join(root, dashboard), 'utf8')) as { panels: Panel[] }).panels;
+
+interface Rule {
+  readonly alert: string;
+  readonly expr: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly annotations: Readonly<Record<string, string>>;
+}
+
+const { groups } = parse(readFileSync(join(root, alerts), 'utf8')) as { groups: { rules: Rule[] }[] };
+const rules = groups.flatMap((group) => group.rules);
+
+test.each([dashboard, alerts, 'deploy/prometheus/alerts-test.yaml'])(
+  '%s: every metric that it names is one that /metrics may show',
+  (file) => {
+    const named = metricsIn(readFileSync(join(root, file), 'utf8'));
+    expect(named.length).toBeGreaterThan(10);
+    expect(named.filter((name) => !isKnown(name))).toEqual([]);
+  },
+);
+
+test('every metric of the pipeline that tells of a loss, a queue or a failure is on the dashboard or in an alert', () => {
+  const shown = new Set(metricsIn(readFileSync(join(root, dashboard), 'utf8') + readFileSync(join(root, alerts), 'utf8')));
+  const telling = own.map(({ name }) => name).filter((name) => /lost|skipped|dropped|depth|capacity|lag_messages|dead_letters/.test(name));
+  expect(telling.length).toBeGreaterThan(8);
+  // Both tell the same of the bus in another unit, or per partition what the dropped items tell.
+  const elsewhere = [
+    'jitterscope_bus_capacity_bytes',
+    'jitterscope_bus_lost_bytes_total',
+    'jitterscope_aggregator_kernel_lost_records_total',
+  ];
+  expect(telling.filter((name) => !shown.has(name) && !elsewhere.includes(name))).toEqual([]);
+});
+
+test('panels of the dashboard have queries, and none lies over another', () => {
+  expect(new Set(panels.map(({ id }) => id)).size).toBe(panels.length);
+  for (const { type, title, targets = [] } of panels) expect(`${title}: ${targets.length}`).toMatch(type === 'row' ? /: 0$/ : /: [1-9]/);
+  for (const [i, { title, gridPos: a }] of panels.entries()) {
+    expect(a.x + a.w).toBeLessThanOrEqual(24);
+    const over = panels.slice(i + 1).filter(({ gridPos: b }) => a.x < b.x + b.w && b.x < a.x + a.w && a.y < b.y + b.h && b.y < a.y + a.h);
+    expect(`${title}: ${over.map((panel) => panel.title)}`).toBe(`${title}: `);
+  }
+});
+
+test('metrics are named as Prometheus has it: counters end in _total, units are base units, help is there', () => {
+  for (const metric of own as unknown as { name: string; help: string; type: string }[]) {
+    const { name, help, type } = metric;
+    expect(name).toMatch(/^jitterscope_[a-z][a-z0-9_]*[a-z0-9]$/);
+    expect(`${name} ${type}`).toMatch(type === 'counter' ? /_total counter$/ : /(?<!_total) (gauge|histogram)$/);
+    expect(`${name} ${help}`).toMatch(/ \S/);
+    expect(name).not.toMatch(/_(ms|milliseconds|us|ns|kib|mib|percent)(_|$)/);
+  }
+});
+
+test('every alert has a severity, says what is wrong and what to do, and has a test', () => {
+  const tested = readFileSync(join(root, 'deploy/prometheus/alerts-test.yaml'), 'utf8');
+  for (const { alert, labels, annotations } of rules) {
+    expect(['warning', 'critical']).toContain(labels.severity);
+    expect(Object.keys(annotations)).toEqual(['summary', 'description']);
+    // Once where all is well, once where it is not.
+    expect([...tested.matchAll(new RegExp(`alertname: ${alert}\\b`, 'g'))].length, alert).toBe(2);
+  }
+});
+
+const promtool = spawnSync('promtool', ['--version']).error === undefined;
+
+test.skipIf(!promtool)('promtool finds no fault with the alerts, and each fires when it should', () => {
+  const run = (...args: string[]) => spawnSync('promtool', args, { cwd: join(root, 'deploy/prometheus'), encoding: 'utf8' });
+  for (const args of [
+    ['check', 'rules', 'alerts.yaml'],
+    ['test', 'rules', 'alerts-test.yaml'],
+  ]) {
+    const { status, stdout, stderr } = run(...args);
+    expect(`${stdout}${stderr}`).toContain('SUCCESS');
+    expect(status, `${stdout}${stderr}`).toBe(0);
+  }
+});
+
+test('documents name no metric that there is not', () => {
+  const documents = ['README.md', 'docs', 'docs/runbooks', 'deploy'].flatMap((path) =>
+    path.endsWith('.md')
+      ? [path]
+      : readdirSync(join(root, path))
+          .filter((name) => name.endsWith('.md'))
+          .map((name) => `${path}/${name}`),
+  );
+  const unknown = documents.flatMap((file) =>
+    metricsIn(readFileSync(join(root, file), 'utf8'))
+      .filter((name) => !name.endsWith('_') && !isKnown(name))
+      .map((name) => `${file}: ${name}`),
+  );
+  expect(unknown).toEqual([]);
+});
