@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { loadRules } from '../services/aggregator/rules/load-rules.ts';
+import { loadRules } from '../services/aggregator/rules/language/load-rules.ts';
 import type { RuleSet } from '../services/aggregator/rules/rule.ts';
 import type { Config } from './config.ts';
 import { packageFolder } from './version.ts';

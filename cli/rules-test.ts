@@ -1,8 +1,8 @@
 import pc from 'picocolors';
 import { printable } from '../core/printable.ts';
-import { ruleSetOf } from '../services/aggregator/rules/load-rules.ts';
+import { ruleSetOf } from '../services/aggregator/rules/language/load-rules.ts';
+import type { RuleFile } from '../services/aggregator/rules/language/rule-file.ts';
 import type { Rule, RuleSet } from '../services/aggregator/rules/rule.ts';
-import type { RuleFile } from '../services/aggregator/rules/rule-file.ts';
 import { type RuleTest, readRuleTests } from '../services/aggregator/rules/testing/rule-test.ts';
 import { type RuleTestResult, runRuleTest } from '../services/aggregator/rules/testing/run-rule-test.ts';
 import { counted, negative, print, type RulesCommand, readRuleFiles, shownPath, tellProblems } from './rules.ts';

@@ -181,7 +181,7 @@ function recordSections({ probes, recordNamesOf }) {
 }
 
 function signalsPage(vocabulary) {
-  return `${header('services/aggregator/rules, schema/metrics.ts and bpf/*/probe.ts')}
+  return `${header('services/aggregator/rules/language, schema/metrics.ts and bpf/*/probe.ts')}
 # What a rule may be made of
 
 ${expressionSection(vocabulary)}
@@ -209,7 +209,7 @@ ${recordSections(vocabulary).join('\n\n')}
 /** Path from the root → text. */
 export async function generateRulesReference(root) {
   const load = (path) => import(pathToFileURL(join(root, 'dist', path)).href);
-  const folder = 'services/aggregator/rules';
+  const folder = 'services/aggregator/rules/language';
   const names = [
     'expression',
     'expression-functions',

@@ -2,8 +2,8 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-import { readRules } from '../services/aggregator/rules/load-rules.ts';
-import { problemText } from '../services/aggregator/rules/rule-text.ts';
+import { readRules } from '../services/aggregator/rules/language/load-rules.ts';
+import { problemText } from '../services/aggregator/rules/language/rule-text.ts';
 import { readRuleTests } from '../services/aggregator/rules/testing/rule-test.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));

@@ -3,7 +3,7 @@ import type { Probe } from '../../../../bpf/probe.ts';
 import { recordFlags, recordOffsets } from '../../../../schema/record.gen.ts';
 import { RecordReader } from '../../../../schema/record.ts';
 import { type RecordFields, writeRecord } from '../../../../schema/record-writer.ts';
-import { recordNamesOf } from '../record-names.ts';
+import { recordNamesOf } from '../language/record-names.ts';
 
 /** Where the words lie that a probe gives its own meaning: code, v[0..2], x[0..15]; [byte offset, bytes]. */
 const words: readonly (readonly [at: number, bytes: 4 | 8])[] = [

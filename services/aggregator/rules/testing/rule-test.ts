@@ -1,6 +1,6 @@
 import { suggestion } from '../../../../core/suggestion.ts';
-import type { RuleFile } from '../rule-file.ts';
-import { noteIssues } from '../schema-problems.ts';
+import type { RuleFile } from '../language/rule-file.ts';
+import { noteIssues } from '../language/schema-problems.ts';
 import { type InputRow, readInput } from './test-input.ts';
 import { type TestDocument, testSchema } from './test-schema.ts';
 

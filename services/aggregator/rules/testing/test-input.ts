@@ -1,11 +1,11 @@
 import type { Probe } from '../../../../bpf/probe.ts';
 import { probes } from '../../../../bpf/registry.ts';
 import { suggestion } from '../../../../core/suggestion.ts';
-import { findCounter, type KnownCounter } from '../counter-names.ts';
-import { recordNamesOf } from '../record-names.ts';
+import { findCounter, type KnownCounter } from '../language/counter-names.ts';
+import { recordNamesOf } from '../language/record-names.ts';
+import type { Path, RuleText } from '../language/rule-text.ts';
+import { noteIssues } from '../language/schema-problems.ts';
 import type { EntityKind } from '../rule.ts';
-import type { Path, RuleText } from '../rule-text.ts';
-import { noteIssues } from '../schema-problems.ts';
 import { unsolved } from './simulated-records.ts';
 import { type CounterRow, counterRow, type RecordRow, recordRow, type SilentRow, silentRow, type TestDocument } from './test-schema.ts';
 

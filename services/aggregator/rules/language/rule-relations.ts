@@ -1,4 +1,4 @@
-import { suggestion } from '../../../core/suggestion.ts';
+import { suggestion } from '../../../../core/suggestion.ts';
 import type { RuleFile } from './rule-file.ts';
 import { ruleLimits } from './rule-schema.ts';
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
+import type { TemplateValues } from '../rule.ts';
 import { formatNumber, type NumberFormat } from './number-format.ts';
-import type { TemplateValues } from './rule.ts';
 import { compileTemplate } from './template.ts';
 
 const names = { signals: ['rate', 'fill'], grouped: new Set(['fill']), params: ['most'] };

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
-import { AppError } from '../../../core/app-error.ts';
+import { AppError } from '../../../../core/app-error.ts';
 import { defaultRuleSettings, loadRules, type RuleSettings, readRules } from './load-rules.ts';
 import { problemText } from './rule-text.ts';
 

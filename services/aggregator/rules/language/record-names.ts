@@ -1,8 +1,8 @@
-import type { EventNames } from '../../../bpf/event.ts';
-import type { Probe } from '../../../bpf/probe.ts';
-import { recordFlags } from '../../../schema/record.gen.ts';
-import type { RecordReader } from '../../../schema/record.ts';
-import { transports } from '../fragments.ts';
+import type { EventNames } from '../../../../bpf/event.ts';
+import type { Probe } from '../../../../bpf/probe.ts';
+import { recordFlags } from '../../../../schema/record.gen.ts';
+import type { RecordReader } from '../../../../schema/record.ts';
+import { transports } from '../../fragments.ts';
 import type { NumberReader, TextReader } from './closures.ts';
 
 /** A name that expressions over records of a probe may use. */

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
+import type { Condition, Evidence, Rule, RuleParam, RuleSignal, Severity, Template } from '../rule.ts';
 import { compileCondition } from './condition.ts';
-import type { Condition, Evidence, Rule, RuleParam, RuleSignal, Severity, Template } from './rule.ts';
 import { later, namePattern, type RuleDocument, ruleLimits, ruleSchema } from './rule-schema.ts';
 import { type Path, type RuleProblem, RuleText } from './rule-text.ts';
 import { noteIssues } from './schema-problems.ts';

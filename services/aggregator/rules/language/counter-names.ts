@@ -1,8 +1,8 @@
-import type { ProbeMetric } from '../../../bpf/probe.ts';
-import { probes } from '../../../bpf/registry.ts';
-import { suggestion } from '../../../core/suggestion.ts';
-import { describeMetric, isKnownSource, knownFields } from '../../../schema/metrics.ts';
-import type { CounterReference } from './rule.ts';
+import type { ProbeMetric } from '../../../../bpf/probe.ts';
+import { probes } from '../../../../bpf/registry.ts';
+import { suggestion } from '../../../../core/suggestion.ts';
+import { describeMetric, isKnownSource, knownFields } from '../../../../schema/metrics.ts';
+import type { CounterReference } from '../rule.ts';
 import { selfSignals } from './self-signals.ts';
 
 /** A counter that a rule may name. */

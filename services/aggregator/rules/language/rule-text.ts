@@ -1,5 +1,5 @@
 import { type Document, isAlias, isMap, isNode, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
-import { messageOf } from '../../../core/app-error.ts';
+import { messageOf } from '../../../../core/app-error.ts';
 
 /** Something wrong with a rule file. */
 export interface RuleProblem {

@@ -1,4 +1,4 @@
-import type { Aggregation, CounterReference } from './rule.ts';
+import type { Aggregation, CounterReference } from '../rule.ts';
 
 /** What may be aggregated: totals and gauges that are read, histograms of probes, records, and a number of records. */
 export type Aggregated = CounterReference['kind'] | 'records' | 'values';

@@ -1,6 +1,6 @@
+import type { Condition } from '../rule.ts';
 import { Closures, type NameReaders } from './closures.ts';
 import { type ExpressionNames, parseExpression } from './expression.ts';
-import type { Condition } from './rule.ts';
 
 /** A condition, and the names that it uses: fill, params.overflow_rate. */
 export interface CompiledCondition {

@@ -1,5 +1,5 @@
 import type { ZodError, ZodType } from 'zod';
-import { suggestion } from '../../../core/suggestion.ts';
+import { suggestion } from '../../../../core/suggestion.ts';
 import { later } from './rule-schema.ts';
 import type { Path, RuleText } from './rule-text.ts';
 

@@ -1,5 +1,5 @@
 import { type ASTNode, TypeError as CelTypeError, Environment, EvaluationError, ParseError } from '@marcbachmann/cel-js';
-import { suggestion } from '../../../core/suggestion.ts';
+import { suggestion } from '../../../../core/suggestion.ts';
 import { expressionFunctions } from './expression-functions.ts';
 import { TextError } from './text-error.ts';
 

@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { parseDurationMs } from '../../../core/quantity.ts';
+import { parseDurationMs } from '../../../../core/quantity.ts';
+import type { Aggregation } from '../rule.ts';
 import { aggregationMeanings } from './aggregations.ts';
-import type { Aggregation } from './rule.ts';
 
 /** What a rule file may hold at most. */
 export const ruleLimits = {

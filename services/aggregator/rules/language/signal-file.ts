@@ -1,12 +1,12 @@
-import type { Probe } from '../../../bpf/probe.ts';
-import { probes } from '../../../bpf/registry.ts';
-import { suggestion } from '../../../core/suggestion.ts';
+import type { Probe } from '../../../../bpf/probe.ts';
+import { probes } from '../../../../bpf/registry.ts';
+import { suggestion } from '../../../../core/suggestion.ts';
+import type { Aggregation, CounterInput, CounterLabels, EntityKind, RecordInput, Signal } from '../rule.ts';
 import { aggregationsOf } from './aggregations.ts';
 import { Closures } from './closures.ts';
 import { findCounter, type KnownCounter } from './counter-names.ts';
 import { type NameType, parseExpression } from './expression.ts';
 import { recordNamesOf } from './record-names.ts';
-import type { Aggregation, CounterInput, CounterLabels, EntityKind, RecordInput, Signal } from './rule.ts';
 import type { SignalDocument } from './rule-schema.ts';
 import type { Path, RuleText } from './rule-text.ts';
 import { TextError } from './text-error.ts';

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { messageOf } from '../../../core/app-error.ts';
-import { suggestion } from '../../../core/suggestion.ts';
-import { ruleError } from './errors.ts';
-import type { Rule, RuleSet, Signal } from './rule.ts';
+import { messageOf } from '../../../../core/app-error.ts';
+import { suggestion } from '../../../../core/suggestion.ts';
+import { ruleError } from '../errors.ts';
+import type { Rule, RuleSet, Signal } from '../rule.ts';
 import { type RuleFile, type RuleFileOptions, readRuleFile } from './rule-file.ts';
 import { crossCheck } from './rule-relations.ts';
 import { ruleLimits } from './rule-schema.ts';

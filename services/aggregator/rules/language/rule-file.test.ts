@@ -271,6 +271,6 @@ test('a rule has no more signals and params than the limits allow', () => {
 });
 
 test.each(['accept-queue-saturation', 'connect-failures', 'node-silent'])('the shipped rule %s is read', (id) => {
-  const file = new URL(`../../../rules/${id}.yaml`, import.meta.url);
+  const file = new URL(`../../../../rules/${id}.yaml`, import.meta.url);
   expect(problemsOf(readFileSync(file, 'utf8'))).toEqual([]);
 });

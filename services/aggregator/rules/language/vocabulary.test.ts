@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { probes } from '../../../bpf/registry.ts';
+import { probes } from '../../../../bpf/registry.ts';
 import { aggregationMeanings, aggregationsOf } from './aggregations.ts';
 import { compileCondition } from './condition.ts';
 import { allCounters, findCounter } from './counter-names.ts';

@@ -1,6 +1,6 @@
-import { suggestion } from '../../../core/suggestion.ts';
+import { suggestion } from '../../../../core/suggestion.ts';
+import type { Template, TemplateValues } from '../rule.ts';
 import { formatNames, formatNumber, type NumberFormat } from './number-format.ts';
-import type { Template, TemplateValues } from './rule.ts';
 import { TextError } from './text-error.ts';
 
 /** A template that was checked, and the names that it uses: fill, params.overflow_rate. */
