@@ -11,7 +11,7 @@ import { topics } from '../proto/bus.ts';
 import { fileCheckpoints } from '../services/aggregator/checkpoint.ts';
 import { startAggregator } from '../services/aggregator/main.ts';
 import type { PartitionState } from '../services/aggregator/partition-state.ts';
-import { loadRules } from '../services/aggregator/rules/load-rules.ts';
+import { loadRules } from '../services/aggregator/rules/language/load-rules.ts';
 import type { RuleSet } from '../services/aggregator/rules/rule.ts';
 import { probeSeriesOf } from '../services/aggregator/series/probe-series.ts';
 import { encodeStreamMessage } from '../services/gateway/raw-encoder.ts';
