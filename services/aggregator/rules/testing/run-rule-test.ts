@@ -33,14 +33,14 @@ const partitionOptions = { cluster, events, maxHeldBytes: 2 ** 20, maxBatchBytes
  */
 export async function runRuleTest(test: RuleTest, rules: RuleSet): Promise<RuleTestResult> {
   const started = performance.now();
-  const found = await transitionsOf(test, rules);
+  const found = await transitionsOf(simulatedSeconds(test, rules), rules);
   const own = found.filter(({ rule }) => rule.id === test.ruleId);
   const { name, expect } = test.document;
   return { ruleId: test.ruleId, name, line: test.line, differences: differences(expect, own), ms: performance.now() - started };
 }
 
-/** All that the rules find in a test's messages. */
-export async function transitionsOf(test: RuleTest, rules: RuleSet): Promise<readonly Transition[]> {
+/** All that the rules find in raw messages. @param fetches the messages, as many at once as a fetch has */
+export async function transitionsOf(fetches: Iterable<readonly Uint8Array[]>, rules: RuleSet): Promise<readonly Transition[]> {
   const state = new PartitionState(seriesOptions, { set: rules, cluster, partition: 0 });
   const steps = partitionSteps(state, partitionOptions, { events: undefined, metrics: undefined });
   const found: Transition[] = [];
@@ -49,7 +49,7 @@ export async function transitionsOf(test: RuleTest, rules: RuleSet): Promise<rea
     found.push(transition);
     write(transition);
   };
-  for (const messages of simulatedSeconds(test, rules)) await take(messages, steps);
+  for (const messages of fetches) await take(messages, steps);
   return found;
 }
 
