@@ -2,9 +2,10 @@ import type { EntityTableImage, RuleEntity } from './entity-table.ts';
 import type { Transition } from './finding.ts';
 import type { Finding } from './finding-book.ts';
 import type { FindingState } from './finding-state.ts';
-import type { Rule } from './rule.ts';
+import type { RecentImage } from './recent-records.ts';
+import type { Rule, Signal } from './rule.ts';
 import type { RuleDomain } from './rule-domain.ts';
-import type { SignalImage, TrailsImage } from './signal-windows.ts';
+import type { SignalImage } from './signal-windows.ts';
 
 /** A finding in a checkpoint: what its rule says is kept, as the rule may be gone. */
 interface FindingImage extends FindingState, Pick<Finding, 'entity' | 'anomalyId' | 'number' | 'causedBy' | 'message'> {
@@ -17,7 +18,8 @@ export interface DomainImage {
   readonly cycleS: number;
   readonly entities: EntityTableImage;
   readonly signals: readonly (readonly [key: string, image: SignalImage, held: Float64Array | undefined])[];
-  readonly trails: readonly (readonly [keys: readonly string[], image: TrailsImage])[];
+  /** By probe; with the keys of all its signals, for whose selectors it is. */
+  readonly recent: readonly (readonly [probe: number, keys: string, image: RecentImage])[];
   readonly findings: readonly FindingImage[];
   readonly refused: readonly (readonly [ruleId: string, entity: number])[];
 }
@@ -29,7 +31,7 @@ export function imageOf({ plan, evaluatedS, values, entities, windows, book }: R
     cycleS: values.cycleS,
     entities: entities.image(),
     signals: plan.keys.map((key, signal) => [key, windows.image(signal, entities.node), values.image(signal)] as const),
-    trails: windows.selectors.map(({ index }) => [keysOf(plan, index), windows.trailsImage(index, entities.node)] as const),
+    recent: windows.recent.flatMap((recent, probe) => (recent === undefined ? [] : [[probe, keysOf(plan, probe), recent.image()] as const])),
     findings: book.sorted().map(({ rule: { rule }, ...finding }) => {
       const { id, title, why, version, entity, clock, runbook } = rule;
       return { ...finding, rule: { id, title, why, version, entity, clock, runbook } };
@@ -54,11 +56,7 @@ export function restoreDomain(domain: RuleDomain, image: DomainImage): Transitio
     windows.restore(place, signal);
     if (held !== undefined) values.restore(place, held);
   }
-  for (const { index } of windows.selectors) {
-    const keys = keysOf(plan, index);
-    const found = image.trails.find(([told]) => told.some((key) => keys.includes(key)));
-    if (found !== undefined) windows.restoreTrails(index, found[1]);
-  }
+  for (const [probe, keys, recent] of image.recent) if (keysOf(plan, probe) === keys) windows.recent[probe]?.restore(recent);
   const rules = new Map(plan.rules.map((planned) => [planned.rule.id, planned]));
   for (const [ruleId, entity] of image.refused) {
     const rule = rules.get(ruleId);
@@ -75,9 +73,13 @@ export function restoreDomain(domain: RuleDomain, image: DomainImage): Transitio
   });
 }
 
-/** Keys of the signals that a selector's records are for. */
-function keysOf({ keys, rules }: RuleDomain['plan'], selector: number): string[] {
-  return rules.flatMap((rule) => (rule.selectors.includes(selector) ? [...rule.signals].map((signal) => keys[signal]) : []));
+/** Which signals decide about the selectors of a probe. */
+function keysOf({ keys, windows }: RuleDomain['plan'], probe: number): string {
+  return keys.filter((_, signal) => probeOf(windows.signals[signal].signal) === probe).join('\n');
+}
+
+function probeOf({ input }: Signal): number | undefined {
+  return input.kind === 'record' ? input.probe : undefined;
 }
 
 /** The end of a finding whose rule is not there any more to say anything. */

@@ -35,6 +35,7 @@ export interface NodeImage {
   readonly heardMs: number;
   readonly silent: boolean;
   readonly current: string | undefined;
+  readonly origins: readonly string[];
   readonly sessions: readonly (readonly [session: string, fromStart: boolean, keyframed: boolean, cycled: boolean])[];
   readonly own: DomainImage;
   readonly observed: DomainImage;
@@ -46,13 +47,14 @@ export interface NodeImage {
 
 /** All that the rules know of a node. */
 export function nodeImage(node: NodeRules): NodeImage {
-  const { name, nowS, heardMs, silent, current, sessions, own, observed, counters, ownSelf, observedSelf, losses } = node;
+  const { name, nowS, heardMs, silent, current, sessions, own, observed, counters, ownSelf, observedSelf, losses, origins } = node;
   return {
     name,
     nowS,
     heardMs,
     silent,
     current: current?.state.session,
+    origins,
     sessions: [...sessions].map(([key, { fromStart, keyframed, cycled }]) => [key, fromStart, keyframed, cycled] as const),
     own: imageOf(own),
     observed: imageOf(observed),
@@ -72,6 +74,7 @@ export function restoreNode(node: NodeRules, image: NodeImage, around: Surroundi
   node.nowS = image.nowS;
   node.heardMs = image.heardMs;
   node.silent = image.silent;
+  node.origins.push(...image.origins);
   node.losses.restore(image.losses);
   const ended = [...restoreDomain(node.own, image.own), ...restoreDomain(node.observed, image.observed)];
   for (const [key, fromStart, keyframed, cycled] of image.sessions) {

@@ -83,9 +83,12 @@ export class FarAddress {
   w2 = 0;
   w3 = 0;
 
-  /** Returns false when the record has no far end. */
+  /** Takes a record's; all 0, and false, when it has no far end. */
   of(record: RecordReader, { translated }: FarEnd): boolean {
-    if (record.family === 0) return false;
+    if (record.family === 0) {
+      this.w0 = this.w1 = this.w2 = this.w3 = 0;
+      return false;
+    }
     if (translated === undefined) {
       this.w0 = record.daddr0;
       this.w1 = record.daddr1;

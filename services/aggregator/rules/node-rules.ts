@@ -1,6 +1,10 @@
+import { addressText } from '../address-text.ts';
+import { labelOfNetns } from '../netns.ts';
+import { labelOfPod } from '../pod.ts';
 import type { SessionState } from '../session.ts';
 import { CounterTargets } from './counter-targets.ts';
 import { nodeEntity, type RuleEntity } from './entity-table.ts';
+import type { FarEndName } from './far-ends.ts';
 import type { Transition } from './finding.ts';
 import type { FindingLimits } from './finding-book.ts';
 import { LossWindow } from './loss-window.ts';
@@ -46,6 +50,8 @@ export class NodeRules {
   readonly observedSelf: SelfTargets;
   readonly losses: LossWindow;
   readonly sessions = new Map<string, NodeSession>();
+  /** First halves of event ids, by number of the session. */
+  readonly origins: string[] = [];
   /** The newest second that was told, whole Unix seconds; 0: none yet. It never goes back. */
   nowS = 0;
   /** When the node was heard last, ms of the partition's clock. */
@@ -64,6 +70,8 @@ export class NodeRules {
       isOpenElsewhere: (ruleId) => elsewhere().isOpenOnNode(ruleId),
       emit: around.emit,
       countInvalidParam: around.countInvalidParam,
+      farEnd: (words, second) => this.#farEnd(words, second),
+      idPrefix: (origin) => this.origins[origin],
     });
     this.losses = new LossWindow(Math.max(plans.node.windows.longestS, plans.observed.windows.longestS));
     this.own = new RuleDomain(
@@ -107,6 +115,25 @@ export class NodeRules {
     this.nowS = second;
     this.own.advance(second - latenessS);
     this.losses.moveTo(second);
+  }
+
+  /** Number of a session in `origins`. */
+  originOf({ idPrefix }: SessionState): number {
+    const known = this.origins.lastIndexOf(idPrefix);
+    return known >= 0 ? known : this.origins.push(idPrefix) - 1;
+  }
+
+  #farEnd(words: Int32Array, second: number): FarEndName {
+    const address = addressText(new Uint8Array(words.buffer, words.byteOffset, 16), 0);
+    const unnamed = { label: address, address, namespace: '', pod: '', uid: '' };
+    const state = this.current?.state;
+    if (state?.firstOffset === undefined) return unnamed;
+    const bootNs = (second - state.firstOffset.seconds + 1) * 1e9;
+    const holder = state.identity.holder(words[0], words[1], words[2], words[3], bootNs);
+    const pod = holder.pod ?? (holder.netnsId < 0 ? undefined : state.identity.podOf(holder.netnsId, bootNs));
+    if (pod !== undefined) return { label: labelOfPod(pod), address, namespace: pod.namespace, pod: pod.name, uid: pod.uid };
+    const netns = holder.netnsId < 0 ? undefined : state.identity.get(holder.netnsId);
+    return netns === undefined ? unnamed : { ...unnamed, label: labelOfNetns(netns, this.name) };
   }
 
   /** What identity said last: a Pod or namespace has ended, or is no longer known. */

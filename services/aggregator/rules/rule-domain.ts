@@ -6,10 +6,10 @@ import type { Severity } from './rule.ts';
 import type { PlannedRule, RulePlan } from './rule-plan.ts';
 import { SignalValues } from './signal-values.ts';
 import { SignalWindows } from './signal-windows.ts';
-import { anomalyIdOf, type TransitionInput, transitionOf } from './transition-of.ts';
+import { anomalyIdOf, type OriginNames, type TransitionInput, transitionOf } from './transition-of.ts';
 
 /** What a domain asks of its surroundings. */
-export interface DomainContext {
+export interface DomainContext extends OriginNames {
   readonly cluster: string;
   readonly limits: FindingLimits;
   /** Share of the node's items that came in the last seconds: 0 to 1. */
@@ -118,7 +118,7 @@ export class RuleDomain {
   inputOf(rule: PlannedRule, entity: RuleEntity, atS: number): TransitionInput {
     const { values, windows } = this;
     const heardShare = this.#context.heardShare(rule.longestS);
-    return { rule, entity, node: this.entities.node, slots: this.slots(rule, entity), values, windows, atS, heardShare };
+    return { rule, entity, node: this.entities.node, slots: this.slots(rule, entity), values, windows, atS, heardShare, names: this.#context };
   }
 
   /** Goes on at a second: windows must be empty, as before a checkpoint is taken back. */

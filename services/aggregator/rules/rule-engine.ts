@@ -19,6 +19,7 @@ import type { RuleCounters } from './rule-counters.ts';
 import { RuleDomain } from './rule-domain.ts';
 import { planRules } from './rule-plan.ts';
 import { type SelfTarget, SelfTargets } from './self-targets.ts';
+import type { EventPlace } from './signal-windows.ts';
 
 export interface RuleEngineOptions {
   /** orchestrator.cluster.name: part of every finding's id. */
@@ -70,6 +71,7 @@ export class RuleEngine implements SampleWatcher {
   #tickMs = 0;
   /** Events that were remembered as samples. */
   #samples = 0;
+  readonly #event: EventPlace = { origin: 0, item: 0, order: 0 };
 
   constructor(rules: RuleSet, options: RuleEngineOptions) {
     this.#rules = rules;
@@ -135,9 +137,13 @@ export class RuleEngine implements SampleWatcher {
       this.counters.unidentified++;
       return;
     }
-    const { windows } = node.own;
-    if (!windows.record(entity, second, record, ends, ends.destination, isEvent)) this.counters.late++;
-    if (isEvent) windows.sample(entity, second, record, ends, `${state.idPrefix}-${item}`, ++this.#samples);
+    if (isEvent) {
+      this.#event.origin = node.originOf(state);
+      this.#event.item = item;
+      this.#event.order = ++this.#samples;
+    }
+    const event = isEvent ? this.#event : undefined;
+    if (!node.own.windows.record(entity, second, record, ends, ends.destination, event)) this.counters.late++;
   }
 
   watched(source: SourceFields): Uint8Array | undefined {
@@ -323,6 +329,8 @@ export class RuleEngine implements SampleWatcher {
       heardShare: () => 1,
       isGone: () => false,
       isOpenElsewhere: () => false,
+      farEnd: () => ({ label: '', address: '', namespace: '', pod: '', uid: '' }),
+      idPrefix: () => '',
       emit: this.#around.emit,
       countInvalidParam: this.#around.countInvalidParam,
     });

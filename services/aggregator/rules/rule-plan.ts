@@ -20,8 +20,8 @@ export interface PlannedRule {
   readonly paramsAt: number;
   readonly params: Float64Array;
   readonly longestS: number;
-  /** Trails of its records: places of selectors. */
-  readonly selectors: readonly number[];
+  /** Selectors of its records, by probe. */
+  readonly selectors: ReadonlyMap<number, readonly number[]>;
   /** Place of each rule of `causedBy`; -1: it runs elsewhere. */
   readonly causes: readonly { readonly id: string; readonly index: number }[];
 }
@@ -90,15 +90,12 @@ function readersOf(rules: readonly PlannedRule[], place: number, ofNode: 0 | 1):
   );
 }
 
-function selectorsOf({ probes, signals }: WindowPlan, own: ReadonlySet<number>): number[] {
-  const ofSignal = (place: number, counts: readonly number[], feed: number): boolean =>
-    signals[place].feed === feed && counts.includes(signals[place].main);
-  return probes.flatMap((probe) =>
-    (probe?.selectors ?? [])
-      .filter(
-        ({ adds, counts }) =>
-          adds.some(({ index }) => own.has(index)) || [...own].some((place) => ofSignal(place, counts, probe?.feed ?? -1)),
-      )
-      .map(({ index }) => index),
-  );
+function selectorsOf({ probes, signals }: WindowPlan, own: ReadonlySet<number>): Map<number, number[]> {
+  const selected = new Map<number, number[]>();
+  probes.forEach((probe, number) => {
+    const isOwn = (cell: number): boolean => [...own].some((place) => signals[place].feed === probe?.feed && signals[place].main === cell);
+    const found = (probe?.selectors ?? []).filter(({ adds, counts }) => adds.some(({ index }) => own.has(index)) || counts.some(isOwn));
+    if (found.length > 0) selected.set(number, found.map(({ index }) => index));
+  });
+  return selected;
 }

@@ -7,11 +7,20 @@ import { FarAddress } from './far-ends.ts';
 import { type GroupImage, GroupTable, maxGroups } from './group-table.ts';
 import { RingPools } from './ring-pool.ts';
 import { SketchRows } from './sketch-rows.ts';
-import { Trail, type TrailImage } from './trail.ts';
+import { RecentRecords } from './recent-records.ts';
 import type { CounterAdd, RecordAdd, Selector, WindowPlan } from './window-plan.ts';
 
 /** Told that a window of an entity's signal changed. */
 export type SignalListener = (entity: number, signal: number) => void;
+
+/** Which event a record became. */
+export interface EventPlace {
+  /** Number of its session. */
+  origin: number;
+  item: number;
+  /** Rises with each event of the partition. */
+  order: number;
+}
 
 /** All windows of a set of entities, by number: what records and counters say of them. */
 export class SignalWindows {
@@ -21,16 +30,14 @@ export class SignalWindows {
   /** By signal. */
   readonly groups: readonly (GroupTable | undefined)[];
   readonly sketches: readonly (SketchRows | undefined)[];
-  /** By selector, then entity. */
-  readonly trails: readonly (Trail | undefined)[][];
-  readonly selectors: readonly Selector[];
+  /** The last records, by probe. */
+  readonly recent: readonly (RecentRecords | undefined)[];
   readonly #far = new FarAddress();
   /** The last second that was folded. */
   foldedS = 0;
 
   constructor(plan: WindowPlan, changed: SignalListener) {
     this.plan = plan;
-    this.selectors = plan.selectors;
     const pools = new RingPools();
     const ofGroup: SignalListener = (row, signal) => {
       changed(Math.floor(row / maxGroups), signal);
@@ -40,40 +47,42 @@ export class SignalWindows {
       sketch === undefined ? undefined : new SketchRows(sketch, signal.windowS, index, group === undefined ? changed : ofGroup),
     );
     this.groups = plan.signals.map(({ group }, index) => (group === undefined ? undefined : new GroupTable(group, this.#groupRows(index))));
-    this.trails = plan.selectors.map(() => []);
+    this.recent = plan.probes.map((probe) => (probe === undefined ? undefined : new RecentRecords(probe.selectors.length)));
   }
 
   /**
    * Adds a record to the signals that ask for it.
    * @param second its second; open seconds are foldedS + 1 and the one behind
+   * @param event where its event comes from, undefined when it became none
    * @returns false when a window no longer takes it
    */
-  record(entity: number, second: number, record: RecordReader, names: EventNames, far: FarEnd, isEvent: boolean): boolean {
-    const probe = this.plan.probes[record.probe];
+  record(entity: number, second: number, record: RecordReader, names: EventNames, far: FarEnd, event: EventPlace | undefined): boolean {
+    const number = record.probe;
+    const probe = this.plan.probes[number];
     if (probe === undefined) return true;
+    const recent = this.recent[number] as RecentRecords;
     const isLate = second <= this.foldedS;
     let isTaken = true;
+    let isAsked = false;
     const rows = this.rows[probe.feed];
     const base = isLate || rows.width === 0 ? -1 : rows.touch(entity, second & 1);
     const values = (second & 1) === 0 ? rows.even : rows.odd;
     for (const selector of probe.selectors) {
-      if (selector.eventsOnly && !isEvent) continue;
+      if (selector.eventsOnly && event === undefined) continue;
       if (selector.nodeOnly && entity !== 0) continue;
       if (selector.where !== undefined && !selector.where(record, names)) continue;
+      if (!isAsked) recent.bits.fill(0);
+      isAsked = true;
+      recent.bits[selector.index >> 5] |= 1 << (selector.index & 31);
       if (isLate) isTaken = this.#countLate(selector, rows, entity, second) && isTaken;
       else for (const cell of selector.counts) values[base + cell]++;
       for (const add of selector.adds) isTaken = this.#add(add, entity, second, isLate, record, names, far) && isTaken;
-      if (this.#far.of(record, far)) this.#trail(selector, entity).peer(Math.floor(second / selector.windowS), this.#far, far);
     }
+    if (!isAsked) return true;
+    this.#far.of(record, far);
+    recent.note(entity, second, this.#far);
+    if (event !== undefined) recent.event(entity, second, this.#far, event.origin, event.item, event.order);
     return isTaken;
-  }
-
-  /** Remembers an event for the selectors that its record belongs to. */
-  sample(entity: number, second: number, record: RecordReader, names: EventNames, id: string, order: number): void {
-    for (const selector of this.plan.probes[record.probe]?.selectors ?? []) {
-      if (selector.nodeOnly && entity !== 0) continue;
-      if (selector.where === undefined || selector.where(record, names)) this.#trail(selector, entity).sample(id, second, order);
-    }
   }
 
   /**
@@ -124,15 +133,6 @@ export class SignalWindows {
     if (sketches !== undefined) this.sketches[signal]?.restore(sketches);
   }
 
-  /** Trails of a selector, for a checkpoint. */
-  trailsImage(selector: number, node: string): TrailsImage {
-    return this.trails[selector].flatMap((trail, entity) => (trail === undefined ? [] : [[entity, trail.image(node)] as const]));
-  }
-
-  restoreTrails(selector: number, images: TrailsImage): void {
-    for (const [entity, image] of images) this.#trail(this.selectors[selector], entity).restore(image);
-  }
-
   /** Empties all windows of an entity. */
   clear(entity: number): void {
     this.plan.feeds.forEach(({ grouped }, feed) => {
@@ -142,7 +142,7 @@ export class SignalWindows {
       this.groups[signal]?.clear(entity);
       if (this.groups[signal] === undefined) this.sketches[signal]?.clear(entity);
     });
-    for (const trails of this.trails) if (trails[entity] !== undefined) trails[entity] = undefined;
+    for (const recent of this.recent) recent?.clear(entity);
   }
 
   #add(
@@ -198,12 +198,6 @@ export class SignalWindows {
     return true;
   }
 
-  #trail(selector: Selector, entity: number): Trail {
-    const trails = this.trails[selector.index];
-    while (trails.length <= entity) trails.push(undefined);
-    return (trails[entity] ??= new Trail());
-  }
-
   /** What decides which group of a signal goes. */
   #groupRows(index: number) {
     const { feed, main, second } = this.plan.signals[index];
@@ -225,6 +219,3 @@ export interface SignalImage {
   readonly groups: readonly GroupImage[] | undefined;
   readonly sketches: readonly (readonly [row: number, image: SketchImage])[] | undefined;
 }
-
-/** Trails of a selector in a checkpoint, by entity. */
-export type TrailsImage = readonly (readonly [entity: number, image: TrailImage])[];

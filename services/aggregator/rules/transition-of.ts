@@ -6,7 +6,8 @@ import type { TemplateValues } from './rule.ts';
 import type { PlannedRule } from './rule-plan.ts';
 import type { SignalValues } from './signal-values.ts';
 import type { SignalWindows } from './signal-windows.ts';
-import type { Sample } from './trail.ts';
+import type { FarEndName } from './far-ends.ts';
+import type { SeenEvent } from './recent-records.ts';
 
 /** Far ends that a transition names, and events. */
 const maxPeers = 5;
@@ -25,6 +26,15 @@ export interface TransitionInput {
   readonly atS: number;
   /** Share of the node's items that came, in the rule's longest window: 0 to 1. */
   readonly heardShare: number;
+  readonly names: OriginNames;
+}
+
+/** What the last records are called. */
+export interface OriginNames {
+  /** Who held an address in a second. */
+  farEnd(words: Int32Array, second: number): FarEndName;
+  /** First half of the ids of a session's events. */
+  idPrefix(origin: number): string;
 }
 
 /** First 8 bytes of SHA-256(cluster NUL rule NUL entity NUL start), hex. */
@@ -68,7 +78,7 @@ export function transitionOf(
     evidence,
     confidence: Math.round(Math.min(1, Math.max(0, sum)) * input.heardShare * 1000) / 1000,
     causedBy: [...finding.causedBy],
-    samples: samplesOf(input).map(({ id }) => id),
+    samples: samplesOf(input),
     peers,
   };
 }
@@ -86,23 +96,28 @@ export function templateValuesOf(input: TransitionInput, peers: readonly Peer[])
   };
 }
 
-/** The most frequent far ends of the rule's records, joined by address. */
-export function peersOf({ rule, entity, node, windows, atS }: TransitionInput): Peer[] {
-  const byAddress = new Map<string, Peer>();
-  for (const selector of rule.selectors) {
-    const { windowS } = windows.selectors[selector];
-    for (const peer of windows.trails[selector][entity.index]?.peers(Math.floor(atS / windowS), node) ?? []) {
-      const known = byAddress.get(peer.address);
-      byAddress.set(peer.address, known === undefined ? peer : { ...known, count: known.count + peer.count });
+/** The most frequent far ends of the rule's last records. */
+export function peersOf({ rule, entity, windows, atS, names }: TransitionInput): Peer[] {
+  const counts = new Map<string, { count: number; words: Int32Array; second: number }>();
+  for (const [probe, selectors] of rule.selectors) {
+    for (const { words, weight, second } of windows.recent[probe]?.peers(entity.index, selectors, atS - rule.longestS) ?? []) {
+      const key = words.join();
+      const known = counts.get(key);
+      counts.set(key, { count: (known?.count ?? 0) + weight, words, second: Math.max(second, known?.second ?? 0) });
     }
   }
-  return [...byAddress.values()].sort((a, b) => b.count - a.count || (a.address < b.address ? -1 : 1)).slice(0, maxPeers);
+  const most = [...counts].sort(([a, one], [b, other]) => other.count - one.count || (a < b ? -1 : 1)).slice(0, maxPeers);
+  return most.map(([, { count, words, second }]) => ({ ...names.farEnd(words, second), count }));
 }
 
-function samplesOf({ rule, entity, windows, atS }: TransitionInput): Sample[] {
-  const byId = new Map<string, Sample>();
-  for (const selector of rule.selectors) {
-    for (const sample of windows.trails[selector][entity.index]?.samples(atS - rule.longestS) ?? []) byId.set(sample.id, sample);
+/** The last events of the rule's records, in order. */
+function samplesOf({ rule, entity, windows, atS, names }: TransitionInput): string[] {
+  const found: SeenEvent[] = [];
+  for (const [probe, selectors] of rule.selectors) {
+    for (const event of windows.recent[probe]?.events(entity.index, selectors, atS - rule.longestS) ?? []) found.push(event);
   }
-  return [...byId.values()].sort((a, b) => a.order - b.order).slice(-maxSamples);
+  return found
+    .sort((a, b) => a.order - b.order)
+    .slice(-maxSamples)
+    .map(({ origin, item }) => `${names.idPrefix(origin)}-${item}`);
 }

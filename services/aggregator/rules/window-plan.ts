@@ -32,12 +32,11 @@ export interface RecordAdd {
 
 /** Records of a probe that signals ask for in the same words. */
 export interface Selector {
-  /** Place of its trails. */
+  /** Place among the selectors of its probe. */
   readonly index: number;
+  readonly probe: number;
   readonly eventsOnly: boolean;
   readonly where: RecordPredicate | undefined;
-  /** The longest window of its signals. */
-  readonly windowS: number;
   /** Only the node's own records are asked for. */
   readonly nodeOnly: boolean;
   /** Cells of the probe's feed that count each record. */
@@ -76,8 +75,6 @@ export interface WindowPlan {
   /** By number. */
   readonly probes: readonly (ProbePlan | undefined)[];
   readonly sources: ReadonlyMap<string, SourcePlan>;
-  /** All selectors, by their index. */
-  readonly selectors: readonly Selector[];
   /** Seconds. */
   readonly longestS: number;
 }
@@ -104,7 +101,6 @@ class WindowPlanner {
   readonly #probes: ({ feed: number; selectors: SelectorDraft[] } | undefined)[] = [];
   readonly #sources = new Map<string, { index: number; fields: Map<string, CounterAdd[]> }>();
   #counterFeed = -1;
-  readonly #selectors: SelectorDraft[] = [];
 
   add(signal: Signal, index: number, nodeOnly: boolean): void {
     if (signal.input.kind === 'record') this.#record(signal, signal.input, index, nodeOnly);
@@ -117,7 +113,6 @@ class WindowPlanner {
       signals: this.#signals,
       probes: this.#probes,
       sources: this.#sources,
-      selectors: this.#selectors,
       longestS: this.#signals.reduce((longest, { signal }) => Math.max(longest, signal.windowS), 1),
     };
   }
@@ -137,17 +132,15 @@ class WindowPlanner {
     const plan: SignalPlan = { signal, feed, main, second, group, sketch, nodeOnly };
     this.#signals.push(plan);
     const selector = this.#selector(probe.selectors, input, nodeOnly);
-    selector.windowS = Math.max(selector.windowS, windowS);
     if (countsRecords && input.value === undefined && group === undefined) selector.counts.push(main);
     else selector.adds.push({ index, plan, input });
   }
 
-  #selector(selectors: SelectorDraft[], { eventsOnly, where }: RecordInput, nodeOnly: boolean): SelectorDraft {
+  #selector(selectors: SelectorDraft[], { probe, eventsOnly, where }: RecordInput, nodeOnly: boolean): SelectorDraft {
     const known = selectors.find((one) => one.eventsOnly === eventsOnly && one.where === where && one.nodeOnly === nodeOnly);
     if (known !== undefined) return known;
-    const created: SelectorDraft = { index: this.#selectors.length, eventsOnly, where, nodeOnly, windowS: 1, counts: [], adds: [] };
+    const created: SelectorDraft = { index: selectors.length, probe, eventsOnly, where, nodeOnly, counts: [], adds: [] };
     selectors.push(created);
-    this.#selectors.push(created);
     return created;
   }
 

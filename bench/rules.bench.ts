@@ -1,0 +1,85 @@
+import { resolve } from 'node:path';
+import { RecordReader } from '../schema/record.ts';
+import { Ends } from '../services/aggregator/end-names.ts';
+import { loadRules, ruleSetOf } from '../services/aggregator/rules/load-rules.ts';
+import type { Rule, RuleSet } from '../services/aggregator/rules/rule.ts';
+import { RuleEngine } from '../services/aggregator/rules/rule-engine.ts';
+import { type BenchRow, perCpuSecond, printRows } from './bench-row.ts';
+import { type SyntheticNode, stamp, syntheticNodes } from './synthetic-nodes.ts';
+
+/** Workload W (design.md §4): 5,000 Pods on 20 nodes, one record in a hundred an event. */
+const [nodeCount, podsPerNode, eventEvery] = [20, 250, 100];
+/** Of one node in one round. */
+const batchRecords = 2048;
+const seconds = Number(process.env.JITTERSCOPE_BENCH_SECONDS ?? 12);
+const firstNs = 1e14;
+
+const shipped = loadRules([resolve('rules')]);
+
+/** The shipped rules, and as many more of the same kinds as make up a number. */
+function rulesOf(count: number): RuleSet {
+  const sources = shipped.rules.filter(({ signals }) => signals.some(({ signal }) => signal.input.kind === 'record'));
+  const more = Array.from({ length: count - shipped.rules.length }, (_, index): Rule => {
+    const rule = sources[index % sources.length];
+    // Other windows: no signal is shared.
+    const signals = rule.signals.map((one) => ({
+      ...one,
+      signal: { ...one.signal, windowS: 10 + (index % 50), key: `${index} ${one.signal.key}` },
+    }));
+    return { ...rule, id: `${rule.id}-${index}`, causedBy: [], signals };
+  });
+  return ruleSetOf([...shipped.rules, ...more]);
+}
+
+/** Records through decoding and identity, and with an engine through its rules. */
+function consume(nodes: readonly SyntheticNode[], rounds: number, stepNs: number, engine: RuleEngine | undefined): void {
+  const reader = new RecordReader();
+  const ends = new Ends();
+  const roundNs = batchRecords * stepNs;
+  for (let round = 0; round < rounds; round++) {
+    for (const node of nodes) {
+      stamp(node, firstNs + round * roundNs, stepNs);
+      const { session } = node;
+      engine?.heard(session);
+      reader.reset(node.records);
+      for (let index = 0; reader.next(); index++) {
+        const { tsNs } = reader;
+        if (tsNs > session.watermarkNs) {
+          session.watermarkNs = tsNs;
+          engine?.watermark(session);
+        }
+        ends.find(session, reader, undefined);
+        engine?.record(session, reader, ends, round * batchRecords + index, index % eventEvery === 0);
+      }
+    }
+  }
+}
+
+/** @param recordsPerSecond of event time, of all nodes */
+async function measure(rules: RuleSet | undefined, recordsPerSecond: number): Promise<number> {
+  const nodes = syntheticNodes(nodeCount, podsPerNode, batchRecords);
+  const stepNs = Math.round((1e9 / recordsPerSecond) * nodeCount);
+  const rounds = Math.ceil((recordsPerSecond * seconds) / (batchRecords * nodeCount));
+  const engine = rules === undefined ? undefined : new RuleEngine(rules, { cluster: 'default', partition: 0 });
+  let transitions = 0;
+  if (engine !== undefined) engine.onTransition = () => void transitions++;
+  const value = await perCpuSecond(rounds * batchRecords * nodeCount, () => consume(nodes, rounds, stepNs, engine));
+  if (engine !== undefined) {
+    const memory = Math.round(process.memoryUsage().rss / 2 ** 20);
+    process.stdout.write(`  ${rules?.rules.length} rules: ${transitions} transitions, ${memory} MiB\n`);
+  }
+  return value;
+}
+
+/** Twenty rules over records as fast as they go; two hundred at 300 k records a second of event time. */
+export async function run(): Promise<BenchRow[]> {
+  const reference = await measure(undefined, 500_000);
+  const common = { unit: 'records/core-s', reference, referenceName: 'decoding and identity alone' };
+  if (process.env.JITTERSCOPE_BENCH_ONLY === '20') return [{ name: 'rules, 20 rules, 5,000 Pods', value: await measure(rulesOf(20), 500_000), ...common }];
+  return [
+    { name: 'rules, 20 rules, 5,000 Pods', value: await measure(rulesOf(20), 500_000), ...common },
+    { name: 'rules, 200 rules, 5,000 Pods', value: await measure(rulesOf(200), 300_000), ...common },
+  ];
+}
+
+printRows(await run());
