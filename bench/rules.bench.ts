@@ -75,7 +75,8 @@ async function measure(rules: RuleSet | undefined, recordsPerSecond: number): Pr
 export async function run(): Promise<BenchRow[]> {
   const reference = await measure(undefined, 500_000);
   const common = { unit: 'records/core-s', reference, referenceName: 'decoding and identity alone' };
-  if (process.env.JITTERSCOPE_BENCH_ONLY === '20') return [{ name: 'rules, 20 rules, 5,000 Pods', value: await measure(rulesOf(20), 500_000), ...common }];
+  if (process.env.JITTERSCOPE_BENCH_ONLY === '20')
+    return [{ name: 'rules, 20 rules, 5,000 Pods', value: await measure(rulesOf(20), 500_000), ...common }];
   return [
     { name: 'rules, 20 rules, 5,000 Pods', value: await measure(rulesOf(20), 500_000), ...common },
     { name: 'rules, 200 rules, 5,000 Pods', value: await measure(rulesOf(200), 300_000), ...common },

@@ -31,7 +31,9 @@ export function imageOf({ plan, evaluatedS, values, entities, windows, book }: R
     cycleS: values.cycleS,
     entities: entities.image(),
     signals: plan.keys.map((key, signal) => [key, windows.image(signal, entities.node), values.image(signal)] as const),
-    recent: windows.recent.flatMap((recent, probe) => (recent === undefined ? [] : [[probe, keysOf(plan, probe), recent.image()] as const])),
+    recent: windows.recent.flatMap((recent, probe) =>
+      recent === undefined ? [] : [[probe, keysOf(plan, probe), recent.image()] as const],
+    ),
     findings: book.sorted().map(({ rule: { rule }, ...finding }) => {
       const { id, title, why, version, entity, clock, runbook } = rule;
       return { ...finding, rule: { id, title, why, version, entity, clock, runbook } };

@@ -70,7 +70,7 @@ export class RecentRecords {
     const slot = (this.#lastEvent[entity] + 1) % eventSlots;
     this.#lastEvent[entity] = slot;
     const at = this.#write(entity * slots + peerSlots + slot, second, order, address);
-    this.#entries[at + itemAt] = item % two32 | 0;
+    this.#entries[at + itemAt] = (item % two32) | 0;
     this.#entries[at + itemAt + 1] = Math.floor(item / two32);
     this.#entries[at + originAt] = origin;
   }

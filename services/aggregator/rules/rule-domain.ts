@@ -118,7 +118,17 @@ export class RuleDomain {
   inputOf(rule: PlannedRule, entity: RuleEntity, atS: number): TransitionInput {
     const { values, windows } = this;
     const heardShare = this.#context.heardShare(rule.longestS);
-    return { rule, entity, node: this.entities.node, slots: this.slots(rule, entity), values, windows, atS, heardShare, names: this.#context };
+    return {
+      rule,
+      entity,
+      node: this.entities.node,
+      slots: this.slots(rule, entity),
+      values,
+      windows,
+      atS,
+      heardShare,
+      names: this.#context,
+    };
   }
 
   /** Goes on at a second: windows must be empty, as before a checkpoint is taken back. */

@@ -95,7 +95,11 @@ function selectorsOf({ probes, signals }: WindowPlan, own: ReadonlySet<number>):
   probes.forEach((probe, number) => {
     const isOwn = (cell: number): boolean => [...own].some((place) => signals[place].feed === probe?.feed && signals[place].main === cell);
     const found = (probe?.selectors ?? []).filter(({ adds, counts }) => adds.some(({ index }) => own.has(index)) || counts.some(isOwn));
-    if (found.length > 0) selected.set(number, found.map(({ index }) => index));
+    if (found.length > 0)
+      selected.set(
+        number,
+        found.map(({ index }) => index),
+      );
   });
   return selected;
 }

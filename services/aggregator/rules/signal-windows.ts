@@ -5,9 +5,9 @@ import { type CellImage, CellRows } from './cell-rows.ts';
 import type { SketchImage } from './distinct-window.ts';
 import { FarAddress } from './far-ends.ts';
 import { type GroupImage, GroupTable, maxGroups } from './group-table.ts';
+import { RecentRecords } from './recent-records.ts';
 import { RingPools } from './ring-pool.ts';
 import { SketchRows } from './sketch-rows.ts';
-import { RecentRecords } from './recent-records.ts';
 import type { CounterAdd, RecordAdd, Selector, WindowPlan } from './window-plan.ts';
 
 /** Told that a window of an entity's signal changed. */

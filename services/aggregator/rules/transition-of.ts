@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto';
 import { idOfEntity, labelOfEntity, nodeIndex, type RuleEntity } from './entity-table.ts';
+import type { FarEndName } from './far-ends.ts';
 import type { Peer, ResolvedReason, Transition } from './finding.ts';
 import type { Finding } from './finding-book.ts';
+import type { SeenEvent } from './recent-records.ts';
 import type { TemplateValues } from './rule.ts';
 import type { PlannedRule } from './rule-plan.ts';
 import type { SignalValues } from './signal-values.ts';
 import type { SignalWindows } from './signal-windows.ts';
-import type { FarEndName } from './far-ends.ts';
-import type { SeenEvent } from './recent-records.ts';
 
 /** Far ends that a transition names, and events. */
 const maxPeers = 5;

@@ -58,11 +58,20 @@ const rules = ruleSet(
 );
 
 /** What a signal is, from all records that came so far. */
-function naive({ input, aggregation, windowS, minVolume }: Signal, told: readonly Told[], second: number, before: number, absent: Signal['absent']): number {
+function naive(
+  { input, aggregation, windowS, minVolume }: Signal,
+  told: readonly Told[],
+  second: number,
+  before: number,
+  absent: Signal['absent'],
+): number {
   if (input.kind !== 'record') throw new Error('records only');
   const counted = input.value === undefined;
   const inWindow = told.filter((one) => one.second > second - windowS && one.second <= second && (counted || one.value !== 99));
-  const groups = input.by === undefined ? [inWindow] : [...new Set(inWindow.map(({ port }) => port))].map((port) => inWindow.filter((one) => one.port === port));
+  const groups =
+    input.by === undefined
+      ? [inWindow]
+      : [...new Set(inWindow.map(({ port }) => port))].map((port) => inWindow.filter((one) => one.port === port));
   const isSum = ['count', 'rate', 'sum', 'distinct'].includes(aggregation);
   const values = groups.filter((group) => group.length >= minVolume).map((group) => ofGroup(aggregation, windowS, group));
   const kept = values.filter((value) => !Number.isNaN(value));
@@ -119,8 +128,14 @@ function compare(engine: TestEngine, told: readonly Told[], comparedS: number): 
 }
 
 const op = fc.record({
-  stepMs: fc.oneof({ weight: 8, arbitrary: fc.integer({ min: 0, max: 900 }) }, { weight: 1, arbitrary: fc.integer({ min: 1000, max: 80_000 }) }),
-  backMs: fc.oneof({ weight: 6, arbitrary: fc.integer({ min: 0, max: 1500 }) }, { weight: 1, arbitrary: fc.integer({ min: 0, max: 40_000 }) }),
+  stepMs: fc.oneof(
+    { weight: 8, arbitrary: fc.integer({ min: 0, max: 900 }) },
+    { weight: 1, arbitrary: fc.integer({ min: 1000, max: 80_000 }) },
+  ),
+  backMs: fc.oneof(
+    { weight: 6, arbitrary: fc.integer({ min: 0, max: 1500 }) },
+    { weight: 1, arbitrary: fc.integer({ min: 0, max: 40_000 }) },
+  ),
   pod: fc.integer({ min: 0, max: 2 }),
   value: fc.oneof({ weight: 9, arbitrary: fc.integer({ min: 0, max: 40 }) }, { weight: 1, arbitrary: fc.constant(99) }),
   port: fc.integer({ min: 80, max: 90 }),
