@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import { RecordReader } from '../schema/record.ts';
 import { Ends } from '../services/aggregator/end-names.ts';
-import { loadRules, ruleSetOf } from '../services/aggregator/rules/load-rules.ts';
+import { loadRules, ruleSetOf } from '../services/aggregator/rules/language/load-rules.ts';
 import type { Rule, RuleSet } from '../services/aggregator/rules/rule.ts';
 import { RuleEngine } from '../services/aggregator/rules/rule-engine.ts';
 import { type BenchRow, perCpuSecond, printRows } from './bench-row.ts';
