@@ -23,7 +23,7 @@ export const web = 'demo-web';
 const names = [client, web] as const;
 
 // Addresses for documentation (RFC 5737, RFC 3849).
-const addresses = { [client]: ['198.51.100.1/24', '2001:db8::1/64'], [web]: ['198.51.100.2/24', '2001:db8::2/64'] } as const;
+const addresses = { [client]: ['203.0.113.1/24', '2001:db8:d::1/64'], [web]: ['203.0.113.2/24', '2001:db8:d::2/64'] } as const;
 
 /** Address of a namespace of the demo. */
 export function addressOf(name: typeof client | typeof web, version: 4 | 6 = 4): string {

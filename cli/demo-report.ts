@@ -9,7 +9,11 @@ interface ShownLine {
   readonly message: string;
   readonly log: { readonly level: string };
   readonly event: { readonly kind: string; readonly action: string };
-  readonly jitterscope: { readonly type: string; readonly netns?: { readonly name?: string } };
+  readonly jitterscope: {
+    readonly type: string;
+    readonly netns?: { readonly name?: string };
+    readonly evidence?: readonly { readonly text: string }[];
+  };
 }
 
 /** What jitterscope told during the demo: kernel events are counted, findings shown. */
@@ -45,6 +49,7 @@ export class DemoReport {
     const level = told.log.level === 'critical' ? pc.red : told.log.level === 'warning' ? pc.yellow : pc.cyan;
     const rule = printable(told.jitterscope.type);
     this.#say(`${pc.bold(level(`finding ${printable(told.log.level)}`))} ${pc.bold(printable(told.message))} ${pc.dim(`(${rule})`)}`);
+    for (const { text } of told.jitterscope.evidence ?? []) this.#say(`  ${pc.dim('because')} ${printable(text)}`);
     const fault = this.#faults.find((one) => one.rule === rule && one.entity === entity);
     if (fault === undefined) return;
     this.#found.add(fault);

@@ -73,7 +73,17 @@ function refuse(why) {
 /** Starts a jitterscope and waits until it watches. */
 async function startAgent(dataDir, record) {
   const recording = record === undefined ? [] : ['--record', record];
-  const args = [join(root, 'dist', 'cli', 'main.js'), 'run', '--data-dir', dataDir, '--set', 'metrics.listen="off"', ...recording];
+  const args = [
+    join(root, 'dist', 'cli', 'main.js'),
+    'run',
+    '--data-dir',
+    dataDir,
+    '--set',
+    'metrics.listen="off"',
+    '--set',
+    'node.name=soak',
+    ...recording,
+  ];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, NO_COLOR: '1' } });
   process.once('exit', () => child.kill('SIGKILL'));
   const ended = new Promise((resolve) => child.once('exit', resolve));

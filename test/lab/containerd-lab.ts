@@ -4,11 +4,13 @@ import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, rmdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { loadNative } from '../../native/index.ts';
 import { buildImages, busyboxImage } from './container-images.ts';
 import { commandPath, writeContainerdConfig } from './containerd-config.ts';
 import { CriRequests } from './cri-requests.ts';
 import { eventually } from './eventually.ts';
+import { type LabProcess, labProcess } from './lab-process.ts';
 
 /** What a Pod is made of. */
 export interface PodSpec {
@@ -20,6 +22,8 @@ export interface PodSpec {
   readonly hostNetwork?: boolean;
   /** Command of the container `main`; it sleeps by default. */
   readonly command?: readonly string[];
+  /** CPUs that the container `main` may use; any number by default. */
+  readonly cpuLimit?: number;
 }
 
 /** A Pod that runs. */
@@ -69,6 +73,7 @@ export class ContainerdLab {
   /** Ids of all sandboxes and containers that ever were. */
   readonly #ids: string[] = [];
   readonly #uids: string[] = [];
+  readonly #children = new Set<ChildProcess>();
   #daemon: ChildProcess | undefined;
   #requests: CriRequests | undefined;
   readonly #onExit = () => this.#removeNow();
@@ -112,7 +117,16 @@ export class ContainerdLab {
   }
 
   async addPod(spec: PodSpec): Promise<LabPod> {
-    const { name, namespace = 'shop', uid = randomUUID(), labels = {}, annotations = {}, hostNetwork = false, command = forever } = spec;
+    const {
+      name,
+      namespace = 'shop',
+      uid = randomUUID(),
+      labels = {},
+      annotations = {},
+      hostNetwork = false,
+      command = forever,
+      cpuLimit,
+    } = spec;
     this.#uids.push(uid);
     const logs = join(this.folder, 'logs', uid);
     mkdirSync(logs, { recursive: true });
@@ -140,19 +154,19 @@ export class ContainerdLab {
     const ip = status.network?.ip ?? '';
     const pod = { name, namespace, uid, sandboxId: podSandboxId, ip, pid, netnsInode, containers: new Map<string, string>(), config };
     this.#pods.add(pod);
-    await this.addContainer(pod, 'main', command);
+    await this.addContainer(pod, 'main', command, cpuLimit);
     return pod;
   }
 
   /** Starts another container in a Pod. */
-  async addContainer(pod: LabPod, name: string, command: readonly string[] = forever): Promise<string> {
+  async addContainer(pod: LabPod, name: string, command: readonly string[] = forever, cpuLimit?: number): Promise<string> {
     const config = {
       metadata: { name },
       image: { image: busyboxImage },
       command,
       labels: { 'io.kubernetes.container.name': name },
       logPath: `${name}.log`,
-      linux: { resources: { cpuShares: 128, memoryLimitInBytes: 64 * 2 ** 20 } },
+      linux: { resources: { cpuShares: 128, memoryLimitInBytes: 64 * 2 ** 20, ...quotaOf(cpuLimit) } },
     };
     const request = { podSandboxId: pod.sandboxId, config, sandboxConfig: (pod as Made).config };
     const { containerId } = (await this.#ask('CreateContainer', request)) as { containerId: string };
@@ -167,6 +181,25 @@ export class ContainerdLab {
     const request = { containerId: pod.containers.get(container), cmd: command, timeout: 30 };
     const { exitCode, stdout, stderr } = (await this.#ask('ExecSync', request)) as { exitCode: number; stdout: Buffer; stderr: Buffer };
     return { exitCode, output: `${stdout.toString()}${stderr.toString()}` };
+  }
+
+  /** Starts a script of test/lab in a Pod's network namespace, and in the cgroup of its container `main`. */
+  startIn(pod: LabPod, script: string, ...args: string[]): LabProcess {
+    const file = fileURLToPath(new URL(script, import.meta.url));
+    const groups = cgroupFolders(`${parent}/pod${pod.uid}/${pod.containers.get('main')}`);
+    // The limit of memory is made for busybox.
+    const enter = groups.filter((group) => !group.startsWith('/sys/fs/cgroup/memory/')).map((group) => `echo $$ > ${group}/cgroup.procs`);
+    const command = [...enter, `exec nsenter --net=/proc/${pod.pid}/ns/net "$@"`].join('\n');
+    const child = spawn('sh', ['-ec', command, 'sh', process.execPath, file, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    this.#children.add(child);
+    child.once('exit', () => this.#children.delete(child));
+    return labProcess(child);
+  }
+
+  /** Runs a command of this machine in a Pod's network namespace and returns its output. */
+  runIn(pod: LabPod, command: string, ...args: string[]): string {
+    const inside = [`--net=/proc/${pod.pid}/ns/net`, command, ...args];
+    return execFileSync('nsenter', inside, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
   }
 
   /** Stops and removes a Pod. */
@@ -191,6 +224,7 @@ export class ContainerdLab {
 
   /** Removes all Pods and everything else. Any number of times. */
   async remove(): Promise<void> {
+    for (const child of this.#children) child.kill('SIGKILL');
     for (const pod of [...this.#pods]) await this.removePod(pod).catch(() => undefined);
     await this.killDaemon();
     this.#removeNow();
@@ -229,6 +263,7 @@ export class ContainerdLab {
 
   /** Whatever is left, in whatever state: also of a test that failed. */
   #removeNow(): void {
+    for (const child of this.#children) child.kill('SIGKILL');
     this.#daemon?.kill('SIGKILL');
     for (const pid of shimsOf(this.socket)) killQuietly(pid);
     const groups = this.#uids.flatMap((uid) => cgroupFolders(`${parent}/pod${uid}`));
@@ -241,6 +276,11 @@ export class ContainerdLab {
     quietly(() => rmSync(this.folder, { recursive: true, force: true }));
     this.#lock.close();
   }
+}
+
+/** Of the kernel's default period of 100 ms. */
+function quotaOf(cpus: number | undefined): { cpuPeriod?: number; cpuQuota?: number } {
+  return cpus === undefined ? {} : { cpuPeriod: 100_000, cpuQuota: Math.round(cpus * 100_000) };
 }
 
 async function oneAtATime(): Promise<{ close(): void }> {

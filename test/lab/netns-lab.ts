@@ -2,6 +2,7 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { type LabProcess, labProcess } from './lab-process.ts';
 
 /** One namespace of the lab. */
 export interface LabNetns {
@@ -10,16 +11,6 @@ export interface LabNetns {
   readonly path: string;
   readonly ipv4: string;
   readonly ipv6: string;
-}
-
-/** A program that runs in a namespace and says JSON lines. */
-export interface LabProcess {
-  readonly pid: number;
-  /** The next line of its output, parsed. Throws with its error output when it ends before. */
-  line(): Promise<Record<string, unknown>>;
-  /** Resolves with the exit code. */
-  ended(): Promise<number | null>;
-  stop(): Promise<void>;
 }
 
 /** Name of the lab's interface in both namespaces. */
@@ -72,7 +63,7 @@ export class NetnsLab {
     const child = spawn('nsenter', [`--net=${netns.path}`, process.execPath, file, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
     this.#children.add(child);
     child.once('exit', () => this.#children.delete(child));
-    return processOf(child);
+    return labProcess(child);
   }
 
   /** Runs a script of test/lab to its end and returns the last line it said, parsed. */
@@ -138,37 +129,4 @@ function netnsOf(name: string, host: number): LabNetns {
 
 function ip(...args: string[]): void {
   execFileSync('ip', args, { stdio: ['ignore', 'ignore', 'pipe'] });
-}
-
-function processOf(child: ChildProcess): LabProcess {
-  let output = '';
-  let errors = '';
-  let closed = false;
-  const lines: string[] = [];
-  const ended = once(child, 'close').then(() => {
-    closed = true;
-    return child.exitCode;
-  });
-  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
-    const parts = (output + text).split('\n');
-    output = parts.pop() ?? '';
-    lines.push(...parts);
-  });
-  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-    errors = (errors + text).slice(-4096);
-  });
-  return {
-    pid: child.pid ?? 0,
-    async line() {
-      while (lines.length === 0 && !closed) await Promise.race([once(child.stdout as NodeJS.EventEmitter, 'data'), ended]);
-      const line = lines.shift();
-      if (line === undefined) throw new Error(`${child.spawnargs.join(' ')} ended without a line: ${errors.trim()}`);
-      return JSON.parse(line) as Record<string, unknown>;
-    },
-    ended: () => ended,
-    async stop() {
-      child.kill('SIGKILL');
-      await ended;
-    },
-  };
 }
