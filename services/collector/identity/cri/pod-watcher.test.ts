@@ -44,7 +44,11 @@ test('where no runtime is, one unknown namespace does not make it look for one o
   vi.useFakeTimers();
   let looks = 0;
   const config = { ...collectorConfig.parse({}).cri };
-  const counted = Object.defineProperty(config, 'socket', { get: () => (looks++, join(tmpdir(), 'no-runtime.sock')) });
+  const look = (): string => {
+    looks++;
+    return join(tmpdir(), 'no-runtime.sock');
+  };
+  const counted = Object.defineProperty(config, 'socket', { get: look });
   const watcher = new PodWatcher({
     config: counted,
     tracker: {} as PodTracker,
