@@ -87,6 +87,34 @@ export function addAggregatorMetrics(set: MetricSet, aggregator: Source): void {
     ['partition'],
     perPartition(({ series: { store } }) => [[{}, store.counters.unseenNetns]]),
   );
+  set.gauge(
+    'jitterscope_rules',
+    'Rules that run.',
+    ['partition'],
+    perPartition(({ rules }) => [[{}, rules.rules.rules.length]]),
+  );
+  set.counter(
+    'jitterscope_rules_findings_total',
+    'Documents of findings: opened, updated, resolved.',
+    ['partition'],
+    perPartition(({ dispositions }) => [[{}, dispositions.findings]]),
+  );
+  set.counter(
+    'jitterscope_rules_evictions_total',
+    'Findings that were not opened because their rule had too many.',
+    ['partition', 'rule'],
+    perPartition(({ rules }) => Object.entries(rules.counters.evictions).map(([rule, n]) => [{ rule }, n] as const)),
+  );
+  set.counter(
+    'jitterscope_rules_dropped_total',
+    'What rules could not take: older than their windows, of nobody they know, an annotation that is no number.',
+    ['partition', 'reason'],
+    perPartition(({ rules: { counters } }) => [
+      [{ reason: 'late' }, counters.late],
+      [{ reason: 'unidentified' }, counters.unidentified],
+      [{ reason: 'invalid_param' }, counters.invalidParams],
+    ]),
+  );
   addTimes(set, aggregator);
 }
 

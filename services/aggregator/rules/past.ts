@@ -12,6 +12,8 @@ import type { RuleSet } from './rule.ts';
 const turnMs = 5;
 /** What came this long behind a time, by the partition's clock, cannot be about it. */
 const maxDelayMs = 60_000;
+/** A message moves a node's clock at most this far, but for one that was away. */
+const maxJumpS = 5;
 
 interface PastOptions extends PartitionOptions {
   readonly rules: RuleSet;
@@ -29,16 +31,19 @@ export interface PastExplanation {
   readonly explanation: ExplanationReport | undefined;
 }
 
+/** What is asked. */
+interface Asked {
+  readonly rule: string;
+  readonly entity: string;
+  /** Unix seconds. */
+  readonly atS: number;
+}
+
 /**
  * Runs the messages of a raw partition through fresh rules up to a time, and explains what one of them made of an entity
  * then. What happened before the first message is not known to them.
- * @param atS Unix seconds
  */
-export async function explainPast(
-  messages: AsyncIterable<Message>,
-  asked: { readonly rule: string; readonly entity: string; readonly atS: number },
-  options: PastOptions,
-): Promise<PastExplanation> {
+export async function explainPast(messages: AsyncIterable<Message>, asked: Asked, options: PastOptions): Promise<PastExplanation> {
   const { rules, cluster, partition, series, signal } = options;
   const state = new PartitionState(series, { set: rules, cluster, partition });
   // Nothing is written: only what the rules make of it counts.
@@ -60,12 +65,19 @@ export async function explainPast(
     processInput(input, steps);
     if (isNear(input, asked.atS)) {
       const found = state.rules.explain(asked.rule, asked.entity);
+      // Who was heard of only later was not known then.
+      if (found?.atS !== undefined && found.atS > asked.atS + maxJumpS) break;
       if (found !== undefined) explanation = explanationReport(found);
       if (found?.atS !== undefined && found.atS >= asked.atS) break;
     }
   }
-  const last = explanation === undefined ? state.rules.explain(asked.rule, asked.entity) : undefined;
-  return { fromMs, toMs, explanation: last === undefined ? explanation : explanationReport(last) };
+  return { fromMs, toMs, explanation: explanation ?? lastOf(state, asked) };
+}
+
+/** Where the messages end before the time: what was made of the last of them. */
+function lastOf({ rules }: PartitionState, { rule, entity, atS }: Asked): ExplanationReport | undefined {
+  const found = rules.explain(rule, entity);
+  return found?.atS === undefined || found.atS > atS ? undefined : explanationReport(found);
 }
 
 /** Only then the answer can change from message to message. */
