@@ -24,6 +24,16 @@ const lastKind = 3;
 const heldKind = 4;
 const kindNumbers: Readonly<Record<CellKind, number>> = { sum: sumKind, max: maxKind, min: minKind, last: lastKind, held: heldKind };
 
+/** Of each cell: the aggregate of its window as of the last second that was folded (of `held` what it is now), ... */
+const valueAt = 0;
+/** ... its ring's block + 1, 0: the window is empty, ... */
+const blockAt = 1;
+/** ... how many buckets hold something (of `held` the last second in which the value became another), ... */
+const filledAt = 2;
+/** ... and where it stands among the active rings. */
+const placeAt = 3;
+const stride = 4;
+
 /**
  * Rows of cells, flat: what comes in the two seconds that are open adds to accumulators that lie side by side; when a
  * second is over, those that were touched are folded into rings, and the rings' oldest second goes. Only rings that hold
@@ -38,17 +48,12 @@ export class CellRows {
   readonly #kinds: Uint8Array;
   readonly #pools: readonly RingPool[];
   readonly #changed: ChangeListener;
-  readonly #touched = [new RowList(), new RowList()];
-  /** The aggregate of the window as of the last second that was folded; of `held` what it is now. */
-  #values = new Float64Array(0);
-  /** Block of the ring, -1: the window is empty. */
-  #blocks = new Int32Array(0);
-  /** Buckets that hold something; of `held` the last second at whose end the value was another than before. */
-  #filled = new Int32Array(0);
-  /** Rings that hold something, in no particular order, and where each of them stands there. */
-  #active = new Int32Array(64);
-  #places = new Int32Array(0);
-  #activeCount = 0;
+  /** Cells with something in an even and an odd second; one may be there twice. */
+  readonly #touched = [new CellList(), new CellList()];
+  /** Four numbers for each cell, side by side: see the offsets below. */
+  #windows = new Float64Array(0);
+  /** Rings that hold something, in no particular order. */
+  readonly #active = new CellList();
   #rows = 0;
   /** The last second that was folded. */
   #foldedS = 0;
@@ -70,41 +75,33 @@ export class CellRows {
   reach(row: number): void {
     if (row < this.#rows) return;
     const rows = Math.max(row + 1, Math.ceil(this.#rows * 1.5), 16);
-    this.even = this.#longer(this.even, rows);
-    this.odd = this.#longer(this.odd, rows);
-    this.#values = this.#longer(this.#values, rows);
-    const blocks = new Int32Array(rows * this.width).fill(-1);
-    blocks.set(this.#blocks);
-    this.#blocks = blocks;
-    const filled = new Int32Array(rows * this.width);
-    filled.set(this.#filled);
-    this.#filled = filled;
-    const places = new Int32Array(rows * this.width);
-    places.set(this.#places);
-    this.#places = places;
-    for (const list of this.#touched) list.reach(rows);
+    this.even = this.#longer(this.even, rows, 1);
+    this.odd = this.#longer(this.odd, rows, 1);
+    this.#windows = this.#longer(this.#windows, rows, stride);
     this.#rows = rows;
   }
 
-  /**
-   * Opens a row for values of one of the two open seconds. They are put into `even` or `odd` from there on.
-   * @param parity of the second
-   * @returns place of its first cell
-   */
-  touch(row: number, parity: number): number {
-    if (row >= this.#rows) this.reach(row);
-    this.#touched[parity].add(row);
-    return row * this.width;
+  /** Adds 1 to a sum in an open second. The row must be within reach. @param at row * width + cell */
+  count(at: number, parity: number): void {
+    const values = parity === 0 ? this.even : this.odd;
+    if (values[at]++ === 0) this.#touched[parity].push(at);
   }
 
   /** Adds a value to a cell in an open second. */
   add(row: number, cell: number, second: number, value: number): void {
+    if (row >= this.#rows) this.reach(row);
     const parity = second & 1;
-    const at = this.touch(row, parity) + cell;
+    const at = row * this.width + cell;
     const values = parity === 0 ? this.even : this.odd;
+    const before = values[at];
     const kind = this.#kinds[cell];
-    if (kind === sumKind) values[at] += value;
-    else if (kind >= lastKind || isBeyond(kind, value, values[at])) values[at] = value;
+    if (kind === sumKind) {
+      if (before === 0 && value !== 0) this.#touched[parity].push(at);
+      values[at] = before + value;
+      return;
+    }
+    if (Number.isNaN(before)) this.#touched[parity].push(at);
+    if (kind >= lastKind || isBeyond(kind, value, before)) values[at] = value;
   }
 
   /**
@@ -119,7 +116,7 @@ export class CellRows {
     // What would leave the window before it is read again comes too late.
     if (second <= this.#foldedS + 1 - this.cells[cell].windowS) return false;
     this.reach(row);
-    this.#put(row * this.width + cell, row, cell, second, value);
+    this.#put(row * this.width + cell, cell, second, value);
     return true;
   }
 
@@ -130,26 +127,20 @@ export class CellRows {
     const touched = this.#touched[second & 1];
     const values = (second & 1) === 0 ? this.even : this.odd;
     for (let index = 0; index < touched.count; index++) {
-      const row = touched.rows[index];
-      const base = row * this.width;
-      for (let cell = 0; cell < this.width; cell++) {
-        const value = values[base + cell];
-        if (this.#kinds[cell] === sumKind) {
-          if (value === 0) continue;
-          values[base + cell] = 0;
-        } else {
-          if (Number.isNaN(value)) continue;
-          values[base + cell] = Number.NaN;
-        }
-        this.#put(base + cell, row, cell, second, value);
-      }
+      const at = touched.cells[index];
+      const cell = this.#cellOf(at);
+      const value = values[at];
+      const isSum = this.#kinds[cell] === sumKind;
+      if (isSum ? value === 0 : Number.isNaN(value)) continue;
+      values[at] = isSum ? 0 : Number.NaN;
+      this.#put(at, cell, second, value);
     }
-    touched.clear();
+    touched.count = 0;
   }
 
   /** Goes to a second without looking at those between: all windows must be empty, or their values held. */
   skipTo(second: number): void {
-    for (let index = this.#activeCount - 1; index >= 0; index--) this.#settle(this.#active[index]);
+    for (let index = this.#active.count - 1; index >= 0; index--) this.#settle(this.#active.cells[index]);
     this.#foldedS = second;
   }
 
@@ -157,22 +148,22 @@ export class CellRows {
   has(row: number, cell: number): boolean {
     if (row >= this.#rows) return false;
     const at = row * this.width + cell;
-    return this.#kinds[cell] === heldKind ? !Number.isNaN(this.#values[at]) : this.#blocks[at] >= 0;
+    return this.#kinds[cell] === heldKind ? !Number.isNaN(this.#windows[at * stride]) : this.#windows[at * stride + blockAt] > 0;
   }
 
   /** The aggregate of a window: 0 of an empty sum, else NaN; of a held value what it is now. */
   value(row: number, cell: number): number {
     if (row >= this.#rows) return this.#kinds[cell] === sumKind ? 0 : Number.NaN;
     const at = row * this.width + cell;
-    return this.#kinds[cell] === lastKind ? this.#newest(at, cell) : this.#values[at];
+    return this.#kinds[cell] === lastKind ? this.#newest(at, cell) : this.#windows[at * stride];
   }
 
   /** The value of one second of a window; 0 of a sum without any, else NaN. @param back seconds before the last that was folded */
   bucket(row: number, cell: number, back: number): number {
     const at = row * this.width + cell;
     const kind = this.#kinds[cell];
-    const block = row < this.#rows ? this.#blocks[at] : -1;
-    if (block < 0) return kind === heldKind && row < this.#rows ? this.#values[at] : kind === sumKind ? 0 : Number.NaN;
+    const block = row < this.#rows ? this.#windows[at * stride + blockAt] - 1 : -1;
+    if (block < 0) return kind === heldKind && row < this.#rows ? this.#windows[at * stride] : kind === sumKind ? 0 : Number.NaN;
     const { data, length } = this.#pools[cell];
     return data[block * length + ((this.#foldedS - back) % length)];
   }
@@ -181,9 +172,9 @@ export class CellRows {
   weight(row: number, cell: number): number {
     if (row >= this.#rows) return 0;
     const at = row * this.width + cell;
-    if (this.#kinds[cell] === sumKind) return this.#values[at] + this.even[at] + this.odd[at];
+    if (this.#kinds[cell] === sumKind) return this.#windows[at * stride] + this.even[at] + this.odd[at];
     let weight = Number.NEGATIVE_INFINITY;
-    for (const value of [this.#values[at], this.even[at], this.odd[at]]) if (value > weight) weight = value;
+    for (const value of [this.#windows[at * stride], this.even[at], this.odd[at]]) if (value > weight) weight = value;
     return weight;
   }
 
@@ -195,10 +186,10 @@ export class CellRows {
       const empty = this.#kinds[cell] === sumKind ? 0 : Number.NaN;
       this.even[at] = empty;
       this.odd[at] = empty;
-      if (this.#blocks[at] >= 0) this.#release(at, cell);
-      if (!Number.isNaN(this.#values[at]) && this.#values[at] !== 0) this.#changed(row, this.cells[cell].signal);
-      this.#values[at] = empty;
-      this.#filled[at] = 0;
+      if (this.#windows[at * stride + blockAt] > 0) this.#release(at, cell);
+      if (!Number.isNaN(this.#windows[at * stride]) && this.#windows[at * stride] !== 0) this.#changed(row, this.cells[cell].signal);
+      this.#windows[at * stride] = empty;
+      this.#windows[at * stride + filledAt] = 0;
     }
   }
 
@@ -211,16 +202,16 @@ export class CellRows {
     const ringRows: number[] = [];
     for (let row = 0; row < this.#rows; row++) {
       const at = row * this.width + cell;
-      const told = [this.even[at], this.odd[at], this.#values[at], this.#filled[at]];
-      const isEmpty = told.slice(0, 3).every((value) => Object.is(value, empty)) && this.#blocks[at] < 0;
+      const told = [this.even[at], this.odd[at], this.#windows[at * stride], this.#windows[at * stride + filledAt]];
+      const isEmpty = told.slice(0, 3).every((value) => Object.is(value, empty)) && this.#windows[at * stride + blockAt] === 0;
       if (isEmpty) continue;
       rows.push(row);
       scalars.push(...told);
-      if (this.#blocks[at] >= 0) ringRows.push(row);
+      if (this.#windows[at * stride + blockAt] > 0) ringRows.push(row);
     }
     const rings = new Float64Array(ringRows.length * length);
     ringRows.forEach((row, index) => {
-      const first = this.#blocks[row * this.width + cell] * length;
+      const first = (this.#windows[(row * this.width + cell) * stride + blockAt] - 1) * length;
       rings.set(data.subarray(first, first + length), index * length);
     });
     return { rows: Int32Array.from(rows), scalars: Float64Array.from(scalars), ringRows: Int32Array.from(ringRows), rings };
@@ -235,125 +226,125 @@ export class CellRows {
       this.reach(row);
       const at = row * this.width + cell;
       const [even, odd, value, filled] = scalars.subarray(index * 4, index * 4 + 4);
-      if (isSet(even)) this.touch(row, 0);
-      if (isSet(odd)) this.touch(row, 1);
+      if (isSet(even)) this.#touched[0].push(at);
+      if (isSet(odd)) this.#touched[1].push(at);
       this.even[at] = even;
       this.odd[at] = odd;
-      this.#values[at] = value;
-      this.#filled[at] = filled;
+      this.#windows[at * stride] = value;
+      this.#windows[at * stride + filledAt] = filled;
     });
     const { length } = this.#pools[cell];
     ringRows.forEach((row, index) => {
       const at = row * this.width + cell;
       this.#activate(at, cell);
-      this.#pools[cell].data.set(rings.subarray(index * length, (index + 1) * length), this.#blocks[at] * length);
+      this.#pools[cell].data.set(rings.subarray(index * length, (index + 1) * length), (this.#windows[at * stride + blockAt] - 1) * length);
     });
   }
 
   /** The rings' oldest second goes, and the next takes its place. */
   #expire(second: number): void {
     // Backwards: a ring that goes is replaced by the last one, which was seen.
-    for (let index = this.#activeCount - 1; index >= 0; index--) {
-      const at = this.#active[index];
-      const cell = at % this.width;
+    for (let index = this.#active.count - 1; index >= 0; index--) {
+      const at = this.#active.cells[index];
+      const cell = this.#cellOf(at);
       const kind = this.#kinds[cell];
       if (kind === heldKind) {
         this.#hold(at, cell, second);
         continue;
       }
       const { data, length } = this.#pools[cell];
-      const bucket = this.#blocks[at] * length + (second % length);
+      const bucket = (this.#windows[at * stride + blockAt] - 1) * length + (second % length);
       const old = data[bucket];
       if (kind === sumKind) {
         if (old === 0) continue;
         data[bucket] = 0;
-        this.#filled[at]--;
-        if (this.#filled[at] === 0) this.#release(at, cell);
+        this.#windows[at * stride + filledAt]--;
+        if (this.#windows[at * stride + filledAt] === 0) this.#release(at, cell);
         else this.#subtract(at, cell, old);
       } else {
         if (Number.isNaN(old)) continue;
         data[bucket] = Number.NaN;
-        this.#filled[at]--;
-        if (this.#filled[at] === 0) this.#release(at, cell);
-        else if (kind !== lastKind && old === this.#values[at]) this.#values[at] = this.#extreme(at, cell, kind);
+        this.#windows[at * stride + filledAt]--;
+        if (this.#windows[at * stride + filledAt] === 0) this.#release(at, cell);
+        else if (kind !== lastKind && old === this.#windows[at * stride]) this.#windows[at * stride] = this.#extreme(at, cell, kind);
       }
-      this.#changed((at / this.width) | 0, this.cells[cell].signal);
+      this.#changed(this.#rowOf(at), this.cells[cell].signal);
     }
   }
 
   /** Differences of whole numbers are exact; others are added up anew, so that nothing is left of what went. */
   #subtract(at: number, cell: number, old: number): void {
-    const rest = this.#values[at] - old;
+    const rest = this.#windows[at * stride] - old;
     if (Number.isSafeInteger(rest) && Number.isInteger(old)) {
-      this.#values[at] = rest;
+      this.#windows[at * stride] = rest;
       return;
     }
     const { data, length } = this.#pools[cell];
-    const first = this.#blocks[at] * length;
+    const first = (this.#windows[at * stride + blockAt] - 1) * length;
     let sum = 0;
     for (let bucket = first; bucket < first + length; bucket++) sum += data[bucket];
-    this.#values[at] = sum;
+    this.#windows[at * stride] = sum;
   }
 
   /** Puts a value into a bucket of the window. */
-  #put(at: number, row: number, cell: number, second: number, value: number): void {
+  #put(at: number, cell: number, second: number, value: number): void {
     const kind = this.#kinds[cell];
     if (kind === heldKind) {
-      this.#change(at, row, cell, second, value);
+      this.#change(at, cell, second, value);
       return;
     }
-    if (this.#blocks[at] < 0) this.#activate(at, cell);
+    if (this.#windows[at * stride + blockAt] === 0) this.#activate(at, cell);
     const { data, length } = this.#pools[cell];
-    const bucket = this.#blocks[at] * length + (second % length);
+    const bucket = (this.#windows[at * stride + blockAt] - 1) * length + (second % length);
     const old = data[bucket];
     if (kind === sumKind) {
       data[bucket] = old + value;
-      this.#values[at] += value;
-      this.#filled[at] += (old === 0 ? 1 : 0) - (data[bucket] === 0 ? 1 : 0);
+      this.#windows[at * stride] += value;
+      this.#windows[at * stride + filledAt] += (old === 0 ? 1 : 0) - (data[bucket] === 0 ? 1 : 0);
       // Values of both signs may cancel out.
-      if (this.#filled[at] === 0) this.#release(at, cell);
+      if (this.#windows[at * stride + filledAt] === 0) this.#release(at, cell);
     } else {
-      if (Number.isNaN(old)) this.#filled[at]++;
+      if (Number.isNaN(old)) this.#windows[at * stride + filledAt]++;
       if (kind === lastKind || isBeyond(kind, value, old)) data[bucket] = value;
-      if (kind !== lastKind && isBeyond(kind, value, this.#values[at])) this.#values[at] = value;
+      if (kind !== lastKind && isBeyond(kind, value, this.#windows[at * stride])) this.#windows[at * stride] = value;
     }
-    this.#changed(row, this.cells[cell].signal);
+    this.#changed(this.#rowOf(at), this.cells[cell].signal);
   }
 
   /** A held value becomes another at a second. Until then the whole window held the one before. */
-  #change(at: number, row: number, cell: number, second: number, value: number): void {
-    const before = this.#values[at];
+  #change(at: number, cell: number, second: number, value: number): void {
+    const before = this.#windows[at * stride];
     if (value === before) return;
     const { length } = this.#pools[cell];
-    if (this.#blocks[at] < 0) {
+    if (this.#windows[at * stride + blockAt] === 0) {
       this.#activate(at, cell);
-      const first = this.#blocks[at] * length;
+      const first = (this.#windows[at * stride + blockAt] - 1) * length;
       this.#pools[cell].data.fill(before, first, first + length);
     }
-    this.#values[at] = value;
-    this.#filled[at] = second;
-    this.#pools[cell].data[this.#blocks[at] * length + (second % length)] = value;
-    this.#changed(row, this.cells[cell].signal);
+    this.#windows[at * stride] = value;
+    this.#windows[at * stride + filledAt] = second;
+    this.#pools[cell].data[(this.#windows[at * stride + blockAt] - 1) * length + (second % length)] = value;
+    this.#changed(this.#rowOf(at), this.cells[cell].signal);
   }
 
   /** A held value's next second; once the whole window is the same it needs no ring. */
   #hold(at: number, cell: number, second: number): void {
     const { data, length } = this.#pools[cell];
-    const bucket = this.#blocks[at] * length + (second % length);
-    if (data[bucket] !== this.#values[at]) this.#changed((at / this.width) | 0, this.cells[cell].signal);
-    data[bucket] = this.#values[at];
-    if (second - this.#filled[at] >= length) this.#settle(at);
+    const bucket = (this.#windows[at * stride + blockAt] - 1) * length + (second % length);
+    if (data[bucket] !== this.#windows[at * stride]) this.#changed(this.#rowOf(at), this.cells[cell].signal);
+    data[bucket] = this.#windows[at * stride];
+    if (second - this.#windows[at * stride + filledAt] >= length) this.#settle(at);
   }
 
   #settle(at: number): void {
-    const cell = at % this.width;
-    const value = this.#values[at];
+    const cell = this.#cellOf(at);
+    const value = this.#windows[at * stride];
     this.#release(at, cell);
-    if (this.#kinds[cell] === heldKind) this.#values[at] = value;
+    if (this.#kinds[cell] === heldKind) this.#windows[at * stride] = value;
   }
 
   #newest(at: number, cell: number): number {
-    const block = this.#blocks[at];
+    const block = this.#windows[at * stride + blockAt] - 1;
     if (block < 0) return Number.NaN;
     const { data, length } = this.#pools[cell];
     for (let back = 0; back < length; back++) {
@@ -365,7 +356,7 @@ export class CellRows {
 
   #extreme(at: number, cell: number, kind: number): number {
     const { data, length } = this.#pools[cell];
-    const first = this.#blocks[at] * length;
+    const first = (this.#windows[at * stride + blockAt] - 1) * length;
     let extreme = Number.NaN;
     for (let bucket = first; bucket < first + length; bucket++) {
       const value = data[bucket];
@@ -375,32 +366,39 @@ export class CellRows {
   }
 
   #activate(at: number, cell: number): void {
-    this.#blocks[at] = this.#pools[cell].take();
-    if (this.#activeCount === this.#active.length) {
-      const longer = new Int32Array(this.#activeCount * 2);
-      longer.set(this.#active);
-      this.#active = longer;
-    }
-    this.#places[at] = this.#activeCount;
-    this.#active[this.#activeCount++] = at;
+    this.#windows[at * stride + blockAt] = this.#pools[cell].take() + 1;
+    this.#windows[at * stride + placeAt] = this.#active.count;
+    this.#active.push(at);
   }
 
   /** Gives a ring back. */
   #release(at: number, cell: number): void {
-    this.#pools[cell].give(this.#blocks[at]);
-    this.#blocks[at] = -1;
-    this.#values[at] = this.#kinds[cell] === sumKind ? 0 : Number.NaN;
-    const last = this.#active[--this.#activeCount];
-    this.#active[this.#places[at]] = last;
-    this.#places[last] = this.#places[at];
+    this.#pools[cell].give(this.#windows[at * stride + blockAt] - 1);
+    this.#windows[at * stride + blockAt] = 0;
+    this.#windows[at * stride] = this.#kinds[cell] === sumKind ? 0 : Number.NaN;
+    const last = this.#active.cells[--this.#active.count];
+    const place = this.#windows[at * stride + placeAt];
+    this.#active.cells[place] = last;
+    this.#windows[last * stride + placeAt] = place;
   }
 
-  #longer(values: Float64Array<ArrayBuffer>, rows: number): Float64Array<ArrayBuffer> {
-    const longer = new Float64Array(rows * this.width);
-    if (this.#kinds.some((kind) => kind !== sumKind)) {
-      for (let at = values.length; at < longer.length; at++) if (this.#kinds[at % this.width] !== sumKind) longer[at] = Number.NaN;
-    }
+  #cellOf(at: number): number {
+    return this.width === 1 ? 0 : at % this.width;
+  }
+
+  #rowOf(at: number): number {
+    return this.width === 1 ? at : Math.floor(at / this.width);
+  }
+
+  /** A longer copy; numbers of cells that are no sums begin with NaN. @param each numbers of a cell */
+  #longer(values: Float64Array<ArrayBuffer>, rows: number, each: number): Float64Array<ArrayBuffer> {
+    const longer = new Float64Array(rows * this.width * each);
     longer.set(values);
+    for (let cell = 0; cell < this.width; cell++) {
+      if (this.#kinds[cell] === sumKind) continue;
+      for (let row = values.length / (this.width * each); row < rows; row++)
+        longer[(row * this.width + cell) * each + valueAt] = Number.NaN;
+    }
     return longer;
   }
 }
@@ -420,29 +418,17 @@ function isBeyond(kind: number, value: number, extreme: number): boolean {
   return kind === minKind ? !(value >= extreme) : !(value <= extreme);
 }
 
-/** Rows that were touched, each once. */
-class RowList {
-  rows = new Int32Array(16);
+/** Cells by row * width + cell. */
+class CellList {
+  cells = new Int32Array(64);
   count = 0;
-  #is = new Uint8Array(16);
 
-  reach(rows: number): void {
-    const is = new Uint8Array(rows);
-    is.set(this.#is.subarray(0, Math.min(rows, this.#is.length)));
-    this.#is = is;
-    const longer = new Int32Array(rows);
-    longer.set(this.rows.subarray(0, this.count));
-    this.rows = longer;
-  }
-
-  add(row: number): void {
-    if (this.#is[row] === 1) return;
-    this.#is[row] = 1;
-    this.rows[this.count++] = row;
-  }
-
-  clear(): void {
-    for (let index = 0; index < this.count; index++) this.#is[this.rows[index]] = 0;
-    this.count = 0;
+  push(at: number): void {
+    if (this.count === this.cells.length) {
+      const longer = new Int32Array(this.count * 2);
+      longer.set(this.cells);
+      this.cells = longer;
+    }
+    this.cells[this.count++] = at;
   }
 }

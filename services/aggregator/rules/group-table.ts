@@ -17,7 +17,7 @@ export interface GroupRows {
 
 /**
  * Which groups the entities of one signal have: entity e has the rows from e * 16 on. A new group takes a free row, else
- * that of the group with the least in its window, of equals the one that was seen least recently. What a group had when
+ * that of the group with the least in its window, of equals the next one behind the one that went before. What a group had when
  * it went is not passed on, so no value is ever overstated.
  */
 export class GroupTable {
@@ -25,11 +25,13 @@ export class GroupTable {
   readonly #rows: GroupRows;
   #entities = 0;
   #used = new Uint8Array(0);
+  /** 32 bits of what tells a group apart: they alone are compared. */
+  #hashes = new Int32Array(0);
+  /** The groups' names, by row; of peers by entity. */
   #keys: (number | string)[] = [];
   #ends: (FarEnds | undefined)[] = [];
-  /** When a row was looked for last. */
-  #seen = new Float64Array(0);
-  #clock = 0;
+  /** Of groups that have the same, the next to go is looked for from this slot on. */
+  #hands = new Uint8Array(0);
 
   constructor(kind: GroupKind, rows: GroupRows) {
     this.kind = kind;
@@ -38,21 +40,20 @@ export class GroupTable {
 
   /** Row of a number's or a text's group. */
   rowOf(entity: number, key: number | string): number {
-    if (entity >= this.#entities) this.#reach(entity);
-    const [first, end] = [entity * maxGroups, entity * maxGroups + this.#used[entity]];
-    for (let row = first; row < end; row++) if (this.#keys[row] === key) return this.#see(row);
-    const row = this.#take(entity);
+    const hash = typeof key === 'number' ? hashOfNumber(key) : hashOfText(key);
+    const known = this.#find(entity, hash);
+    if (known >= 0) return known;
+    const row = this.#take(entity, hash);
     this.#keys[row] = key;
     return row;
   }
 
   rowOfPeer(entity: number, { w0, w1, w2, w3 }: FarAddress, end: FarEnd): number {
-    if (entity >= this.#entities) this.#reach(entity);
-    const ends = (this.#ends[entity] ??= new FarEnds(maxGroups));
-    const first = entity * maxGroups;
-    for (let slot = 0; slot < this.#used[entity]; slot++) if (ends.is(slot, w0, w1, w2, w3)) return this.#see(first + slot);
-    const row = this.#take(entity);
-    ends.put(row - first, w0, w1, w2, w3, end);
+    const hash = hashOfAddress(w0, w1, w2, w3);
+    const known = this.#find(entity, hash);
+    if (known >= 0) return known;
+    const row = this.#take(entity, hash);
+    (this.#ends[entity] ??= new FarEnds(maxGroups)).put(row % maxGroups, w0, w1, w2, w3, end);
     return row;
   }
 
@@ -81,7 +82,7 @@ export class GroupTable {
       for (let slot = 0; slot < this.#used[entity]; slot++) {
         const row = entity * maxGroups + slot;
         const key = this.kind === 'value' ? this.#keys[row] : (this.#ends[entity] as FarEnds).image(slot, node);
-        images.push([entity, key, this.#seen[row]]);
+        images.push([entity, key, this.#hashes[row], this.#hands[entity]]);
       }
     }
     return images;
@@ -89,34 +90,44 @@ export class GroupTable {
 
   /** Each group gets the row that it had. */
   restore(images: readonly GroupImage[]): void {
-    for (const [entity, key, seen] of images) {
+    for (const [entity, key, hash, hand] of images) {
       this.#reach(entity);
       const row = entity * maxGroups + this.#used[entity]++;
       if (typeof key !== 'object') this.#keys[row] = key;
       else (this.#ends[entity] ??= new FarEnds(maxGroups)).restore(row % maxGroups, key);
-      this.#seen[row] = seen;
-      this.#clock = Math.max(this.#clock, seen);
+      this.#hashes[row] = hash;
+      this.#hands[entity] = hand;
     }
   }
 
-  #see(row: number): number {
-    this.#seen[row] = ++this.#clock;
+  /** Row of a group; -1: it has none. */
+  #find(entity: number, hash: number): number {
+    if (entity >= this.#entities) this.#reach(entity);
+    const end = entity * maxGroups + this.#used[entity];
+    for (let row = entity * maxGroups; row < end; row++) if (this.#hashes[row] === hash) return row;
+    return -1;
+  }
+
+  #take(entity: number, hash: number): number {
+    const first = entity * maxGroups;
+    const row = this.#used[entity] < maxGroups ? first + this.#used[entity]++ : this.#evict(first, entity);
+    this.#hashes[row] = hash;
     return row;
   }
 
-  #take(entity: number): number {
-    const first = entity * maxGroups;
-    if (this.#used[entity] < maxGroups) return this.#see(first + this.#used[entity]++);
-    let least = first;
-    let leastWeight = this.#rows.weight(first);
-    for (let row = first + 1; row < first + maxGroups; row++) {
+  #evict(first: number, entity: number): number {
+    const hand = this.#hands[entity];
+    let [least, leastWeight] = [first, Number.POSITIVE_INFINITY];
+    for (let step = 0; step < maxGroups; step++) {
+      const row = first + ((hand + step) % maxGroups);
       const weight = this.#rows.weight(row);
-      if (weight > leastWeight || (weight === leastWeight && this.#seen[row] > this.#seen[least])) continue;
+      if (weight >= leastWeight) continue;
       least = row;
       leastWeight = weight;
     }
+    this.#hands[entity] = (least - first + 1) % maxGroups;
     this.#rows.clear(least);
-    return this.#see(least);
+    return least;
   }
 
   #reach(entity: number): void {
@@ -125,9 +136,12 @@ export class GroupTable {
     const used = new Uint8Array(entities);
     used.set(this.#used);
     this.#used = used;
-    const seen = new Float64Array(entities * maxGroups);
-    seen.set(this.#seen);
-    this.#seen = seen;
+    const hashes = new Int32Array(entities * maxGroups);
+    hashes.set(this.#hashes);
+    this.#hashes = hashes;
+    const hands = new Uint8Array(entities);
+    hands.set(this.#hands);
+    this.#hands = hands;
     if (this.kind === 'value') while (this.#keys.length < entities * maxGroups) this.#keys.push('');
     else while (this.#ends.length < entities) this.#ends.push(undefined);
     this.#entities = entities;
@@ -135,4 +149,29 @@ export class GroupTable {
 }
 
 /** A group in a checkpoint. */
-export type GroupImage = readonly [entity: number, key: number | string | FarEndImage, seen: number];
+export type GroupImage = readonly [entity: number, key: number | string | FarEndImage, hash: number, hand: number];
+
+const double = new Float64Array(1);
+const words = new Int32Array(double.buffer);
+
+function hashOfNumber(number: number): number {
+  if (number === (number | 0)) return number;
+  double[0] = number;
+  return mixed(words[0] ^ Math.imul(words[1], 0x85ebca6b));
+}
+
+/** FNV-1a. */
+function hashOfText(text: string): number {
+  let hash = 0x811c9dc5;
+  for (let at = 0; at < text.length; at++) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193);
+  return hash;
+}
+
+function hashOfAddress(w0: number, w1: number, w2: number, w3: number): number {
+  return mixed(w3 ^ Math.imul(w0, 0x85ebca6b) ^ Math.imul(w1, 0xc2b2ae35) ^ Math.imul(w2, 0x27d4eb2f));
+}
+
+function mixed(hash: number): number {
+  const half = Math.imul(hash ^ (hash >>> 16), 0x7feb352d);
+  return Math.imul(half ^ (half >>> 15), 0x846ca68b) | 0;
+}

@@ -40,7 +40,7 @@ export class SignalWindows {
     this.plan = plan;
     const pools = new RingPools();
     const ofGroup: SignalListener = (row, signal) => {
-      changed(Math.floor(row / maxGroups), signal);
+      changed((row / maxGroups) | 0, signal);
     };
     this.rows = plan.feeds.map(({ cells, grouped }) => new CellRows(cells, pools, grouped ? ofGroup : changed));
     this.sketches = plan.signals.map(({ sketch, signal, group }, index) =>
@@ -65,8 +65,9 @@ export class SignalWindows {
     let isTaken = true;
     let isAsked = false;
     const rows = this.rows[probe.feed];
-    const base = isLate || rows.width === 0 ? -1 : rows.touch(entity, second & 1);
-    const values = (second & 1) === 0 ? rows.even : rows.odd;
+    if (entity >= rows.rows) rows.reach(entity);
+    const base = entity * rows.width;
+    const parity = second & 1;
     for (const selector of probe.selectors) {
       if (selector.eventsOnly && event === undefined) continue;
       if (selector.nodeOnly && entity !== 0) continue;
@@ -75,7 +76,7 @@ export class SignalWindows {
       isAsked = true;
       recent.bits[selector.index >> 5] |= 1 << (selector.index & 31);
       if (isLate) isTaken = this.#countLate(selector, rows, entity, second) && isTaken;
-      else for (const cell of selector.counts) values[base + cell]++;
+      else for (const cell of selector.counts) rows.count(base + cell, parity);
       for (const add of selector.adds) isTaken = this.#add(add, entity, second, isLate, record, names, far) && isTaken;
     }
     if (!isAsked) return true;
