@@ -34,6 +34,17 @@ test.each(files.map(({ document }) => ({ id: document?.id, document })))(
   },
 );
 
+test.each(files.map((file) => ({ id: file.document?.id, file })))(
+  '$id has five tests or more, of what it finds and of what it does not',
+  ({ file }) => {
+    const tests = readRuleTests(file);
+    expect(tests.length).toBeGreaterThanOrEqual(5);
+    const expected = tests.map(({ document }) => document.expect.length);
+    expect(expected.filter((count) => count > 0).length).toBeGreaterThan(0);
+    expect(expected.filter((count) => count === 0).length).toBeGreaterThan(0);
+  },
+);
+
 test('each runbook is of a rule', () => {
   const runbooks = readdirSync(join(root, 'docs', 'runbooks'));
   expect(runbooks.filter((name) => !existsSync(join(root, 'rules', `${basename(name, '.md')}.yaml`)))).toEqual([]);
