@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { appendFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -292,7 +292,12 @@ test('a tap that is interrupted ends', async () => {
   let stderr = '';
   tap.stderr.on('data', (bytes: Buffer) => (stderr += bytes.toString()));
   const exited = new Promise<number | null>((resolve) => tap.once('exit', resolve));
-  await new Promise((resolve) => setTimeout(resolve, 1000));
+  // The socket that listens, and the one that was accepted.
+  const sockets = (): number =>
+    readFileSync('/proc/net/unix', 'latin1')
+      .split('\n')
+      .filter((line) => line.endsWith(join(data, 'control.sock'))).length;
+  await eventually('the tap is connected', () => sockets() === 2);
   tap.kill('SIGINT');
   expect([0, 130]).toContain(await exited);
   expect(stderr).toBe('');

@@ -85,13 +85,15 @@ kernelTest('probes are turned off, on and to one namespace while the agent runs,
   await refuse(5);
   expect(await all()).toEqual({ sent: 5, received: 5, failed: 5 });
 
-  // Off for a while; the command is gone, the order expires all the same.
-  const off = await command('probes', 'disable', 'tcpreset', '--for', '8s');
+  // Off for a while: the command is gone, the order holds, and expires all the same.
+  const off = await command('probes', 'disable', 'tcpreset', '--for', '1h');
   expect(off).toMatchObject({ code: 0, stderr: '' });
   expect(off.stdout).toMatch(/^disabled tcpreset: nothing is attached; \d+ events/);
   expect(off.stdout).toMatch(/until \d{4}-.*, then enabled for the whole node/);
   await refuse(3);
   expect(await all()).toEqual({ sent: 5, received: 5, failed: 8 });
+  expect(await command('probes', 'enable', 'tcpreset')).toMatchObject({ code: 0 });
+  expect(await command('probes', 'disable', 'tcpreset', '--for', '2s')).toMatchObject({ code: 0 });
   await eventually('the order has expired', async () => (await row('tcpreset'))?.state === 'enabled');
   expect((await row('tcpreset'))?.next).toBeUndefined();
   await refuse(2);
