@@ -58,7 +58,9 @@ export class Exposition {
         text += await ownText(metric as unknown as Metric, format);
       } catch (thrown) {
         const { name } = metric;
-        this.#limiter.once(name, (heldBack) => this.#log.error({ name, heldBack }, `a metric cannot be read: ${messageOf(thrown)}`));
+        this.#limiter.once(name, (heldBack) =>
+          this.#log.error({ code: 'METRICS_UNREADABLE', name, heldBack }, `a metric cannot be read: ${messageOf(thrown)}`),
+        );
       }
     }
     return text;

@@ -24,7 +24,9 @@ export class LiveView {
     this.#log = log;
     this.#printer = new LivePrinter(json, out);
     this.#shownTo = from;
-    this.#life = this.#show(from).catch((thrown: unknown) => log.warn({ cause: messageOf(thrown) }, 'the live view ended'));
+    this.#life = this.#show(from).catch((thrown: unknown) =>
+      log.warn({ code: 'LIVE_VIEW_ENDED', cause: messageOf(thrown) }, 'the live view ended'),
+    );
   }
 
   static async start(bus: Bus, json: boolean, out: Writable, log: Log): Promise<LiveView> {
@@ -54,7 +56,10 @@ export class LiveView {
     this.#printer.end();
     const batches = this.#missed + Math.max(0, next - this.#shownTo);
     if (batches > 0)
-      this.#log.warn({ batches }, 'not all events were shown: the reader of standard output was too slow. The files hold all of them.');
+      this.#log.warn(
+        { code: 'LIVE_VIEW_TOO_SLOW', batches },
+        'not all events were shown: the reader of standard output was too slow. The files hold all of them.',
+      );
   }
 
   async #show(from: number): Promise<void> {

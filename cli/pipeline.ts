@@ -5,7 +5,7 @@ import type { BusObserver, TopicSpec } from '../core/bus/bus.ts';
 import { type EmbeddedLog, openEmbeddedLog } from '../core/bus/embedded-log.ts';
 import type { Deadline } from '../core/deadline.ts';
 import { lockDataDir } from '../core/lock.ts';
-import { type Log, LogLimiter, logOf } from '../core/log.ts';
+import { type Log, LogLimiter, limitedLog, logOf } from '../core/log.ts';
 import { sleep } from '../core/retry.ts';
 import { type PipelineFiguresBody, topics } from '../proto/bus.ts';
 import { fileCheckpoints } from '../services/aggregator/checkpoint.ts';
@@ -78,7 +78,7 @@ export async function startPipeline(config: Config, dataDir: string, ticks: bool
     dir: join(dataDir, 'bus'),
     topics: topicSpecs(config),
     commitMs: config.bus.commitInterval,
-    observer: busObserver(busLosses, logOf(log, 'bus')),
+    observer: busObserver(busLosses, limitedLog(logOf(log, 'bus'))),
   });
   const aggregator = await startAggregator({
     bus,
@@ -86,9 +86,9 @@ export async function startPipeline(config: Config, dataDir: string, ticks: bool
     ...aggregation,
     lingerMs: config.aggregator.batchLinger,
     checkpointMs: config.aggregator.checkpointInterval,
-    log: logOf(log, 'aggregator'),
+    log: limitedLog(logOf(log, 'aggregator')),
   });
-  const sinksLog = logOf(log, 'sinks');
+  const sinksLog = limitedLog(logOf(log, 'sinks'));
   const sinks = await startSinks({ bus, config: config.sinks, dataDir, log: sinksLog });
   const prometheus = config.sinks.prometheus.enabled
     ? PrometheusSink.start({ bus, config: config.sinks.prometheus, describe: metricDescriptions(probes), log: sinksLog })
@@ -110,7 +110,7 @@ export async function startPipeline(config: Config, dataDir: string, ticks: bool
     ticks,
     maxInFlightBytes: inFlightSize,
     maxMessageBytes: messageSize,
-    log: logOf(log, 'gateway'),
+    log: limitedLog(logOf(log, 'gateway')),
     figures,
   });
 
@@ -173,7 +173,9 @@ function busObserver(losses: Map<string, BusLoss>, log: Log): BusObserver {
       loss.messages += messages;
       loss.bytes += bytes;
       losses.set(key, loss);
-      limiter.once(key, (heldBack) => log.warn({ topic, partition, reason, group, messages, bytes, heldBack }, 'the bus lost messages'));
+      limiter.once(key, (heldBack) =>
+        log.warn({ code: 'BUS_MESSAGES_LOST', topic, partition, reason, group, messages, bytes, heldBack }, 'the bus lost messages'),
+      );
     },
     warned({ code, message, remedy }) {
       log.warn({ code, remedy }, message);

@@ -7,7 +7,7 @@ import { CaptureWriter } from '../core/capture.ts';
 import { loadConfig } from '../core/config/load.ts';
 import { ControlServer } from '../core/control.ts';
 import { Deadline } from '../core/deadline.ts';
-import { createLog, logOf } from '../core/log.ts';
+import { createLog, limitedLog, logOf } from '../core/log.ts';
 import { nativeOrUndefined } from '../native/index.ts';
 import { type Collector, startCollector } from '../services/collector/main.ts';
 import { configSchema, configSources, nodeName } from './config.ts';
@@ -64,7 +64,7 @@ export async function run(options: RunOptions): Promise<number> {
           dataDir: options.dataDir,
           gatewayAddress: pipeline.gatewayAddress,
           version: packageVersion(),
-          log: logOf(log, 'collector'),
+          log: limitedLog(logOf(log, 'collector')),
         });
   const reloader = followConfig({ sources, loaded, log, collector, aggregator: pipeline.aggregator });
   const metrics = await serveMetrics(

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { errorTable } from './app-error.ts';
-import { createLog, type LeveledLog, type LogFormat, type LogLevel, LogLimiter, logOf } from './log.ts';
+import { createLog, type LeveledLog, type LogFormat, type LogLevel, LogLimiter, limitedLog, logOf } from './log.ts';
 
 test('one entry a key goes through in a period; the next one tells how many were held back', () => {
   const limiter = new LogLimiter(3_600_000);
@@ -75,4 +75,27 @@ test('an expected failure is told without its stack, a defect with it', () => {
   }).map((line) => JSON.parse(line) as { err: unknown });
   expect(one.err).toEqual({ code: 'A_B', message: 'no room', remedy: 'make room' });
   expect(two.err).toMatchObject({ type: 'TypeError', stack: expect.stringContaining('at ') });
+});
+
+test('a limited log writes one warning of a code and partition in a period, and all of what is no warning', () => {
+  const lines = written('json', 'debug', (log) => {
+    const limited = limitedLog(logOf(log, 'sinks'), new LogLimiter(3_600_000));
+    for (let i = 0; i < 3; i++) limited.warn({ code: 'A_B', partition: 0, path: String(i) }, `of file ${i}`);
+    limited.warn({ code: 'A_B', partition: 1 }, 'elsewhere');
+    limited.error({ code: 'A_B', partition: 0 }, 'worse');
+    for (let i = 0; i < 3; i++) limited.info({}, 'as it is');
+  });
+  const messages = lines.map((line) => (JSON.parse(line) as { component: string; msg: string }).msg);
+  expect(messages).toEqual(['of file 0', 'elsewhere', 'worse', 'as it is', 'as it is', 'as it is']);
+});
+
+test('what was held back is told with the next entry, also what a limit of its own held back', () => {
+  const lines = written('json', 'warn', (log) => {
+    const limiter = new LogLimiter(0);
+    // The period is over at once, but for those that come within it.
+    const holding = { once: (_: string, write: (heldBack: number) => void) => write(5) } as unknown as LogLimiter;
+    limitedLog(log, limiter).warn({ code: 'A_B' }, 'first');
+    limitedLog(log, holding).warn({ code: 'A_B', heldBack: 2 }, 'second');
+  });
+  expect(lines.map((line) => (JSON.parse(line) as { heldBack?: number }).heldBack)).toEqual([undefined, 7]);
 });

@@ -48,6 +48,27 @@ export function logOf(log: Log, component: string): Log {
   return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
 }
 
+/**
+ * The same log, which writes a warning or an error of one code (sink, partition) once a minute, with the number of those
+ * that were held back: whoever makes something fail over and over must not fill a disk with it.
+ */
+export function limitedLog(log: Log, limiter = new LogLimiter()): Log {
+  const limited = (level: 'warn' | 'error') => (fields: object, message: string) => {
+    const { code, err, sink, partition } = fields as Readonly<Record<string, unknown>>;
+    const what = code ?? (err instanceof AppError ? err.code : message);
+    limiter.once([level, what, sink, partition].join(' '), (heldBack) =>
+      log[level](heldBack === 0 ? fields : { ...fields, heldBack: heldBack + heldBackOf(fields) }, message),
+    );
+  };
+  return { debug: log.debug.bind(log), info: log.info.bind(log), warn: limited('warn'), error: limited('error') };
+}
+
+/** Who writes may limit by a key of its own, too. */
+function heldBackOf(fields: object): number {
+  const { heldBack } = fields as { heldBack?: unknown };
+  return typeof heldBack === 'number' ? heldBack : 0;
+}
+
 function errorFields({ code, message, remedy }: AppError): object {
   return { code, message, remedy };
 }

@@ -130,3 +130,19 @@ test('documents name no metric that there is not', () => {
   );
   expect(unknown).toEqual([]);
 });
+
+test('every warning and error of the log carries a code, or an error that has one', () => {
+  const files = ['core', 'services', 'cli'].flatMap((folder) =>
+    readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }).map((name) => `${folder}/${name}`),
+  );
+  const calls = files
+    .filter((file) => file.endsWith('.ts') && !file.endsWith('.test.ts'))
+    .flatMap((file) =>
+      [...readFileSync(join(root, file), 'utf8').matchAll(/\blog\.(?:warn|error)\(\s*(\{[\s\S]*?\})/g)].map((match) => ({
+        file,
+        fields: match[1] ?? '',
+      })),
+    );
+  expect(calls.length).toBeGreaterThan(30);
+  expect(calls.filter(({ fields }) => !/\b(code|err)\b|\.\.\.(where|fields)/.test(fields))).toEqual([]);
+});

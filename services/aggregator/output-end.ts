@@ -46,7 +46,7 @@ export async function passOverLostEnd(bus: Bus, partition: number, log: Log): Pr
   const lost = Math.max(...ends.map((end) => (end?.rawOffset ?? -1) + 1)) - next;
   if (lost <= 0) return;
   log.error(
-    { partition, next, lost },
+    { code: 'AGGREGATOR_RAW_END_LOST', partition, next, lost },
     'the raw log has lost its end: the output was made of messages that are gone. Their offsets are passed over',
   );
   const tick = RawMessage.encode({ appended: wallNow(), tick: { number: 0 } }).finish();

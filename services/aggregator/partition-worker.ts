@@ -82,7 +82,10 @@ export class PartitionWorker {
       state.complete = earliest === 0;
       state.rawOffset = earliest;
       const found = snapshot === undefined ? 'no usable checkpoint' : `a checkpoint at ${snapshot.rawOffset}`;
-      log.warn({ partition, earliest, next }, `state lost: ${found}, and the raw log holds ${earliest} to ${next}`);
+      log.warn(
+        { code: 'AGGREGATOR_STATE_LOST', partition, earliest, next },
+        `state lost: ${found}, and the raw log holds ${earliest} to ${next}`,
+      );
     }
     if (usable !== undefined) await bus.checkpointed(topics.raw, partition, state.rawOffset);
     return new PartitionWorker(partition, options, steps, stateLost, commit);
@@ -181,7 +184,9 @@ export class PartitionWorker {
       this.#nextCheckpointMs = performance.now() + Math.min(checkpointMs, retryCheckpointMs);
       const remedy = thrown instanceof AppError ? thrown.remedy : '';
       this.#armCheckpoint();
-      this.#limiter.once('checkpoint', (heldBack) => log.error({ partition: this.#partition, remedy, heldBack }, messageOf(thrown)));
+      this.#limiter.once('checkpoint', (heldBack) =>
+        log.error({ code: 'AGGREGATOR_CHECKPOINT_FAILED', partition: this.#partition, remedy, heldBack }, messageOf(thrown)),
+      );
     }
   }
 

@@ -147,7 +147,8 @@ export class CollectorPipeline {
     this.#batcher.flush();
     await written();
     const items = this.#batcher.skippedPending;
-    if (items > 0) log.error({ items }, 'the spool takes nothing more: nobody is told which items it refused last');
+    if (items > 0)
+      log.error({ code: 'COLLECTOR_SPOOL_FULL_AT_END', items }, 'the spool takes nothing more: nobody is told which items it refused last');
   }
 
   wantKeyframe(): void {
@@ -209,7 +210,7 @@ export class CollectorPipeline {
     const { clock, host, log, ship } = this.#parts;
     if (clock.stepped()) {
       this.#batcher.flush();
-      log.warn({}, 'the wall clock was stepped by more than a second: timestamps follow it from here on');
+      log.warn({ code: 'COLLECTOR_CLOCK_STEPPED' }, 'the wall clock was stepped by more than a second: timestamps follow it from here on');
     }
     clock.update();
     this.#batcher.clockOffset = clock.offset;
@@ -260,7 +261,12 @@ export class CollectorPipeline {
       this.#sampler.follow(identity.live());
       if (gone.length > 0) this.#sampler.retire(gone, this.#finalsOf(gone));
     } catch (thrown) {
-      limiter.once('look', () => log.warn({ cause: messageOf(thrown) }, 'the namespaces cannot be looked at; those that are known stay'));
+      limiter.once('look', (heldBack) =>
+        log.warn(
+          { heldBack, code: 'COLLECTOR_LOOK_FAILED', cause: messageOf(thrown) },
+          'the namespaces cannot be looked at; those that are known stay',
+        ),
+      );
     }
   }
 
@@ -310,7 +316,12 @@ export class CollectorPipeline {
 
   #cannotReadCounters(thrown: unknown): void {
     const { limiter, log } = this.#parts;
-    limiter.once('counters', () => log.warn({ cause: messageOf(thrown) }, 'the counters cannot be read; those read last stay'));
+    limiter.once('counters', (heldBack) =>
+      log.warn(
+        { heldBack, code: 'COLLECTOR_COUNTERS_UNREADABLE', cause: messageOf(thrown) },
+        'the counters cannot be read; those read last stay',
+      ),
+    );
   }
 
   #keyframe(): void {
@@ -331,8 +342,11 @@ export class CollectorPipeline {
     try {
       lifeSigns.write(clock.wallNs());
     } catch (thrown) {
-      limiter.once('life-sign', () =>
-        log.warn({ cause: messageOf(thrown) }, 'the sign of life cannot be written: a later start cannot state its hole exactly'),
+      limiter.once('life-sign', (heldBack) =>
+        log.warn(
+          { heldBack, code: 'COLLECTOR_LIFE_SIGN_FAILED', cause: messageOf(thrown) },
+          'the sign of life cannot be written: a later start cannot state its hole exactly',
+        ),
       );
     }
   }

@@ -117,7 +117,7 @@ export class ProbeHost {
   /** Detaches a probe, and resolves when what it emitted is read. Its counters stay, and go on when it is enabled again. */
   async disable(name: string): Promise<ProbeStatus> {
     const hosted = this.#hosted(name);
-    for (const problem of hosted.disable()) this.#log.warn({ probe: name }, problem);
+    for (const problem of hosted.disable()) this.#log.warn({ code: 'COLLECTOR_PROBE_DETACH_FAILED', probe: name }, problem);
     await this.#drained();
     return hosted.status;
   }

@@ -119,7 +119,10 @@ export class ProbeOrders {
         this.#choose(ordered);
       } catch (thrown) {
         // The namespaces that it looked at before stay, and the next change tries again.
-        this.#parts.log.warn({ probe: ordered.probe.name, cause: messageOf(thrown) }, 'a probe cannot follow its targets');
+        this.#parts.log.warn(
+          { code: 'COLLECTOR_PROBE_TARGETS_FAILED', probe: ordered.probe.name, cause: messageOf(thrown) },
+          'a probe cannot follow its targets',
+        );
       }
     }
   }
@@ -161,7 +164,7 @@ export class ProbeOrders {
     ordered.temporary = ordered.temporary.filter((one) => one !== expired);
     log.info({ probe: ordered.probe.name, ...expired.order }, 'an order has expired');
     this.#apply(ordered).catch((thrown: unknown) =>
-      log.error({ probe: ordered.probe.name, cause: messageOf(thrown) }, 'it cannot be undone'),
+      log.error({ code: 'COLLECTOR_ORDER_NOT_UNDONE', probe: ordered.probe.name, cause: messageOf(thrown) }, 'it cannot be undone'),
     );
   }
 

@@ -123,7 +123,7 @@ export class Sender {
     const unread = lastSeq - this.#window.sentSeq;
     if (unread > 0) {
       this.#options.log.warn(
-        { session: this.#spool.session.session, messages: unread },
+        { code: 'COLLECTOR_SPOOL_END_UNREADABLE', session: this.#spool.session.session, messages: unread },
         'the last messages of an earlier session cannot be read: of their items only those are counted as skipped that other messages tell of',
       );
     }
@@ -139,12 +139,13 @@ export class Sender {
   }
 
   #receive(body: GatewayBody): void {
-    const { log } = this.#options;
+    const { log, limiter } = this.#options;
     if (body.ack) {
       this.#window.acked(body.ack.seq ?? 0);
       this.#window.saveSoon(this.#spool);
     } else if (body.keyframeRequest) this.#options.onKeyframeRequest(body.keyframeRequest.reason ?? '');
-    else if (body.settings || body.command) log.info({}, 'the gateway sent settings or a command; this version knows none');
+    else if (body.settings || body.command)
+      limiter.once('unknown-body', (heldBack) => log.info({ heldBack }, 'the gateway sent settings or a command; this version knows none'));
   }
 
   #hello(): Buffer {

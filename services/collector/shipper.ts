@@ -55,7 +55,7 @@ export class Shipper {
     const { left, ownBytes } = await fitLeftBehind(spoolDir, found, maxBytes, log);
     const observer: BusObserver = {
       lost: ({ reason, messages, bytes }) =>
-        log.warn({ reason, messages, bytes }, 'the spool lost messages; their items are counted as skipped'),
+        log.warn({ code: 'COLLECTOR_SPOOL_LOST', reason, messages, bytes }, 'the spool lost messages; their items are counted as skipped'),
     };
     return new Shipper(options, await Spool.open(spoolDir, session, ownBytes, observer), left, observer);
   }
@@ -119,7 +119,7 @@ export class Shipper {
         left += await this.#sendLeftBehind(session, observer);
       } catch (thrown) {
         this.#options.log.error(
-          { session: session.session, cause: messageOf(thrown) },
+          { code: 'COLLECTOR_SPOOL_NOT_OPENED', session: session.session, cause: messageOf(thrown) },
           'the spool of an earlier session cannot be opened or removed; it is left where it is',
         );
       }
@@ -135,7 +135,10 @@ export class Shipper {
     const left = end === 'acked' ? 0 : lastSeq - (await spool.acked()).seq;
     await (end === 'acked' ? spool.remove() : spool.close());
     if (end === 'unreadable')
-      log.error({ session: session.session, messages: left }, 'an earlier session is set aside until the next start');
+      log.error(
+        { code: 'COLLECTOR_SPOOL_SET_ASIDE', session: session.session, messages: left },
+        'an earlier session is set aside until the next start',
+      );
     return left;
   }
 

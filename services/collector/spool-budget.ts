@@ -32,7 +32,10 @@ export async function fitLeftBehind(
   const kept: Kept[] = [];
   for (const session of sessions) kept.push({ session, segments: await segmentsOf(root, session) });
   for (const { session } of kept.splice(0, Math.max(0, kept.length - maxSessions))) {
-    log.error({ session: session.session }, 'too many sessions wait to be sent: the oldest is deleted, and nobody is told of its items');
+    log.error(
+      { code: 'COLLECTOR_SPOOL_SESSIONS_DELETED', session: session.session },
+      'too many sessions wait to be sent: the oldest is deleted, and nobody is told of its items',
+    );
     await rm(join(root, session.session), { recursive: true, force: true });
   }
   const allowed = Math.floor(maxBytes * (1 - currentShare));
@@ -43,10 +46,16 @@ export async function fitLeftBehind(
     try {
       await shrink(root, one, bytes - allowed);
     } catch (thrown) {
-      log.error({ session: one.session.session, cause: messageOf(thrown) }, 'the spool of an earlier session cannot be made smaller');
+      log.error(
+        { code: 'COLLECTOR_SPOOL_NOT_SHRUNK', session: one.session.session, cause: messageOf(thrown) },
+        'the spool of an earlier session cannot be made smaller',
+      );
     }
     bytes -= before - bytesOf(one);
-    log.warn({ session: one.session.session, bytes: before - bytesOf(one) }, 'the spool is full: the oldest items are given up');
+    log.warn(
+      { code: 'COLLECTOR_SPOOL_FULL', session: one.session.session, bytes: before - bytesOf(one) },
+      'the spool is full: the oldest items are given up',
+    );
   }
   return { left: kept.map(({ session }) => session), ownBytes: Math.max(Math.floor(maxBytes * currentShare), maxBytes - bytes) };
 }

@@ -62,7 +62,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
         append: async (partition, values) => void (await appendRetrying(bus, topics.raw, partition, values, log, stopping.signal)),
         maxInFlightBytes: options.maxInFlightBytes,
         metrics,
-        warn: (message) => limiter.once('GATEWAY_MESSAGE_INVALID', (heldBack) => log.warn({ heldBack }, message)),
+        warn: (message) =>
+          limiter.once('GATEWAY_MESSAGE_INVALID', (heldBack) => log.warn({ code: 'GATEWAY_MESSAGE_INVALID', heldBack }, message)),
       });
       streams.add(stream);
       metrics.streams = streams.size;

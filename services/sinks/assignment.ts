@@ -42,7 +42,10 @@ export async function assign({ name, bus, sink, log }: AssignContext, partition:
   let position = commit && decodePosition(commit.metadata);
   if (commit !== undefined && position === undefined) {
     const metadata = commit.metadata.slice(0, 200);
-    log.warn({ sink: name, partition, metadata }, 'the committed metadata cannot be read: counts start anew at the committed offset');
+    log.warn(
+      { code: 'SINK_COMMIT_UNREADABLE', sink: name, partition, metadata },
+      'the committed metadata cannot be read: counts start anew at the committed offset',
+    );
   }
   position ??= commit === undefined && earliest === 0 ? { ...noPosition, nextEvent: 0 } : noPosition;
 
@@ -54,7 +57,7 @@ export async function assign({ name, bus, sink, log }: AssignContext, partition:
     !(await isOfThisStream(bus, partition, commit?.offset ?? earliest, next, stored))
   ) {
     log.warn(
-      { sink: name, partition, stored },
+      { code: 'SINK_STORE_OF_ANOTHER_BUS', sink: name, partition, stored },
       'the store was filled from another bus: what it holds stays, and this bus is delivered from its start',
     );
     stored = undefined;

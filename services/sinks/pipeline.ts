@@ -44,7 +44,7 @@ export async function startPipeline(options: PipelineOptions): Promise<Consumer>
     const intake = takeIn(fetch, partition.position);
     if (intake.renumbered > 0)
       log.warn(
-        { sink: name, partition: fetch.partition },
+        { code: 'SINK_EVENT_NUMBERS_WENT_BACK', sink: name, partition: fetch.partition },
         'running event numbers went back: the aggregator lost its count, gaps before this cannot be told',
       );
     const items = intake.items.subarray(alreadyStored(intake, partition.stored));

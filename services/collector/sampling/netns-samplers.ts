@@ -91,8 +91,11 @@ export class NetnsSamplers {
     } catch (thrown) {
       const { errnoName } = thrown as { errnoName?: string };
       if (errnoName !== 'ENOENT')
-        this.#limiter.once('open-netns', () =>
-          this.#log.warn({ cause: withHint(thrown) }, 'a network namespace cannot be held: its counters are not read'),
+        this.#limiter.once('open-netns', (heldBack) =>
+          this.#log.warn(
+            { heldBack, code: 'COLLECTOR_NETNS_NOT_HELD', cause: withHint(thrown) },
+            'a network namespace cannot be held: its counters are not read',
+          ),
         );
     }
     return undefined;

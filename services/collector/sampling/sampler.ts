@@ -246,9 +246,9 @@ export class Sampler {
     // The first cycles run code that is not compiled yet.
     if (sampling.cycles > 2 && this.#pace.cycleCost(this.#cycleCostMs)) {
       const { intervalMs, costMs } = this.#pace;
-      limiter.once('sample-interval', () =>
+      limiter.once('sample-interval', (heldBack) =>
         log.info(
-          { intervalMs: Math.round(intervalMs), costMs: Math.round(costMs) },
+          { heldBack, intervalMs: Math.round(intervalMs), costMs: Math.round(costMs) },
           'counters are read at another interval, for what it costs',
         ),
       );
@@ -289,7 +289,9 @@ export class Sampler {
   #failed(thrown: unknown): void {
     const { metrics, limiter, log } = this.#parts;
     metrics.sampling.failures++;
-    limiter.once('sample', () => log.warn({ cause: messageOf(thrown) }, 'counters cannot be read; they are tried again'));
+    limiter.once('sample', (heldBack) =>
+      log.warn({ heldBack, code: 'COLLECTOR_SAMPLE_FAILED', cause: messageOf(thrown) }, 'counters cannot be read; they are tried again'),
+    );
   }
 
   #measured(work: () => void): void {
@@ -316,8 +318,11 @@ export class Sampler {
     try {
       baselines.write(this.#baselinesOf());
     } catch (thrown) {
-      limiter.once('baselines', () =>
-        log.warn({ cause: messageOf(thrown) }, 'baselines of counters cannot be written: totals may begin anew at the next start'),
+      limiter.once('baselines', (heldBack) =>
+        log.warn(
+          { heldBack, code: 'COLLECTOR_BASELINES_NOT_WRITTEN', cause: messageOf(thrown) },
+          'baselines of counters cannot be written: totals may begin anew at the next start',
+        ),
       );
     }
   }

@@ -39,7 +39,10 @@ export async function openFileSink(options: FileSinkOptions): Promise<FileSink> 
   await mkdir(dir, { recursive: true, mode: 0o750 }).catch((thrown: unknown) => Promise.reject(classify(thrown, 'make the folder', dir)));
   const { manifest, state, problem } = await Manifest.read(dir);
   if (state === 'damaged')
-    log.error({ dir, problem }, 'the manifest of the event files is damaged; it was renamed to manifest.json.damaged');
+    log.error(
+      { code: 'FILE_MANIFEST_DAMAGED', dir, problem },
+      'the manifest of the event files is damaged; it was renamed to manifest.json.damaged',
+    );
   const found = await recover(dir, manifest, counters, log);
   return new FileSink(options, manifest, found, counters);
 }

@@ -64,7 +64,7 @@ async function recoverPartition(
       return { entry, closed };
     }
     log.error(
-      { partition, file: entry.file, deliveredBytes: entry.bytes, foundBytes: bytes },
+      { code: 'FILE_END_LOST', partition, file: entry.file, deliveredBytes: entry.bytes, foundBytes: bytes },
       'an event file is shorter than what was delivered to it: its end is lost',
     );
   }
@@ -92,7 +92,7 @@ async function rebuild(
   }
   const tail = await tailIds([...plain, ...zipped].sort((a, b) => b.seq - a.seq).map((file) => join(dir, file.name)));
   log.warn(
-    { partition, file: seq, bytes, events: tail.size },
+    { code: 'FILE_MANIFEST_INCOMPLETE', partition, file: seq, bytes, events: tail.size },
     'the manifest does not tell the last event: the files stay, and their last events are not written again',
   );
   const closed = plain.filter((file) => file.seq < seq).map((file) => join(dir, file.name));

@@ -96,7 +96,7 @@ export class PartitionFile {
     } catch (thrown) {
       if (errnoOf(thrown) !== 'ENOENT') throw classify(thrown, 'open', path);
     }
-    this.#log.warn({ path, bytes: this.#entry.bytes }, 'the current event file was deleted; going on in a new one');
+    this.#log.warn({ code: 'FILE_DELETED', path, bytes: this.#entry.bytes }, 'the current event file was deleted; going on in a new one');
     await this.rotate();
     return this.#handle as FileHandle;
   }
@@ -121,7 +121,7 @@ export class PartitionFile {
   }
 
   async #makeFolder(): Promise<void> {
-    this.#log.warn({ dir: this.#dir }, 'the folder of the event files was deleted; making it anew');
+    this.#log.warn({ code: 'FILE_FOLDER_DELETED', dir: this.#dir }, 'the folder of the event files was deleted; making it anew');
     await mkdir(this.#dir, { recursive: true, mode: 0o750 }).catch((thrown: unknown) =>
       Promise.reject(classify(thrown, 'make the folder', this.#dir)),
     );
@@ -135,7 +135,7 @@ export async function setAside(path: string, log: Log): Promise<void> {
     try {
       await (await open(aside, 'wx')).close();
       await rename(path, aside);
-      log.warn({ path, aside }, 'a file the manifest does not know was moved aside');
+      log.warn({ code: 'FILE_MOVED_ASIDE', path, aside }, 'a file the manifest does not know was moved aside');
       return;
     } catch (thrown) {
       if (errnoOf(thrown) !== 'EEXIST') throw classify(thrown, 'move aside', path);

@@ -83,7 +83,7 @@ export class PrometheusSink {
         const waitMs = backoffMs(attempt, retry);
         this.#limiter.once('failed', (heldBack) =>
           this.#options.log.error(
-            { sink: 'prometheus', heldBack, waitMs: Math.round(waitMs) },
+            { code: 'PROMETHEUS_READ_FAILED', sink: 'prometheus', heldBack, waitMs: Math.round(waitMs) },
             `the metrics cannot be read: ${messageOf(thrown)}`,
           ),
         );

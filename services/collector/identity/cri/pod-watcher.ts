@@ -142,7 +142,12 @@ export class PodWatcher {
       this.#problem = `the container runtime at ${socket} does not answer: ${messageOf(thrown)}`;
       this.#speaksCri = (thrown as Partial<ServiceError>).code !== status.UNIMPLEMENTED;
       if (!this.#stop.signal.aborted) {
-        limiter.once('cri', () => log.warn({ socket, cause: messageOf(thrown) }, 'the container runtime does not answer; known Pods stay'));
+        limiter.once('cri', (heldBack) =>
+          log.warn(
+            { heldBack, code: 'COLLECTOR_CRI_UNREACHABLE', socket, cause: messageOf(thrown) },
+            'the container runtime does not answer; known Pods stay',
+          ),
+        );
       }
     } finally {
       over.abort();
