@@ -137,3 +137,10 @@ test('an error of many mistakes names the first ones, and how many there are', (
   expect(failure.message.split('\n')).toHaveLength(51);
   expect(failure.message).toMatch(/and 12 more$/);
 });
+
+test('a rule that is switched off holds up nothing, whatever is wrong with it', () => {
+  const folder = folderOf({ 'a.yaml': ruleOf('a'), 'b.yaml': ruleOf('b', '', 'resets: { counter: snmp.Tcp.OutRsts, window: 60s }') });
+  const settings = { ...defaultRuleSettings, sampleIntervalS: 20 };
+  expect(failureOf([folder], settings).message).toContain('a.yaml');
+  expect(loadRules([folder], { ...settings, disabled: ['a'] }).rules.map(({ id }) => id)).toEqual(['b']);
+});

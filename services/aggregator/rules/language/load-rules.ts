@@ -29,7 +29,9 @@ export const defaultRuleSettings: RuleSettings = { sampleIntervalS: 2, disabled:
  */
 export function loadRules(paths: readonly string[], settings: RuleSettings = defaultRuleSettings): RuleSet {
   const files = readRules(paths, settings);
-  const problems = [...files.flatMap((file) => file.problems).map(problemText), ...settingProblems(files, settings)];
+  // A rule that does not run holds up nothing, such as one whose windows are too short for collector.sampleInterval.
+  const running = files.filter(({ document }) => document === undefined || !settings.disabled.includes(document.id));
+  const problems = [...running.flatMap((file) => file.problems).map(problemText), ...settingProblems(files, settings)];
   if (problems.length > 0) {
     const more = problems.length > maxProblems ? [`and ${problems.length - maxProblems} more`] : [];
     throw ruleError('RULES_INVALID', { problems: [...problems.slice(0, maxProblems), ...more].join('\n') });
