@@ -11,7 +11,7 @@ import { faults, stopFaults } from './demo-faults.ts';
 import { client, makeNamespaces, removeNamespaces, web } from './demo-namespaces.ts';
 import { linesOfFiles } from './demo-replay.ts';
 import { DemoReport } from './demo-report.ts';
-import { untilInterrupted } from './interruption.ts';
+import { interrupted, interruptedExitCode, untilInterrupted } from './interruption.ts';
 import { replay } from './replay.ts';
 import { shortSocketPath } from './socket-path.ts';
 
@@ -76,7 +76,7 @@ async function breakThings(socketPath: string, stop: AbortController): Promise<n
     say('mended everything and removed the namespaces');
     stop.abort();
   }
-  return report.close();
+  return interrupted.aborted ? interruptedExitCode() : report.close();
 }
 
 /** Reads what the running jitterscope tells until the signal aborts; rejects when it ends before. */
