@@ -124,10 +124,16 @@ export function podMessage(place: SimulatedPlace, bootNs: (second: number | unde
       const cgroup = cgroupOf(place, container);
       return { id: `container ${place.name} ${container}`, name: container, cgroups: [cgroup], sampledCgroup: cgroup };
     }),
-    annotations: Object.fromEntries(Object.entries(place.annotations).map(([key, value]) => [annotationPrefix + key, value])),
+    annotations: ownAnnotations(place.annotations),
     fromBootNs: bootNs(place.fromS),
     toBootNs: bootNs(place.toS),
   };
+}
+
+/** Those that are jitterscope's, without its prefix, as a collector tells them. */
+function ownAnnotations(annotations: Readonly<Record<string, string>>): Record<string, string> {
+  const own = Object.entries(annotations).filter(([key]) => key.startsWith(annotationPrefix));
+  return Object.fromEntries(own.map(([key, value]) => [key.slice(annotationPrefix.length), value]));
 }
 
 function v4Mapped(address: readonly number[]): Uint8Array {
