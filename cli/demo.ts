@@ -47,9 +47,13 @@ export async function demo(dataDir: string): Promise<number> {
 async function liveDemo(dataDir: string): Promise<number> {
   const stop = new AbortController();
   untilInterrupted().addEventListener('abort', () => stop.abort(), { once: true });
-  const own = (await isRunning(dataDir)) ? undefined : await startOwn(stop.signal);
+  let own: Awaited<ReturnType<typeof startOwn>> | undefined;
   try {
+    own = (await isRunning(dataDir)) ? undefined : await startOwn(stop.signal);
     return await breakThings(shortSocketPath(join(own?.dataDir ?? dataDir, 'control.sock')), stop);
+  } catch (thrown) {
+    if (!interrupted.aborted) throw thrown;
+    return interruptedExitCode();
   } finally {
     await own?.stop();
   }
