@@ -47,6 +47,13 @@ test('what `npm run new` makes compiles, and its tests pass, before anybody has 
   const words = ['services/sinks/webhook', 'services/sinks/sinks.test.ts', 'services/collector/sources/someevents'];
   const tests = run(project, process.execPath, vitest, 'run', '--project', 'unit', ...words);
   expect([tests.status, tests.text]).toEqual([0, expect.stringContaining('3 passed')]);
+  for (const [command, answer] of [
+    ['check', 'ok 1 rule'],
+    ['test', 'ok 5 passed, 0 failed'],
+  ] as const) {
+    const rule = run(project, process.execPath, join(root, 'dist/cli/main.js'), 'rules', command, 'rules/connect-slow.yaml');
+    expect([rule.status, rule.text]).toEqual([0, expect.stringContaining(answer)]);
+  }
 });
 
 test.each([
