@@ -1,8 +1,9 @@
 import { resolve } from 'node:path';
 import { RecordReader } from '../schema/record.ts';
 import { Ends } from '../services/aggregator/end-names.ts';
-import { loadRules, ruleSetOf } from '../services/aggregator/rules/language/load-rules.ts';
-import type { Rule, RuleSet } from '../services/aggregator/rules/rule.ts';
+import { defaultRuleSettings, loadRules, ruleSetOf } from '../services/aggregator/rules/language/load-rules.ts';
+import { readRuleFile } from '../services/aggregator/rules/language/rule-file.ts';
+import type { RuleSet } from '../services/aggregator/rules/rule.ts';
 import { RuleEngine } from '../services/aggregator/rules/rule-engine.ts';
 import { type BenchRow, perCpuSecond, printRows } from './bench-row.ts';
 import { type SyntheticNode, stamp, syntheticNodes } from './synthetic-nodes.ts';
@@ -16,19 +17,30 @@ const firstNs = 1e14;
 
 const shipped = loadRules([resolve('rules')]);
 
-/** The shipped rules, and as many more of the same kinds as make up a number. */
+/** The shipped rules, and as many more as make up a number: a count of a probe's records each, by turns with a condition, a peer and a port. */
 function rulesOf(count: number): RuleSet {
-  const sources = shipped.rules.filter(({ signals }) => signals.some(({ signal }) => signal.input.kind === 'record'));
-  const more = Array.from({ length: count - shipped.rules.length }, (_, index): Rule => {
-    const rule = sources[index % sources.length];
-    // Other windows: no signal is shared.
-    const signals = rule.signals.map((one) => ({
-      ...one,
-      signal: { ...one.signal, windowS: 10 + (index % 50), key: `${index} ${one.signal.key}` },
-    }));
-    return { ...rule, id: `${rule.id}-${index}`, causedBy: [], signals };
+  const texts = Array.from({ length: count - shipped.rules.length }, (_, index) => {
+    const probe = ['tcpreset', 'tcpretrans', 'packetloss', 'tcplife', 'tcpaccept'][index % 5];
+    const more = ['', `, where: port == ${8080 + (index % 7)}.0`, ', by: peer', ', by: port'][index % 4];
+    return `id: more-${index}
+title: More than usual
+why: A bench.
+entity: pod
+params: { most: 1000000 }
+signals:
+  seen: { record: ${probe}, agg: count, window: ${10 + (index % 50)}s${more} }
+when: { warning: seen > params.most }
+summary: '{pod}: {seen}'
+runbook: docs/runbooks/more.md
+tests: []
+`;
   });
-  return ruleSetOf([...shipped.rules, ...more]);
+  const files = texts.map((text, index) => readRuleFile(`more-${index}.yaml`, text, defaultRuleSettings));
+  return ruleSetOf([...shipped.rules, ...files.flatMap(({ rule, problems }) => rule ?? fail(problems.map(({ message }) => message).join('; ')))]);
+}
+
+function fail(message: string): never {
+  throw new Error(message);
 }
 
 /** Records through decoding and identity, and with an engine through its rules. */

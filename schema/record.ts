@@ -20,6 +20,8 @@ export class RecordReader {
   bytes: Uint8Array = new Uint8Array(0);
   /** Byte offset of the current record in `bytes`. */
   at = 0;
+  /** Another for each record that this reader came to: what was made of the current one may be kept by it. */
+  serial = 0;
   #words = new Uint32Array(0);
   #halves = new Uint16Array(0);
   /** End of the records in `bytes`, which may be longer. */
@@ -54,6 +56,7 @@ export class RecordReader {
       return false;
     }
     this.at = start;
+    this.serial++;
     this.#next = start + length * tailBytes;
     return true;
   }

@@ -68,15 +68,28 @@ function textsOf({ event }: Probe): RecordTextName[] {
       meaning: `event.action: ${[...new Set(actions)].filter(Boolean).join(', ')}`,
       read: ({ variant }) => actions[variant],
     },
-    { name: 'reason', meaning: 'event.reason', read: (record, names) => event.reason(record, names) ?? '' },
+    { name: 'reason', meaning: 'event.reason', read: oncePerRecord((record, names) => event.reason(record, names) ?? '') },
     { name: 'role', meaning: 'of the local end: client, server, or empty', read: roleOf },
     { name: 'transport', meaning: 'tcp, udp, icmp, ipv6-icmp, sctp, or empty', read: ({ proto }) => transports[proto] ?? '' },
     ...(event.texts?.list ?? []).map(({ name, read }) => ({
       name,
       meaning: `jitterscope.${event.texts?.group}.${name}`,
-      read: (record: RecordReader, names: EventNames) => textOf(read(record, names)),
+      read: oncePerRecord((record, names) => textOf(read(record, names))),
     })),
   ];
+}
+
+/** Several signals ask for the same text of a record, which takes looking names up. */
+function oncePerRecord(read: TextReader<RecordReader, EventNames>): TextReader<RecordReader, EventNames> {
+  let [text, serial, reader]: [string, number, RecordReader | undefined] = ['', -1, undefined];
+  return (record, names) => {
+    if (record !== reader || record.serial !== serial) {
+      text = read(record, names);
+      serial = record.serial;
+      reader = record;
+    }
+    return text;
+  };
 }
 
 function byVariant<Variant, Value>(variants: ReadonlyMap<number, Variant>, of: (variant: Variant) => Value, none: Value): Value[] {

@@ -176,9 +176,26 @@ function readRecordParts(
         ? undefined
         : placed(text, [...path, 'field'], () => closures.number(parseExpression(field, names, 'double').ast)),
     where:
-      where === undefined ? undefined : placed(text, [...path, 'where'], () => closures.boolean(parseExpression(where, names, 'bool').ast)),
+      where === undefined
+        ? undefined
+        : placed(text, [...path, 'where'], () => sharedPredicate(probe, where, () => closures.boolean(parseExpression(where, names, 'bool').ast))),
     by: by === undefined || group === undefined ? undefined : { name: by, of: group },
   };
+}
+
+type RecordPredicate = NonNullable<RecordInput['where']>;
+
+/** Predicates of records that were made last, by probe and expression: where many signals ask the same, the engine asks once. */
+const predicates = new WeakMap<Probe, Map<string, RecordPredicate>>();
+const maxPredicates = 4096;
+
+function sharedPredicate(probe: Probe, where: string, make: () => RecordPredicate): RecordPredicate {
+  const known = predicates.get(probe) ?? new Map<string, RecordPredicate>();
+  predicates.set(probe, known);
+  const shared = known.get(where) ?? make();
+  if (known.size >= maxPredicates) known.clear();
+  known.set(where, shared);
+  return shared;
 }
 
 function notAmong(what: string, word: string, known: readonly string[]): string {
