@@ -36,7 +36,10 @@ tests: []
 `;
   });
   const files = texts.map((text, index) => readRuleFile(`more-${index}.yaml`, text, defaultRuleSettings));
-  return ruleSetOf([...shipped.rules, ...files.flatMap(({ rule, problems }) => rule ?? fail(problems.map(({ message }) => message).join('; ')))]);
+  return ruleSetOf([
+    ...shipped.rules,
+    ...files.flatMap(({ rule, problems }) => rule ?? fail(problems.map(({ message }) => message).join('; '))),
+  ]);
 }
 
 function fail(message: string): never {

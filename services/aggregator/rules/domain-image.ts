@@ -31,8 +31,8 @@ export function imageOf({ plan, evaluatedS, values, entities, windows, book }: R
     cycleS: values.cycleS,
     entities: entities.image(),
     signals: plan.keys.map((key, signal) => [key, windows.image(signal, entities.node), values.image(signal)] as const),
-    recent: windows.recent.flatMap((recent, probe) =>
-      recent === undefined ? [] : [[probe, keysOf(plan, probe), recent.image()] as const],
+    recent: windows.intakes.flatMap((intake, probe) =>
+      intake === undefined ? [] : [[probe, keysOf(plan, probe), intake.recent.image()] as const],
     ),
     findings: book.sorted().map(({ rule: { rule }, ...finding }) => {
       const { id, title, why, version, entity, clock, runbook } = rule;
@@ -58,7 +58,7 @@ export function restoreDomain(domain: RuleDomain, image: DomainImage): Transitio
     windows.restore(place, signal);
     if (held !== undefined) values.restore(place, held);
   }
-  for (const [probe, keys, recent] of image.recent) if (keysOf(plan, probe) === keys) windows.recent[probe]?.restore(recent);
+  for (const [probe, keys, recent] of image.recent) if (keysOf(plan, probe) === keys) windows.intakes[probe]?.recent.restore(recent);
   const rules = new Map(plan.rules.map((planned) => [planned.rule.id, planned]));
   for (const [ruleId, entity] of image.refused) {
     const rule = rules.get(ruleId);

@@ -82,21 +82,23 @@ export class FarAddress {
   w1 = 0;
   w2 = 0;
   w3 = 0;
+  /** The record has no far end. */
+  isNone = true;
 
-  /** Takes a record's; all 0, and false, when it has no far end. */
-  of(record: RecordReader, { translated }: FarEnd): boolean {
-    if (record.family === 0) {
+  /** Takes a record's; all 0 when it has no far end. */
+  of(record: RecordReader, { translated }: FarEnd): void {
+    this.isNone = record.family === 0;
+    if (this.isNone) {
       this.w0 = this.w1 = this.w2 = this.w3 = 0;
-      return false;
+      return;
     }
     if (translated === undefined) {
       this.w0 = record.daddr0;
       this.w1 = record.daddr1;
       this.w2 = record.daddr2;
       this.w3 = record.daddr3;
-      return true;
+      return;
     }
     [this.w0, this.w1, this.w2, this.w3] = wordsOf(translated.address);
-    return true;
   }
 }

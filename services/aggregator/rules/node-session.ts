@@ -38,6 +38,12 @@ export class NodeSession {
     return offset === undefined ? undefined : Math.floor((bootNs + offset.nanos) / 1e9) + offset.seconds;
   }
 
+  /** Boot time at which a second begins, ns; before the offset is known, before everything. */
+  startOf(second: number): number {
+    const offset = this.state.firstOffset;
+    return offset === undefined ? Number.NEGATIVE_INFINITY : (second - offset.seconds) * 1e9 - offset.nanos;
+  }
+
   /** The entity of a record's local end; -1: nobody knows whose it is, or there is no room. */
   entityOf(local: LocalEnd): number {
     const id = local.netnsId;

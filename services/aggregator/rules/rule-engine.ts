@@ -14,12 +14,12 @@ import type { FindingEntity, Transition } from './finding.ts';
 import { FindingLimits } from './finding-book.ts';
 import { NodeRules, type NodeSurroundings, type RulePlans } from './node-rules.ts';
 import type { NodeSession } from './node-session.ts';
+import type { EventPlace } from './record-intake.ts';
 import type { CounterLabels, Rule, RuleSet, Severity } from './rule.ts';
 import type { RuleCounters } from './rule-counters.ts';
 import { RuleDomain } from './rule-domain.ts';
 import { planRules } from './rule-plan.ts';
 import { type SelfTarget, SelfTargets } from './self-targets.ts';
-import type { EventPlace } from './signal-windows.ts';
 
 export interface RuleEngineOptions {
   /** orchestrator.cluster.name: part of every finding's id. */
@@ -64,6 +64,8 @@ export class RuleEngine implements SampleWatcher {
   #state: SessionState | undefined;
   #session: NodeSession | undefined;
   #node: NodeRules | undefined;
+  /** Boot time at which that session's next second begins, ns. */
+  #nextNs = Number.NEGATIVE_INFINITY;
   /** Fields that are looked at, by source; of sources nobody asks for undefined. */
   #watched = new Map<SourceFields, Uint8Array | undefined>();
   /** Time of the partition without outages, ms, and append time of the newest tick. */
@@ -108,9 +110,10 @@ export class RuleEngine implements SampleWatcher {
 
   /** `session.watermarkNs` may have risen: seconds that are due are evaluated. Before the record that moved it is told. */
   watermark(state: SessionState): void {
+    if (state === this.#state && state.watermarkNs < this.#nextNs) return;
     const { node, session } = this.#enter(state);
     const second = session.secondOf(state.watermarkNs);
-    if (second !== undefined) node.moveTo(second);
+    if (second !== undefined) this.#moveTo(node, session, second);
   }
 
   /** Items of the session that were lost: gaps, skipped ranges, losses of the kernel. They lower the confidence of findings. */
@@ -129,9 +132,8 @@ export class RuleEngine implements SampleWatcher {
     const session = this.#session as NodeSession;
     node.losses.came++;
     if (this.#plans.node.windows.probes[record.probe] === undefined) return;
-    const second = session.secondOf(record.tsNs);
-    if (second === undefined) return;
-    if (second > node.nowS) node.moveTo(second);
+    const second = this.#secondOf(node, session, record.tsNs);
+    if (second < 0) return;
     const entity = session.entityOf(ends.source);
     if (entity < 0) {
       this.counters.unidentified++;
@@ -159,7 +161,7 @@ export class RuleEngine implements SampleWatcher {
     const { node, session } = this.#enter(state);
     const second = session.secondOf(readNs);
     if (second === undefined) return;
-    node.moveTo(second);
+    this.#moveTo(node, session, second);
     node.counters.reading(session, contribution, readNs, second);
   }
 
@@ -276,11 +278,27 @@ export class RuleEngine implements SampleWatcher {
     return undefined;
   }
 
+  #moveTo(node: NodeRules, session: NodeSession, second: number): void {
+    node.moveTo(second);
+    this.#nextNs = session.startOf(node.nowS + 1);
+  }
+
+  /** Second of a record; -1: nobody knows the session's clock. Most are in the newest second, or the one before. */
+  #secondOf(node: NodeRules, session: NodeSession, bootNs: number): number {
+    const behindNs = this.#nextNs - bootNs;
+    if (behindNs > 0 && behindNs <= 2e9) return behindNs <= 1e9 ? node.nowS : node.nowS - 1;
+    const second = session.secondOf(bootNs);
+    if (second === undefined) return -1;
+    this.#moveTo(node, session, second);
+    return second;
+  }
+
   #enter(state: SessionState): { node: NodeRules; session: NodeSession } {
     if (state !== this.#state) {
       this.#state = state;
       this.#node = this.#nodeOf(state.node);
       this.#session = this.#node.session(state);
+      this.#nextNs = this.#session.startOf(this.#node.nowS + 1);
     }
     return { node: this.#node as NodeRules, session: this.#session as NodeSession };
   }

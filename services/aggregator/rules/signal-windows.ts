@@ -3,24 +3,14 @@ import type { RecordReader } from '../../../schema/record.ts';
 import type { FarEnd } from '../far-end.ts';
 import { type CellImage, CellRows } from './cell-rows.ts';
 import type { SketchImage } from './distinct-window.ts';
-import { FarAddress } from './far-ends.ts';
 import { type GroupImage, GroupTable, maxGroups } from './group-table.ts';
-import { RecentRecords } from './recent-records.ts';
+import { type EventPlace, RecordIntake } from './record-intake.ts';
 import { RingPools } from './ring-pool.ts';
 import { SketchRows } from './sketch-rows.ts';
-import type { CounterAdd, RecordAdd, Selector, WindowPlan } from './window-plan.ts';
+import type { CounterAdd, WindowPlan } from './window-plan.ts';
 
 /** Told that a window of an entity's signal changed. */
 export type SignalListener = (entity: number, signal: number) => void;
-
-/** Which event a record became. */
-export interface EventPlace {
-  /** Number of its session. */
-  origin: number;
-  item: number;
-  /** Rises with each event of the partition. */
-  order: number;
-}
 
 /** All windows of a set of entities, by number: what records and counters say of them. */
 export class SignalWindows {
@@ -30,9 +20,8 @@ export class SignalWindows {
   /** By signal. */
   readonly groups: readonly (GroupTable | undefined)[];
   readonly sketches: readonly (SketchRows | undefined)[];
-  /** The last records, by probe. */
-  readonly recent: readonly (RecentRecords | undefined)[];
-  readonly #far = new FarAddress();
+  /** By probe. */
+  readonly intakes: readonly (RecordIntake | undefined)[];
   /** The last second that was folded. */
   foldedS = 0;
 
@@ -47,43 +36,18 @@ export class SignalWindows {
       sketch === undefined ? undefined : new SketchRows(sketch, signal.windowS, index, group === undefined ? changed : ofGroup),
     );
     this.groups = plan.signals.map(({ group }, index) => (group === undefined ? undefined : new GroupTable(group, this.#groupRows(index))));
-    this.recent = plan.probes.map((probe) => (probe === undefined ? undefined : new RecentRecords(probe.selectors.length)));
+    this.intakes = plan.probes.map((probe) => (probe === undefined ? undefined : new RecordIntake(probe, this)));
   }
 
   /**
    * Adds a record to the signals that ask for it.
    * @param second its second; open seconds are foldedS + 1 and the one behind
-   * @param event where its event comes from, undefined when it became none
+   * @param event undefined when it became none
    * @returns false when a window no longer takes it
    */
-  record(entity: number, second: number, record: RecordReader, names: EventNames, far: FarEnd, event: EventPlace | undefined): boolean {
-    const number = record.probe;
-    const probe = this.plan.probes[number];
-    if (probe === undefined) return true;
-    const recent = this.recent[number] as RecentRecords;
-    const isLate = second <= this.foldedS;
-    let isTaken = true;
-    let isAsked = false;
-    const rows = this.rows[probe.feed];
-    if (entity >= rows.rows) rows.reach(entity);
-    const base = entity * rows.width;
-    const parity = second & 1;
-    for (const selector of probe.selectors) {
-      if (selector.eventsOnly && event === undefined) continue;
-      if (selector.nodeOnly && entity !== 0) continue;
-      if (selector.where !== undefined && !selector.where(record, names)) continue;
-      if (!isAsked) recent.bits.fill(0);
-      isAsked = true;
-      recent.bits[selector.index >> 5] |= 1 << (selector.index & 31);
-      if (isLate) isTaken = this.#countLate(selector, rows, entity, second) && isTaken;
-      else for (const cell of selector.counts) rows.count(base + cell, parity);
-      for (const add of selector.adds) isTaken = this.#add(add, entity, second, isLate, record, names, far) && isTaken;
-    }
-    if (!isAsked) return true;
-    this.#far.of(record, far);
-    recent.note(entity, second, this.#far);
-    if (event !== undefined) recent.event(entity, second, this.#far, event.origin, event.item, event.order);
-    return isTaken;
+  record(entity: number, second: number, record: RecordReader, names: EventNames, end: FarEnd, event: EventPlace | undefined): boolean {
+    const intake = this.intakes[record.probe];
+    return intake === undefined || intake.add(entity, second, this.foldedS, record, names, end, event);
   }
 
   /**
@@ -143,53 +107,7 @@ export class SignalWindows {
       this.groups[signal]?.clear(entity);
       if (this.groups[signal] === undefined) this.sketches[signal]?.clear(entity);
     });
-    for (const recent of this.recent) recent?.clear(entity);
-  }
-
-  #add(
-    { index, plan, input }: RecordAdd,
-    entity: number,
-    second: number,
-    isLate: boolean,
-    record: RecordReader,
-    names: EventNames,
-    far: FarEnd,
-  ): boolean {
-    const value = input.value === undefined ? 1 : input.value(record, names);
-    if (Number.isNaN(value)) return true;
-    const row = input.by === undefined ? entity : this.#groupRow(index, input.by.of, entity, record, names, far);
-    if (row < 0) return true;
-    const rows = this.rows[plan.feed];
-    if (isLate && second <= this.foldedS + 1 - plan.signal.windowS) return false;
-    const told = plan.signal.aggregation === 'count' ? 1 : value;
-    if (plan.sketch !== undefined) this.sketches[index]?.add(row, second, value);
-    else if (isLate) rows.addLate(row, plan.main, second, told);
-    else rows.add(row, plan.main, second, told);
-    if (plan.second < 0) return true;
-    if (isLate) rows.addLate(row, plan.second, second, 1);
-    else rows.add(row, plan.second, second, 1);
-    return true;
-  }
-
-  /** Row of the record's group; -1: it has none. */
-  #groupRow(
-    index: number,
-    of: NonNullable<RecordAdd['input']['by']>['of'],
-    entity: number,
-    record: RecordReader,
-    names: EventNames,
-    far: FarEnd,
-  ): number {
-    const groups = this.groups[index] as GroupTable;
-    if (of === 'peer') return this.#far.of(record, far) ? groups.rowOfPeer(entity, this.#far, far) : -1;
-    const key = of(record, names);
-    return key === '' || Number.isNaN(key) ? -1 : groups.rowOf(entity, key);
-  }
-
-  #countLate({ counts }: Selector, rows: CellRows, entity: number, second: number): boolean {
-    let isTaken = true;
-    for (const cell of counts) isTaken = rows.addLate(entity, cell, second, 1) && isTaken;
-    return isTaken;
+    for (const intake of this.intakes) intake?.recent.clear(entity);
   }
 
   #put(feed: number, row: number, cell: number, second: number, value: number): boolean {

@@ -100,7 +100,7 @@ export function templateValuesOf(input: TransitionInput, peers: readonly Peer[])
 export function peersOf({ rule, entity, windows, atS, names }: TransitionInput): Peer[] {
   const counts = new Map<string, { count: number; words: Int32Array; second: number }>();
   for (const [probe, selectors] of rule.selectors) {
-    for (const { words, weight, second } of windows.recent[probe]?.peers(entity.index, selectors, atS - rule.longestS) ?? []) {
+    for (const { words, weight, second } of windows.intakes[probe]?.recent.peers(entity.index, selectors, atS - rule.longestS) ?? []) {
       const key = words.join();
       const known = counts.get(key);
       counts.set(key, { count: (known?.count ?? 0) + weight, words, second: Math.max(second, known?.second ?? 0) });
@@ -114,7 +114,7 @@ export function peersOf({ rule, entity, windows, atS, names }: TransitionInput):
 function samplesOf({ rule, entity, windows, atS, names }: TransitionInput): string[] {
   const found: SeenEvent[] = [];
   for (const [probe, selectors] of rule.selectors) {
-    for (const event of windows.recent[probe]?.events(entity.index, selectors, atS - rule.longestS) ?? []) found.push(event);
+    for (const event of windows.intakes[probe]?.recent.events(entity.index, selectors, atS - rule.longestS) ?? []) found.push(event);
   }
   return found
     .sort((a, b) => a.order - b.order)

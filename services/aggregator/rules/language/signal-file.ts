@@ -178,7 +178,9 @@ function readRecordParts(
     where:
       where === undefined
         ? undefined
-        : placed(text, [...path, 'where'], () => sharedPredicate(probe, where, () => closures.boolean(parseExpression(where, names, 'bool').ast))),
+        : placed(text, [...path, 'where'], () =>
+            sharedPredicate(probe, where, () => closures.boolean(parseExpression(where, names, 'bool').ast)),
+          ),
     by: by === undefined || group === undefined ? undefined : { name: by, of: group },
   };
 }

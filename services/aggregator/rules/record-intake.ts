@@ -1,0 +1,168 @@
+import type { EventNames } from '../../../bpf/event.ts';
+import type { RecordReader } from '../../../schema/record.ts';
+import type { FarEnd } from '../far-end.ts';
+import type { CellRows } from './cell-rows.ts';
+import { FarAddress } from './far-ends.ts';
+import type { GroupTable } from './group-table.ts';
+import { RecentRecords } from './recent-records.ts';
+import type { RecordNumber, RecordPredicate, RecordText } from './rule.ts';
+import type { SketchRows } from './sketch-rows.ts';
+import type { ProbePlan, RecordAdd, Selector } from './window-plan.ts';
+
+/** Which event a record became. */
+export interface EventPlace {
+  /** Number of its session. */
+  origin: number;
+  item: number;
+  /** Rises with each event of the partition. */
+  order: number;
+}
+
+/** Where the windows of signals are. */
+export interface WindowPlaces {
+  readonly rows: readonly CellRows[];
+  readonly groups: readonly (GroupTable | undefined)[];
+  readonly sketches: readonly (SketchRows | undefined)[];
+}
+
+/** The records of one probe on their way into windows. The hot path: nothing is made for a record. */
+export class RecordIntake {
+  readonly recent: RecentRecords;
+  readonly #rows: CellRows;
+  readonly #selectors: readonly SelectorIntake[];
+  readonly #far = new FarAddress();
+
+  constructor(plan: ProbePlan, places: WindowPlaces) {
+    this.recent = new RecentRecords(plan.selectors.length);
+    this.#rows = places.rows[plan.feed];
+    this.#selectors = plan.selectors.map((selector) => new SelectorIntake(selector, places));
+  }
+
+  /**
+   * Adds a record to the signals that ask for it.
+   * @param second its second; foldedS + 1 and the one behind are open
+   * @param event undefined when it became none
+   * @returns false when a window no longer takes it
+   */
+  add(
+    entity: number,
+    second: number,
+    foldedS: number,
+    record: RecordReader,
+    names: EventNames,
+    end: FarEnd,
+    event: EventPlace | undefined,
+  ): boolean {
+    const far = this.#far;
+    const rows = this.#rows;
+    const { bits } = this.recent;
+    const isLate = second <= foldedS;
+    let isTaken = true;
+    let isAsked = false;
+    for (const selector of this.#selectors) {
+      if (selector.where !== undefined && !selector.where(record, names)) continue;
+      if ((selector.eventsOnly && event === undefined) || (selector.nodeOnly && entity !== 0)) continue;
+      if (!isAsked) {
+        isAsked = true;
+        bits.fill(0);
+        far.of(record, end);
+        if (entity >= rows.rows) rows.reach(entity);
+      }
+      bits[selector.index >> 5] |= 1 << (selector.index & 31);
+      if (isLate) {
+        for (const cell of selector.counts) isTaken = rows.addLate(entity, cell, second, 1) && isTaken;
+        for (const add of selector.adds) isTaken = add.late(entity, second, foldedS, record, names, far, end) && isTaken;
+        continue;
+      }
+      for (const cell of selector.counts) rows.count(entity * rows.width + cell, second & 1);
+      for (const add of selector.adds) add.open(entity, second, record, names, far, end);
+    }
+    if (!isAsked) return true;
+    this.recent.note(entity, second, far);
+    if (event !== undefined) this.recent.event(entity, second, far, event.origin, event.item, event.order);
+    return isTaken;
+  }
+}
+
+/** A selector with the places that its records go to. */
+class SelectorIntake {
+  readonly index: number;
+  readonly eventsOnly: boolean;
+  readonly nodeOnly: boolean;
+  readonly where: RecordPredicate | undefined;
+  readonly counts: readonly number[];
+  readonly adds: readonly AddIntake[];
+
+  constructor({ index, eventsOnly, nodeOnly, where, counts, adds }: Selector, places: WindowPlaces) {
+    this.index = index;
+    this.eventsOnly = eventsOnly;
+    this.nodeOnly = nodeOnly;
+    this.where = where;
+    this.counts = counts;
+    this.adds = adds.map((add) => new AddIntake(add, places));
+  }
+}
+
+/** One signal that a record adds to. */
+class AddIntake {
+  readonly #value: RecordNumber | undefined;
+  readonly #by: RecordNumber | RecordText | undefined;
+  readonly #groups: GroupTable | undefined;
+  readonly #rows: CellRows;
+  readonly #sketch: SketchRows | undefined;
+  readonly #main: number;
+  readonly #second: number;
+  readonly #windowS: number;
+  /** Its only cell counts records. */
+  readonly #isCount: boolean;
+  readonly #countsValues: boolean;
+
+  constructor({ index, plan, input }: RecordAdd, { rows, groups, sketches }: WindowPlaces) {
+    this.#value = input.value;
+    this.#by = input.by === undefined || input.by.of === 'peer' ? undefined : input.by.of;
+    this.#groups = groups[index];
+    this.#rows = rows[plan.feed];
+    this.#sketch = sketches[index];
+    this.#main = plan.main;
+    this.#second = plan.second;
+    this.#windowS = plan.signal.windowS;
+    this.#countsValues = plan.signal.aggregation === 'count';
+    this.#isCount = input.value === undefined && plan.second < 0 && this.#rows.width === 1 && plan.sketch === undefined;
+  }
+
+  /** Adds to an open second. */
+  open(entity: number, second: number, record: RecordReader, names: EventNames, far: FarAddress, end: FarEnd): void {
+    const row = this.#groups === undefined ? entity : this.#groupRow(this.#groups, entity, record, names, far, end);
+    if (row < 0) return;
+    if (this.#isCount) {
+      if (row >= this.#rows.rows) this.#rows.reach(row);
+      this.#rows.count(row, second & 1);
+      return;
+    }
+    const value = this.#value === undefined ? 1 : this.#value(record, names);
+    if (Number.isNaN(value)) return;
+    if (this.#sketch !== undefined) this.#sketch.add(row, second, value);
+    else this.#rows.add(row, this.#main, second, this.#countsValues ? 1 : value);
+    if (this.#second >= 0) this.#rows.add(row, this.#second, second, 1);
+  }
+
+  /** Adds to a second that was folded. Returns false when its window no longer takes it. */
+  late(entity: number, second: number, foldedS: number, record: RecordReader, names: EventNames, far: FarAddress, end: FarEnd): boolean {
+    const value = this.#value === undefined ? 1 : this.#value(record, names);
+    if (Number.isNaN(value)) return true;
+    if (second <= foldedS + 1 - this.#windowS) return false;
+    const row = this.#groups === undefined ? entity : this.#groupRow(this.#groups, entity, record, names, far, end);
+    if (row < 0) return true;
+    if (this.#sketch !== undefined) this.#sketch.add(row, second, value);
+    else this.#rows.addLate(row, this.#main, second, this.#countsValues ? 1 : value);
+    if (this.#second >= 0) this.#rows.addLate(row, this.#second, second, 1);
+    return true;
+  }
+
+  /** Row of the record's group; -1: it has none. */
+  #groupRow(groups: GroupTable, entity: number, record: RecordReader, names: EventNames, far: FarAddress, end: FarEnd): number {
+    if (this.#by === undefined) return far.isNone ? -1 : groups.rowOfPeer(entity, far, end);
+    const key = this.#by(record, names);
+    return key === '' || Number.isNaN(key) ? -1 : groups.rowOf(entity, key);
+  }
+}
