@@ -1,7 +1,10 @@
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { AppError } from '../core/app-error.ts';
 import type { Message } from '../core/bus/bus.ts';
 import { readCapture } from '../core/capture.ts';
 import { askControl } from '../core/control.ts';
+import { lockDataDir } from '../core/lock.ts';
 import { suggestion } from '../core/suggestion.ts';
 import { topics } from '../proto/bus.ts';
 import { ruleError } from '../services/aggregator/rules/errors.ts';
@@ -13,7 +16,7 @@ import { type ConfigOptions, readConfig } from './config.ts';
 import { explanationText } from './explanation-text.ts';
 import { interruptedExitCode, untilInterrupted } from './interruption.ts';
 import { writeAll } from './output.ts';
-import type { Pipeline } from './pipeline.ts';
+import { openBus, type Pipeline } from './pipeline.ts';
 import { shortSocketPath } from './socket-path.ts';
 
 export interface ExplainCommand extends ConfigOptions {
@@ -40,7 +43,7 @@ export interface ExplainAnswer {
 /** `jitterscope rules explain`: why a rule fired, or did not. Resolves with the exit code. */
 export async function explain(command: ExplainCommand): Promise<number> {
   const stop = untilInterrupted();
-  for await (const answer of command.capture === undefined ? asked(command, stop) : ofCapture(command, command.capture, stop)) {
+  for await (const answer of answersOf(command, stop)) {
     await writeAll(process.stdout, `${command.json ? JSON.stringify(answer) : explanationText(answer)}\n`, stop);
   }
   return interruptedExitCode();
@@ -50,6 +53,40 @@ async function* asked({ dataDir, rule, entity, atS }: ExplainCommand, stop: Abor
   const path = shortSocketPath(join(dataDir, 'control.sock'));
   const params = { rule, entity, ...(atS === undefined ? {} : { at: atS }) };
   for await (const answer of askControl(path, 'explain', params, stop)) yield answer as ExplainAnswer;
+}
+
+/** The past of a data folder that no process works on. */
+async function* ofDataFolder(command: ExplainCommand, atS: number, signal: AbortSignal): AsyncGenerator<ExplainAnswer> {
+  const config = readConfig(command);
+  const aggregation = aggregationOf(config);
+  const lock = await lockDataDir(command.dataDir);
+  const bus = await openBus(config, command.dataDir);
+  try {
+    const of = { rule: command.rule, entity: command.entity, atS };
+    for (let partition = 0; partition < bus.partitions(topics.raw); partition++) {
+      const { earliest, next } = await bus.offsets(topics.raw, partition);
+      const past = await explainPast(rawMessages(bus, partition, earliest, next, signal), of, { ...aggregation, partition, signal });
+      yield answerOf(past, partition, of, aggregation.rules);
+    }
+  } finally {
+    await bus.close();
+    await lock.release();
+  }
+}
+
+async function* answersOf(command: ExplainCommand, stop: AbortSignal): AsyncGenerator<ExplainAnswer> {
+  const { capture, atS, dataDir } = command;
+  if (capture !== undefined) {
+    yield* ofCapture(command, capture, stop);
+    return;
+  }
+  try {
+    yield* asked(command, stop);
+  } catch (thrown) {
+    const isAlone = thrown instanceof AppError && thrown.code === 'CONTROL_UNREACHABLE' && existsSync(join(dataDir, 'bus'));
+    if (!isAlone || atS === undefined) throw thrown;
+    yield* ofDataFolder(command, atS, stop);
+  }
 }
 
 async function* ofCapture(command: ExplainCommand, file: string, signal: AbortSignal): AsyncGenerator<ExplainAnswer> {

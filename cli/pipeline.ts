@@ -74,12 +74,7 @@ export async function startPipeline(config: Config, dataDir: string, ticks: bool
   const aggregation = aggregationOf(config);
   const lock = await lockDataDir(dataDir);
   const busLosses = new Map<string, BusLoss>();
-  const bus = await openEmbeddedLog({
-    dir: join(dataDir, 'bus'),
-    topics: topicSpecs(config),
-    commitMs: config.bus.commitInterval,
-    observer: busObserver(busLosses, limitedLog(logOf(log, 'bus'))),
-  });
+  const bus = await openBus(config, dataDir, busObserver(busLosses, limitedLog(logOf(log, 'bus'))));
   const aggregator = await startAggregator({
     bus,
     checkpoints: fileCheckpoints(join(dataDir, 'state')),
@@ -152,6 +147,16 @@ export async function closeHops(
   await hops.settled(AbortSignal.timeout(deadline.share(0.4)));
   await hops.aggregator.close(deadline.share(0.5));
   await hops.sinks.close(deadline.leftMs);
+}
+
+/** The logs of a data folder whose lock is held. */
+export function openBus(config: Config, dataDir: string, observer?: BusObserver): Promise<EmbeddedLog> {
+  return openEmbeddedLog({
+    dir: join(dataDir, 'bus'),
+    topics: topicSpecs(config),
+    commitMs: config.bus.commitInterval,
+    ...(observer === undefined ? {} : { observer }),
+  });
 }
 
 function topicSpecs(config: Config): TopicSpec[] {

@@ -80,12 +80,12 @@ export class PartitionState {
     return losses;
   }
 
-  /** Nodes that were heard, and when that was: append time of the newest message. */
-  *nodes(): Iterable<{ readonly name: string; readonly lastAppendedMs: number }> {
+  /** Nodes that were heard, and when that was: the partition's time without outages. */
+  *nodes(): Iterable<{ readonly name: string; readonly heardMs: number }> {
     for (const [name, sessions] of this.#nodes) {
-      let lastAppendedMs = 0;
-      for (const session of sessions.values()) lastAppendedMs = Math.max(lastAppendedMs, session.lastAppendedMs);
-      yield { name, lastAppendedMs };
+      let heardMs = 0;
+      for (const session of sessions.values()) heardMs = Math.max(heardMs, session.heardMs);
+      yield { name, heardMs };
     }
   }
 

@@ -69,7 +69,7 @@ export function processInput(input: RawInput, steps: PartitionSteps): readonly U
 function processTick({ appendedMs, pipeline }: RawInput & { kind: 'tick' }, { state, enricher, self }: PartitionSteps): void {
   enricher.tick(appendedMs);
   state.series.clock.tick(appendedMs);
-  self.tick(appendedMs, pipeline);
+  self.tick(pipeline);
   state.rules.tick(appendedMs);
 }
 
@@ -78,6 +78,7 @@ function processMessage(input: RawInput & { kind: 'stream' }, { state, enricher 
   const session = state.session(input.node, input.session);
   if (!session.placed) session.place(body, state.complete);
   session.lastAppendedMs = Math.max(session.lastAppendedMs, input.appendedMs);
+  session.heardMs = state.series.store.clockMs;
   const seq = body.seq ?? 0;
   const repeated = seq < session.nextSeq;
   const series = state.series.input;

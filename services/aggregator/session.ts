@@ -37,6 +37,8 @@ export class SessionState {
   watermarkNs = 0;
   /** Append time of the newest message. */
   lastAppendedMs = 0;
+  /** The partition's time without outages (SeriesStore.clockMs) at the newest message. */
+  heardMs = 0;
   readonly identity = new NodeIdentity();
   /** Names of places in the node's kernel. */
   readonly code = new KernelCodeNames();
@@ -149,6 +151,8 @@ export interface SessionSnapshot {
   firstOffset?: Instant;
   watermarkNs: number;
   lastAppendedMs: number;
+  /** Absent in checkpoints of versions without it. */
+  heardMs?: number;
   identity: IdentitySnapshot;
   /** Absent in checkpoints of versions without it. */
   code?: KernelCodeSnapshot;
@@ -169,6 +173,7 @@ export function snapshotOf(state: SessionState): SessionSnapshot {
     clockOffset,
     watermarkNs,
     lastAppendedMs,
+    heardMs: state.heardMs,
     ...(state.firstOffset === undefined ? {} : { firstOffset: state.firstOffset }),
     identity: state.identity.snapshot(),
     code: state.code.snapshot(),
@@ -184,6 +189,7 @@ export function sessionFrom(snapshot: SessionSnapshot, heldTotal: HeldTotal, los
   const state = new SessionState(node, session, heldTotal, losses);
   Object.assign(state, { nextSeq, nextItem, firstRead, placed, clockOffset, watermarkNs, lastAppendedMs });
   state.firstOffset = snapshot.firstOffset;
+  state.heardMs = snapshot.heardMs ?? 0;
   state.identity.restore(snapshot.identity);
   if (snapshot.code !== undefined) state.code.restore(snapshot.code);
   state.held.restore(snapshot.held);

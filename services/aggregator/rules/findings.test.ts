@@ -176,8 +176,11 @@ test('rules are told, before each tick, what is known of the nodes and what the 
     rawOf({ seq: 2, batch: batchOf(0, 2) }, { appendedMs: 1000 }),
     rawOf({ seq: 3, batch: { ...batchOf(6, 1), ...losses } }, { appendedMs: 1000 }),
     tickOf(1, 2000),
+    // An outage of all is no silence of the node.
+    tickOf(2, 60_000),
+    ...[2, 4, 6, 8, 10, 12].map((second) => tickOf(3, 60_000 + second * 1000)),
     RawMessage.encode({
-      appended: { seconds: 17, nanos: 0 },
+      appended: { seconds: 74, nanos: 0 },
       tick: {
         number: 2,
         pipeline: {
@@ -190,10 +193,9 @@ test('rules are told, before each tick, what is known of the nodes and what the 
     }).finish(),
   );
   const ofNode = ['node1 node.gap_items 4', 'node1 node.skipped_items/spool_full 3', 'node1 node.kernel_lost_records/tcpreset 4'];
+  const ticks = ['tick 2000', 'tick 60000', ...[2, 4, 6, 8, 10, 12].map((second) => `tick ${60_000 + second * 1000}`)];
   expect(told).toEqual([
-    'node1 node.silent_seconds 0',
-    ...ofNode,
-    'tick 2000',
+    ...ticks.flatMap((tick) => ['node1 node.silent_seconds 0', ...ofNode, tick]),
     'node1 node.silent_seconds 16',
     ...ofNode,
     '- pipeline.queue_fill_ratio/raw 0.75',
@@ -201,7 +203,7 @@ test('rules are told, before each tick, what is known of the nodes and what the 
     '- pipeline.dead_letters/aggregator 5',
     '- pipeline.lost_events/file 6',
     '- pipeline.state_lost 1',
-    'tick 17000',
+    'tick 74000',
   ]);
 });
 

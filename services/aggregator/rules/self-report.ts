@@ -21,8 +21,10 @@ export class SelfReport {
   }
 
   /** @param pipeline undefined: the tick says nothing about it */
-  tick(appendedMs: number, pipeline: PipelineFiguresBody | undefined): void {
-    for (const node of this.#state.nodes()) this.#node(node.name, (appendedMs - node.lastAppendedMs) / 1000);
+  tick(pipeline: PipelineFiguresBody | undefined): void {
+    // Without outages: what was down itself has heard nobody.
+    const { clockMs } = this.#state.series.store;
+    for (const node of this.#state.nodes()) this.#node(node.name, (clockMs - node.heardMs) / 1000);
     if (pipeline !== undefined) this.#pipeline(pipeline);
   }
 
