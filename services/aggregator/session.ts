@@ -189,7 +189,8 @@ export function sessionFrom(snapshot: SessionSnapshot, heldTotal: HeldTotal, los
   const state = new SessionState(node, session, heldTotal, losses);
   Object.assign(state, { nextSeq, nextItem, firstRead, placed, clockOffset, watermarkNs, lastAppendedMs });
   state.firstOffset = snapshot.firstOffset;
-  state.heardMs = snapshot.heardMs ?? 0;
+  // Nobody is silent for what an older version did not write down.
+  state.heardMs = snapshot.heardMs ?? Number.MAX_SAFE_INTEGER;
   state.identity.restore(snapshot.identity);
   if (snapshot.code !== undefined) state.code.restore(snapshot.code);
   state.held.restore(snapshot.held);
