@@ -17,11 +17,12 @@ const firstNs = 1e14;
 
 const shipped = loadRules([resolve('rules')]);
 
-/** The shipped rules, and as many more as make up a number: a count of a probe's records each, by turns with a condition, a peer and a port. */
+/** The shipped rules, and as many more as make up a number: a count of a probe's records each, every second one with a condition, every eighth by port. */
 function rulesOf(count: number): RuleSet {
   const texts = Array.from({ length: count - shipped.rules.length }, (_, index) => {
     const probe = ['tcpreset', 'tcpretrans', 'packetloss', 'tcplife', 'tcpaccept'][index % 5];
-    const more = ['', `, where: port == ${8080 + (index % 7)}.0`, ', by: peer', ', by: port'][index % 4];
+    const condition = index % 2 === 0 ? '' : `, where: port == ${8080 + (index % 7)}.0`;
+    const more = index % 8 === 7 ? ', by: port' : condition;
     return `id: more-${index}
 title: More than usual
 why: A bench.

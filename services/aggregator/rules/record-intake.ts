@@ -53,48 +53,66 @@ export class RecordIntake {
     end: FarEnd,
     event: EventPlace | undefined,
   ): boolean {
-    const far = this.#far;
-    const rows = this.#rows;
-    const { bits } = this.recent;
     const isLate = second <= foldedS;
     let isTaken = true;
     let isAsked = false;
-    for (const selector of this.#selectors) {
+    const selectors = this.#selectors;
+    for (let place = 0; place < selectors.length; place++) {
+      const selector = selectors[place];
       if (selector.where !== undefined && !selector.where(record, names)) continue;
       if ((selector.eventsOnly && event === undefined) || (selector.nodeOnly && entity !== 0)) continue;
       if (!isAsked) {
         isAsked = true;
-        bits.fill(0);
-        far.of(record, end);
-        if (entity >= rows.rows) rows.reach(entity);
+        this.#begin(entity, record, end);
       }
-      bits[selector.index >> 5] |= 1 << (selector.index & 31);
-      if (isLate) {
-        for (const cell of selector.counts) isTaken = rows.addLate(entity, cell, second, 1) && isTaken;
-        for (const add of selector.adds) isTaken = add.late(entity, second, foldedS, record, names, far, end) && isTaken;
-        continue;
-      }
-      for (const cell of selector.counts) rows.count(entity * rows.width + cell, second & 1);
-      for (const add of selector.adds) add.open(entity, second, record, names, far, end);
+      this.recent.bits[place >> 5] |= 1 << (place & 31);
+      if (isLate) isTaken = this.#late(selector, entity, second, foldedS, record, names, end) && isTaken;
+      else this.#open(selector, entity, second, record, names, end);
     }
     if (!isAsked) return true;
-    this.recent.note(entity, second, far);
-    if (event !== undefined) this.recent.event(entity, second, far, event.origin, event.item, event.order);
+    this.recent.note(entity, second, this.#far);
+    if (event !== undefined) this.recent.event(entity, second, this.#far, event.origin, event.item, event.order);
+    return isTaken;
+  }
+
+  #begin(entity: number, record: RecordReader, end: FarEnd): void {
+    const { bits } = this.recent;
+    for (let word = 0; word < bits.length; word++) bits[word] = 0;
+    this.#far.of(record, end);
+    if (entity >= this.#rows.rows) this.#rows.reach(entity);
+  }
+
+  #open({ counts, adds }: SelectorIntake, entity: number, second: number, record: RecordReader, names: EventNames, end: FarEnd): void {
+    const rows = this.#rows;
+    for (let index = 0; index < counts.length; index++) rows.count(entity * rows.width + counts[index], second & 1);
+    for (let index = 0; index < adds.length; index++) adds[index].open(entity, second, record, names, this.#far, end);
+  }
+
+  #late(
+    { counts, adds }: SelectorIntake,
+    entity: number,
+    second: number,
+    foldedS: number,
+    record: RecordReader,
+    names: EventNames,
+    end: FarEnd,
+  ): boolean {
+    let isTaken = true;
+    for (const cell of counts) isTaken = this.#rows.addLate(entity, cell, second, 1) && isTaken;
+    for (const add of adds) isTaken = add.late(entity, second, foldedS, record, names, this.#far, end) && isTaken;
     return isTaken;
   }
 }
 
 /** A selector with the places that its records go to. */
 class SelectorIntake {
-  readonly index: number;
   readonly eventsOnly: boolean;
   readonly nodeOnly: boolean;
   readonly where: RecordPredicate | undefined;
   readonly counts: readonly number[];
   readonly adds: readonly AddIntake[];
 
-  constructor({ index, eventsOnly, nodeOnly, where, counts, adds }: Selector, places: WindowPlaces) {
-    this.index = index;
+  constructor({ eventsOnly, nodeOnly, where, counts, adds }: Selector, places: WindowPlaces) {
     this.eventsOnly = eventsOnly;
     this.nodeOnly = nodeOnly;
     this.where = where;

@@ -159,6 +159,10 @@ export class Closures<A, B> {
 
   #equal([first, second]: readonly ASTNode[]): BooleanReader<A, B> {
     const kind = this.#kindOf(first);
+    if (kind === 'text' && second.op === 'value') {
+      const [read, literal] = [this.text(first), second.args];
+      return (a, b) => read(a, b) === literal;
+    }
     const join =
       <T>(left: (a: A, b: B) => T, right: (a: A, b: B) => T, equal: Two<T, boolean>): BooleanReader<A, B> =>
       (a, b) =>
