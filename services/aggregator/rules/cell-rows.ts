@@ -1,28 +1,6 @@
+import { type Cell, type CellImage, type ChangeListener, heldKind, isBeyond, kindNumbers, lastKind, sumKind } from './cell.ts';
+import { CellList } from './cell-list.ts';
 import type { RingPool, RingPools } from './ring-pool.ts';
-
-/**
- * How values of one second, and seconds of a window, become one number. `held`: the last value goes on until another
- * comes, and its window holds what it was at the end of each second.
- */
-export type CellKind = 'sum' | 'max' | 'min' | 'last' | 'held';
-
-/** One number that rows keep a window of. */
-export interface Cell {
-  readonly kind: CellKind;
-  readonly windowS: number;
-  /** The signal that is read from it: told when its window changes. */
-  readonly signal: number;
-}
-
-/** Told when the window of a row's cell changed: the row, and the cell's signal. */
-export type ChangeListener = (row: number, signal: number) => void;
-
-const sumKind = 0;
-const maxKind = 1;
-const minKind = 2;
-const lastKind = 3;
-const heldKind = 4;
-const kindNumbers: Readonly<Record<CellKind, number>> = { sum: sumKind, max: maxKind, min: minKind, last: lastKind, held: heldKind };
 
 /** Of each cell: the aggregate of its window as of the last second that was folded (of `held` what it is now), ... */
 const valueAt = 0;
@@ -400,35 +378,5 @@ export class CellRows {
         longer[(row * this.width + cell) * each + valueAt] = Number.NaN;
     }
     return longer;
-  }
-}
-
-/** What a cell holds of all rows that hold anything, in columns. */
-export interface CellImage {
-  readonly rows: Int32Array;
-  /** Of each row: even, odd, value, filled. */
-  readonly scalars: Float64Array;
-  /** Rows that have a ring, and their rings end to end. */
-  readonly ringRows: Int32Array;
-  readonly rings: Float64Array;
-}
-
-/** Whether a value takes the place of an extreme; NaN: there is none yet. */
-function isBeyond(kind: number, value: number, extreme: number): boolean {
-  return kind === minKind ? !(value >= extreme) : !(value <= extreme);
-}
-
-/** Cells by row * width + cell. */
-class CellList {
-  cells = new Int32Array(64);
-  count = 0;
-
-  push(at: number): void {
-    if (this.count === this.cells.length) {
-      const longer = new Int32Array(this.count * 2);
-      longer.set(this.cells);
-      this.cells = longer;
-    }
-    this.cells[this.count++] = at;
   }
 }

@@ -1,7 +1,8 @@
 import type { EventNames } from '../../../bpf/event.ts';
 import type { RecordReader } from '../../../schema/record.ts';
 import type { FarEnd } from '../far-end.ts';
-import { type CellImage, CellRows } from './cell-rows.ts';
+import type { CellImage } from './cell.ts';
+import { CellRows } from './cell-rows.ts';
 import type { SketchImage } from './distinct-window.ts';
 import { type GroupImage, GroupTable, maxGroups } from './group-table.ts';
 import { type EventPlace, RecordIntake } from './record-intake.ts';

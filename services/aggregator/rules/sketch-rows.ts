@@ -1,4 +1,4 @@
-import type { ChangeListener } from './cell-rows.ts';
+import type { ChangeListener } from './cell.ts';
 import { DistinctWindow, type SketchImage } from './distinct-window.ts';
 import { QuantileWindow } from './quantile-window.ts';
 

@@ -1,4 +1,4 @@
-import type { Cell } from './cell-rows.ts';
+import type { Cell } from './cell.ts';
 import type { GroupKind } from './group-table.ts';
 import type { CounterReference, LabelPredicate, RecordInput, RecordPredicate, RuleSignal, Signal } from './rule.ts';
 
