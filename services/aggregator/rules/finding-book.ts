@@ -49,8 +49,10 @@ export class FindingBook {
     return [...this.#findings.entries()].sort(([a], [b]) => a - b).map(([, finding]) => finding);
   }
 
-  keys(): IterableIterator<number> {
-    return this.#findings.keys();
+  /** Pairs of which something is known: they are judged each second. */
+  *keys(): Iterable<number> {
+    yield* this.#findings.keys();
+    yield* this.#refused;
   }
 
   get(entity: number, rule: number): Finding | undefined {

@@ -102,6 +102,8 @@ export class RuleDomain {
     for (const finding of this.book.sorted()) {
       this.book.remove(finding);
       if (finding.firing) this.#tell(finding, atS, 'resolved', 'NO_DATA');
+      // What still holds when the node comes back is a finding again.
+      this.#toJudge(finding.entity, finding.rule.index);
     }
   }
 
