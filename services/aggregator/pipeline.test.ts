@@ -47,7 +47,9 @@ test('a snapshot at any message goes on as the whole does', async () => {
     const before = new TestPartition();
     await before.feed(...values.slice(0, cut));
     const after = new TestPartition();
-    after.state.restore(JSON.parse(JSON.stringify(before.state.snapshot())) as ReturnType<typeof before.state.snapshot>);
+    const blocks: Uint8Array[] = [];
+    for await (const block of before.state.blocks()) blocks.push(block);
+    after.state.restore(JSON.parse(JSON.stringify(before.state.snapshot())) as ReturnType<typeof before.state.snapshot>, blocks);
     await after.feed(...values.slice(cut));
     expect([...before.lines, ...after.lines]).toEqual(whole.lines);
     expect(after.state.snapshot()).toEqual(whole.state.snapshot());
