@@ -111,7 +111,7 @@ kernelTest('a hundred refused connects are one finding, with both ends named', a
   expect(await callers.line()).toEqual({ opened: 0, refused: 100, givenUp: 0, others: 0 });
 
   const opened = await step('connect-failures', 'shop/caller-0', 'anomaly-opened');
-  expect(opened.message).toMatch(/^shop\/caller-0 cannot connect to shop\/web-0 port 81: within a minute 100 connects were refused/);
+  expect(opened.message).toMatch(/^shop\/caller-0 cannot connect, mostly to shop\/web-0 and port 81: within a minute 100 connects were refused/);
   await step('connect-failures', 'shop/caller-0', 'anomaly-resolved');
   expect(found('connect-failures', 'shop/caller-0').filter(({ event }) => event.action === 'anomaly-opened')).toHaveLength(1);
   expect(findingsIn(folder.path).filter(({ rule, message }) => rule.id !== 'connect-failures' && message.includes('port 81:'))).toEqual([]);
