@@ -148,6 +148,7 @@ kernelTest('a loss of 10 % is found with the far end to which it is lost', async
 /** A finding of 10 % loss on the way from one namespace to another. */
 function expectLoss(opened: FindingDocument, from: string, to: string): void {
   const [, percent, peer] = /: ([\d.]+) % of its TCP segments were sent again in 2 min, most of them to (\S+)$/.exec(opened.message) ?? [];
+  expect(opened.log.level).not.toBe('info');
   expect(opened.message.startsWith(`${from}: `)).toBe(true);
   expect(Number(percent)).toBeGreaterThan(1);
   // Another lab of this machine may hold the same address: then nobody is named.
