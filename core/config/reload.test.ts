@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
@@ -157,4 +157,58 @@ test('a change between the first reading and the watch is not missed', async () 
   write('log: {level: info}\n');
   reloader.start();
   await eventually('it is reloaded', () => changes.length === 1);
+});
+
+/** A hook that refuses rules that no file of the folder has. */
+function needRules(reloader: ConfigReloader<Config>): void {
+  reloader.onReload(({ config: { rules } }) => {
+    for (const id of rules.disabled) if (!existsSync(join(rules.directory ?? '', `${id}.yaml`))) throw ruleError('RULE_BROKEN', { id });
+    return undefined;
+  });
+}
+
+test('a configuration that was refused for a file that it names takes effect when that file comes', async () => {
+  const { dir, write, reloader, changes } = setUp('');
+  needRules(reloader);
+  const rules = join(dir, 'rules');
+  mkdirSync(rules);
+  write(`rules: {directory: ${rules}}\n`);
+  reloader.start();
+  await eventually('the folder is named', () => changes.length === 1);
+  write(`rules: {directory: ${rules}, disabled: [mine]}\n`);
+  await eventually('it is refused', () => !reloader.status.lastSuccessful);
+  writeFileSync(join(rules, 'other.yaml'), '');
+  await eventually('it is refused again', () => reloader.status.failures > 1);
+  expect(reloader.status.lastSuccessful).toBe(false);
+  writeFileSync(join(rules, 'mine.yaml'), '');
+  await eventually('it is taken', () => reloader.status.lastSuccessful);
+  expect(changes.at(-1)?.config.rules.disabled).toEqual(['mine']);
+  expect(reloader.status.settings.find(({ field }) => field.path.join('.') === 'rules.disabled')?.value).toEqual(['mine']);
+});
+
+test('so it does when it is the folder that comes', async () => {
+  const { dir, write, reloader, changes } = setUp('');
+  needRules(reloader);
+  reloader.start();
+  const rules = join(dir, 'rules');
+  write(`rules: {directory: ${rules}, disabled: [mine]}\n`);
+  await eventually('it is refused', () => !reloader.status.lastSuccessful);
+  mkdirSync(rules);
+  writeFileSync(join(rules, 'mine.yaml'), '');
+  await eventually('it is taken', () => reloader.status.lastSuccessful && changes.length > 0);
+  expect(changes.at(-1)?.config.rules).toEqual({ directory: rules, disabled: ['mine'] });
+});
+
+test('files named at the start that changed before they were watched are read', async () => {
+  const { reloader, changes } = setUp('', [`rules.directory=${mkdtempSync(join(tmpdir(), 'jitterscope-reload-rules-'))}`]);
+  const [rules] = reloader.status.settings.flatMap(({ field, value }) =>
+    field.path.join('.') === 'rules.directory' ? [String(value)] : [],
+  );
+  closing.push(async () => rmSync(rules, { recursive: true }));
+  let seen: readonly string[] = [];
+  reloader.onReload(() => () => void (seen = readdirSync(rules)));
+  writeFileSync(join(rules, 'early.yaml'), '');
+  reloader.start();
+  await eventually('the file is seen', () => seen.includes('early.yaml'));
+  expect(changes).toMatchObject([{ changed: new Set() }]);
 });

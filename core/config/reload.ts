@@ -70,6 +70,7 @@ export class ConfigReloader<Config> {
   #config: Config;
   #settings: readonly Setting[];
   #pending: readonly PendingSetting[] = [];
+  /** What the file said when it was read last. */
   #text: string | undefined;
   #counts = { successes: 0, failures: 0 };
   #last: { problem?: string; successUnixMs: number } = { successUnixMs: Date.now() };
@@ -101,17 +102,19 @@ export class ConfigReloader<Config> {
     const { file } = this.#options.sources;
     const reload = (): void => this.#queue(() => this.#reload());
     if (file !== undefined) this.#fileWatch = new PathWatch(file, reload, this.#options.watch);
-    this.#watchNamed();
-    // It may have changed since it was read.
+    const watched = Promise.all([this.#watchNamed(this.#config), this.#fileWatch?.ready]);
+    // They may have changed since they were read, and until they are watched.
+    this.#queue(async () => void (await watched));
     reload();
+    if (this.#namedWatches.size > 0) this.#queue(() => this.#renew());
   }
 
   /** Resolves when a reload that is under way is done. */
   async close(): Promise<void> {
     this.#closed = true;
     this.#fileWatch?.close();
-    for (const watch of this.#namedWatches.values()) watch.close();
     await this.#work;
+    for (const watch of this.#namedWatches.values()) watch.close();
   }
 
   /** One at a time. */
@@ -121,7 +124,8 @@ export class ConfigReloader<Config> {
     });
   }
 
-  async #reload(): Promise<void> {
+  /** @param again also when the file says what it said */
+  async #reload(again = false): Promise<void> {
     const { schema, sources } = this.#options;
     if (sources.file === undefined) return;
     try {
@@ -129,15 +133,19 @@ export class ConfigReloader<Config> {
       this.#text = undefined;
       const text = readConfigText(sources.file);
       this.#text = text;
-      if (text === last) return;
+      if (text === last && !again) return;
       await this.#take(loadConfig(schema, { ...sources, text }));
     } catch (thrown) {
       this.#failed(thrown);
     }
   }
 
-  /** Files that the configuration names have changed, not the configuration. */
+  /** Files that the configuration names have changed, not the configuration. One that stands refused may be right with them. */
   async #renew(): Promise<void> {
+    if (this.#last.problem !== undefined && this.#options.sources.file !== undefined) {
+      await this.#reload(true);
+      return;
+    }
     try {
       await this.#apply({ config: this.#config, previous: this.#config, changed: new Set() });
     } catch (thrown) {
@@ -161,11 +169,13 @@ export class ConfigReloader<Config> {
       assign(next as Tree, field.path, value);
       return wanted;
     });
+    // Before it is read: no change is missed, and what a refused configuration names may be put right, too.
+    await this.#watchNamed(this.#config, next);
     await this.#apply({ config: next, previous: this.#config, changed });
     this.#config = next;
     this.#settings = settings;
     this.#tellPending(pending);
-    this.#watchNamed();
+    void this.#watchNamed(next);
   }
 
   async #apply(change: ConfigChange<Config>): Promise<void> {
@@ -205,9 +215,9 @@ export class ConfigReloader<Config> {
     this.#limiter.once(problem, (heldBack) => this.#options.log.error({ ...fields, heldBack }, `${consequence}: ${problem}`));
   }
 
-  /** Follows what the configuration names now. */
-  #watchNamed(): void {
-    const wanted = new Set(this.#options.named?.(this.#config) ?? []);
+  /** Follows what these configurations name, and nothing else. Resolves when their changes are seen. */
+  async #watchNamed(...configs: readonly Config[]): Promise<void> {
+    const wanted = new Set(configs.flatMap((config) => this.#options.named?.(config) ?? []));
     for (const [path, watch] of this.#namedWatches) {
       if (wanted.has(path)) continue;
       watch.close();
@@ -218,6 +228,7 @@ export class ConfigReloader<Config> {
       const changed = (): void => this.#queue(() => this.#renew());
       this.#namedWatches.set(path, new PathWatch(path, changed, this.#options.watch));
     }
+    await Promise.all([...this.#namedWatches.values()].map(({ ready }) => ready));
   }
 }
 

@@ -21,6 +21,8 @@ const maxEntries = 1_000;
  * It is the folder around the path that is watched, so any number of changes is seen.
  */
 export class PathWatch {
+  /** Resolves when changes are seen. */
+  readonly ready: Promise<unknown>;
   readonly #path: string;
   readonly #folder: string;
   readonly #options: Required<WatchOptions>;
@@ -41,7 +43,7 @@ export class PathWatch {
     this.#changed = changed;
     this.#timer = setInterval(() => void this.#poll(), pollMs);
     this.#timer.unref();
-    void this.#look();
+    this.ready = this.#look();
   }
 
   close(): void {
