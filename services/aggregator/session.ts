@@ -51,6 +51,8 @@ export class SessionState {
   lostItems = 0;
   /** Kernel enumerations by name. */
   readonly enums = new Map<string, Map<number, string>>();
+  /** Another object each time that `enums` changed. */
+  enumsTold: object = {};
 
   constructor(node: string, session: string, heldTotal: HeldTotal, losses = noLosses()) {
     this.losses = losses;
@@ -104,6 +106,7 @@ export class SessionState {
   }
 
   learnEnums(enums: readonly EnumNames[]): void {
+    if (enums.length > 0) this.enumsTold = {};
     for (const { name, values } of enums.slice(0, maxEnums)) {
       if (this.enums.size >= maxEnums && !this.enums.has(name ?? '')) continue;
       this.enums.set(name ?? '', new Map((values ?? []).slice(0, maxEnumValues).map((v) => [v.value ?? 0, bounded(v.name ?? '')])));

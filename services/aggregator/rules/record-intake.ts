@@ -1,4 +1,5 @@
 import type { EventNames } from '../../../bpf/event.ts';
+import { recordFlags } from '../../../schema/record.gen.ts';
 import type { RecordReader } from '../../../schema/record.ts';
 import type { FarEnd } from '../far-end.ts';
 import type { CellRows } from './cell-rows.ts';
@@ -25,12 +26,21 @@ export interface WindowPlaces {
   readonly sketches: readonly (SketchRows | undefined)[];
 }
 
+/** Kinds of records that are remembered: as many as eight bits tell apart. */
+const kindSlots = 256;
+
 /** The records of one probe on their way into windows. The hot path: nothing is made for a record. */
 export class RecordIntake {
   readonly recent: RecentRecords;
   readonly #rows: CellRows;
   readonly #selectors: readonly SelectorIntake[];
   readonly #far = new FarAddress();
+  /** By slot: a kind of records (its code apart), and the selectors that may take it: all others are known not to. */
+  readonly #kinds = new Int32Array(kindSlots).fill(-1);
+  readonly #codes = new Int32Array(kindSlots);
+  readonly #ofKind: (readonly SelectorIntake[])[] = new Array<readonly SelectorIntake[]>(kindSlots).fill([]);
+  /** Names of the kernel that kinds were remembered with. */
+  #enumsTold: object | undefined;
 
   constructor(plan: ProbePlan, places: WindowPlaces) {
     this.recent = new RecentRecords(plan.selectors.length);
@@ -42,6 +52,7 @@ export class RecordIntake {
    * Adds a record to the signals that ask for it.
    * @param second its second; foldedS + 1 and the one behind are open
    * @param event undefined when it became none
+   * @param enumsTold another object when names of the node's kernel are others
    * @returns false when a window no longer takes it
    */
   add(
@@ -52,20 +63,22 @@ export class RecordIntake {
     names: EventNames,
     end: FarEnd,
     event: EventPlace | undefined,
+    enumsTold: object,
   ): boolean {
     const isLate = second <= foldedS;
     let isTaken = true;
     let isAsked = false;
-    const selectors = this.#selectors;
+    if (enumsTold !== this.#enumsTold) this.#forgetKinds(enumsTold);
+    const selectors = this.#selectorsOf(record, names);
     for (let place = 0; place < selectors.length; place++) {
       const selector = selectors[place];
-      if (selector.where !== undefined && !selector.where(record, names)) continue;
+      if (selector.asks !== undefined && !selector.asks(record, names)) continue;
       if ((selector.eventsOnly && event === undefined) || (selector.nodeOnly && entity !== 0)) continue;
       if (!isAsked) {
         isAsked = true;
         this.#begin(entity, record, end);
       }
-      this.recent.bits[place >> 5] |= 1 << (place & 31);
+      this.recent.bits[selector.index >> 5] |= 1 << (selector.index & 31);
       if (isLate) isTaken = this.#late(selector, entity, second, foldedS, record, names, end) && isTaken;
       else this.#open(selector, entity, second, record, names, end);
     }
@@ -73,6 +86,24 @@ export class RecordIntake {
     this.recent.note(entity, second, this.#far);
     if (event !== undefined) this.recent.event(entity, second, this.#far, event.origin, event.item, event.order);
     return isTaken;
+  }
+
+  /** Selectors that may take a record of its kind. */
+  #selectorsOf(record: RecordReader, names: EventNames): readonly SelectorIntake[] {
+    const { code } = record;
+    const rest = (record.variant << 10) | (record.proto << 2) | ((record.flags / recordFlags.CLIENT) & 3);
+    const slot = Math.imul(code ^ (rest << 12), 0x9e3779b1) >>> 24;
+    if (this.#kinds[slot] !== rest || this.#codes[slot] !== (code | 0)) {
+      this.#kinds[slot] = rest;
+      this.#codes[slot] = code;
+      this.#ofKind[slot] = this.#selectors.filter(({ ofKind }) => ofKind === undefined || ofKind(record, names));
+    }
+    return this.#ofKind[slot];
+  }
+
+  #forgetKinds(enumsTold: object): void {
+    this.#enumsTold = enumsTold;
+    this.#kinds.fill(-1);
   }
 
   #begin(entity: number, record: RecordReader, end: FarEnd): void {
@@ -106,16 +137,22 @@ export class RecordIntake {
 
 /** A selector with the places that its records go to. */
 class SelectorIntake {
+  readonly index: number;
   readonly eventsOnly: boolean;
   readonly nodeOnly: boolean;
-  readonly where: RecordPredicate | undefined;
+  /** Asked once for a kind of records. */
+  readonly ofKind: RecordPredicate | undefined;
+  /** Asked of each record. */
+  readonly asks: RecordPredicate | undefined;
   readonly counts: readonly number[];
   readonly adds: readonly AddIntake[];
 
-  constructor({ eventsOnly, nodeOnly, where, counts, adds }: Selector, places: WindowPlaces) {
+  constructor({ index, eventsOnly, nodeOnly, where, counts, adds }: Selector, places: WindowPlaces) {
     this.eventsOnly = eventsOnly;
     this.nodeOnly = nodeOnly;
-    this.where = where;
+    this.index = index;
+    this.ofKind = where?.ofKind === true ? where : undefined;
+    this.asks = where?.ofKind === true ? undefined : where;
     this.counts = counts;
     this.adds = adds.map((add) => new AddIntake(add, places));
   }

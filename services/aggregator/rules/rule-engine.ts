@@ -145,7 +145,7 @@ export class RuleEngine implements SampleWatcher {
       this.#event.order = ++this.#samples;
     }
     const event = isEvent ? this.#event : undefined;
-    if (!node.own.windows.record(entity, second, record, ends, ends.destination, event)) this.counters.late++;
+    if (!node.own.windows.record(entity, second, record, ends, ends.destination, event, state.enumsTold)) this.counters.late++;
   }
 
   watched(source: SourceFields): Uint8Array | undefined {

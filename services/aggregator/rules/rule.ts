@@ -22,7 +22,10 @@ export type Condition = (slots: Float64Array) => boolean;
 /** A number of a record; NaN: this record does not have it. */
 export type RecordNumber = (record: RecordReader, names: EventNames) => number;
 export type RecordText = (record: RecordReader, names: EventNames) => string;
-export type RecordPredicate = (record: RecordReader, names: EventNames) => boolean;
+export type RecordPredicate = ((record: RecordReader, names: EventNames) => boolean) & {
+  /** It says the same of all records of the same kind (variant, code, protocol, role) while the names of the node's kernel are the same. */
+  readonly ofKind?: boolean;
+};
 
 /** Labels of a counter's contribution, its own only: reason, site, port, device; the container's name as `container`. */
 export type CounterLabels = Readonly<Record<string, string>>;

@@ -44,11 +44,20 @@ export class SignalWindows {
    * Adds a record to the signals that ask for it.
    * @param second its second; open seconds are foldedS + 1 and the one behind
    * @param event undefined when it became none
+   * @param enumsTold another object when names of the node's kernel are others
    * @returns false when a window no longer takes it
    */
-  record(entity: number, second: number, record: RecordReader, names: EventNames, end: FarEnd, event: EventPlace | undefined): boolean {
+  record(
+    entity: number,
+    second: number,
+    record: RecordReader,
+    names: EventNames,
+    end: FarEnd,
+    event: EventPlace | undefined,
+    enumsTold: object,
+  ): boolean {
     const intake = this.intakes[record.probe];
-    return intake === undefined || intake.add(entity, second, this.foldedS, record, names, end, event);
+    return intake === undefined || intake.add(entity, second, this.foldedS, record, names, end, event, enumsTold);
   }
 
   /**

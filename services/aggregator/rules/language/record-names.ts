@@ -9,6 +9,8 @@ import type { NumberReader, TextReader } from './closures.ts';
 interface RecordName {
   readonly name: string;
   readonly meaning: string;
+  /** It follows from the record's kind: variant, code, protocol, role, and the names of the node's kernel. */
+  readonly ofKind?: boolean;
 }
 
 export interface RecordNumberName extends RecordName {
@@ -43,7 +45,7 @@ function numbersOf({ event }: Probe): RecordNumberName[] {
   return [
     { name: 'port', meaning: 'port of the local end', read: (record) => record.sport },
     { name: 'far_port', meaning: 'port of the far end', read: (record) => record.dport },
-    { name: 'severity', meaning: '1 info, 2 warning, 3 critical', read: ({ variant }) => severities[variant] },
+    { name: 'severity', meaning: '1 info, 2 warning, 3 critical', read: ({ variant }) => severities[variant], ofKind: true },
     {
       name: 'suppressed',
       meaning: 'events like it that the token bucket withheld since the one before: suppressed + 1.0 stands for all of them',
@@ -67,10 +69,11 @@ function textsOf({ event }: Probe): RecordTextName[] {
       name: 'action',
       meaning: `event.action: ${[...new Set(actions)].filter(Boolean).join(', ')}`,
       read: ({ variant }) => actions[variant],
+      ofKind: true,
     },
-    { name: 'reason', meaning: 'event.reason', read: oncePerRecord((record, names) => event.reason(record, names) ?? '') },
-    { name: 'role', meaning: 'of the local end: client, server, or empty', read: roleOf },
-    { name: 'transport', meaning: 'tcp, udp, icmp, ipv6-icmp, sctp, or empty', read: ({ proto }) => transports[proto] ?? '' },
+    { name: 'reason', meaning: 'event.reason', read: oncePerRecord((record, names) => event.reason(record, names) ?? ''), ofKind: true },
+    { name: 'role', meaning: 'of the local end: client, server, or empty', read: roleOf, ofKind: true },
+    { name: 'transport', meaning: 'tcp, udp, icmp, ipv6-icmp, sctp, or empty', read: ({ proto }) => transports[proto] ?? '', ofKind: true },
     ...(event.texts?.list ?? []).map(({ name, read }) => ({
       name,
       meaning: `jitterscope.${event.texts?.group}.${name}`,

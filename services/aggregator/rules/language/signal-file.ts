@@ -179,7 +179,11 @@ function readRecordParts(
       where === undefined
         ? undefined
         : placed(text, [...path, 'where'], () =>
-            sharedPredicate(probe, where, () => closures.boolean(parseExpression(where, names, 'bool').ast)),
+            sharedPredicate(probe, where, () => {
+              const { ast, used } = parseExpression(where, names, 'bool');
+              const ofKind = [...numbers, ...texts].every((one) => one.ofKind === true || !used.has(one.name));
+              return Object.assign(closures.boolean(ast), { ofKind });
+            }),
           ),
     by: by === undefined || group === undefined ? undefined : { name: by, of: group },
   };
