@@ -111,6 +111,6 @@ function findingText({ area, what, state, found, remedy }: Finding): string {
 function verdict(findings: readonly Finding[]): string {
   const count = (state: Finding['state']): number => findings.filter((finding) => finding.state === state).length;
   const [failed, degraded] = [count('failed'), count('degraded')];
-  if (failed > 0) return pc.red(`${failed} things that were asked for are missing, ${degraded} work in part.`);
-  return degraded > 0 ? pc.yellow(`All that was asked for works, ${degraded} things in part.`) : pc.green('All that was asked for works.');
+  if (failed > 0) return pc.red(`Missing of what was asked for: ${failed}. Working in part: ${degraded}.`);
+  return degraded > 0 ? pc.yellow(`All that was asked for works, ${degraded} of it in part.`) : pc.green('All that was asked for works.');
 }

@@ -140,9 +140,12 @@ async function* rawMessages(
 function answerOf(
   { fromMs, toMs, explanation }: PastExplanation,
   partition: number,
-  of: { readonly rule: string; readonly entity: string },
+  of: { readonly rule: string; readonly entity: string; readonly atS: number },
   rules: RuleSet,
 ): ExplainAnswer {
+  if (fromMs !== undefined && of.atS * 1000 < fromMs) {
+    throw ruleError('EXPLAIN_TOO_EARLY', { at: timeText(of.atS * 1000), partition, from: timeText(fromMs) });
+  }
   const reach = { ...(fromMs === undefined ? {} : { from: timeText(fromMs) }), ...(toMs === undefined ? {} : { to: timeText(toMs) }) };
   if (explanation === undefined) throw unknown(of, rules.rules, reach);
   return { partition, explanation, ...reach };

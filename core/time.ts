@@ -4,6 +4,9 @@ export interface Instant {
   readonly nanos: number;
 }
 
+/** Later nanoseconds do not fit 63 bits, as stores keep them (the year 2262). */
+export const maxUnixSeconds = 9_223_372_035;
+
 const nanosPerSecond = 1_000_000_000n;
 
 /** From nanoseconds. */

@@ -1,5 +1,5 @@
 import type { EventDescription, EventVariant } from '../../bpf/event.ts';
-import type { Instant } from '../../core/time.ts';
+import { type Instant, maxUnixSeconds } from '../../core/time.ts';
 import type { Heartbeat, Identity, Keyframe, RecordBatch } from '../../proto/collect.ts';
 import { RecordReader } from '../../schema/record.ts';
 import { addTo } from './dispositions.ts';
@@ -209,8 +209,6 @@ function recordKinds({ events, minSeverity }: EnricherOptions): (RecordKind | un
 }
 
 const kindEvent = 1;
-/** Later nanoseconds do not fit 63 bits, as stores keep them (the year 2262). */
-const maxUnixSeconds = 9_223_372_035;
 
 /** The Pod's namespace; without a Pod the name of the network namespace. */
 function namespaceOf({ source: { pod, netns } }: Ends): string {

@@ -38,6 +38,13 @@ test.each([
     RawMessage.encode({ appended: { seconds: 2 ** 52, nanos: 0 }, node: 'n', session: new Uint8Array(16) }).finish(),
     /append time/,
   ],
+  ['a tick of the year 3000', tickOf(1, 32_503_680_000_000), /append time 32503680000000 ms, expected a time between 1970 and 2262/],
+  [
+    'a heartbeat of more than 2^63 ns',
+    rawOf({ seq: 1, heartbeat: { bootNs: 2 ** 63 + 4096 } }),
+    /a boot time of 92233720368547\d+ ns, expected at most 2\^63 ns/,
+  ],
+  ['a sample of more than 2^63 ns', rawOf({ seq: 1, samples: { targets: [{ bootNs: 2 ** 64 - 4096 }] } }), /a boot time/],
 ])('%s is refused, with what was found', (_, value, message) => {
   expect(decode(value)).toMatchObject({
     kind: 'refused',
@@ -45,6 +52,19 @@ test.each([
     bytes: value,
     error: { code: 'AGGREGATOR_BATCH_INVALID', message: expect.stringMatching(message), details: { offset: 9, partition: 3 } },
   });
+});
+
+test.each([2 ** 53 - 1, 8.7e12, 9_223_372_036, -1, -(2 ** 53)])('a first offset of %d s is refused', (seconds) => {
+  const message = /a first offset of .* s and 0 ns, expected a wall clock between 1970 and 2262/;
+  expect(decode(rawOf({ seq: 1, keyframe: { firstOffset: { seconds, nanos: 0 } } }))).toMatchObject({
+    kind: 'refused',
+    error: { code: 'AGGREGATOR_BATCH_INVALID', message: expect.stringMatching(message) },
+  });
+});
+
+test.each([2 ** 53 - 1, 2 ** 53, 2 ** 53 + 2, 110 * 86_400e9 + 2, 2 ** 62])('a node that has been up for %d ns is heard', (bootNs) => {
+  const bodies = [{ heartbeat: { bootNs } }, { keyframe: { bootNs } }, { samples: { targets: [{ bootNs }] } }];
+  for (const body of bodies) expect(decode(rawOf({ seq: 1, ...body }))).toMatchObject({ kind: 'stream', body });
 });
 
 test('any bytes are decoded or refused, never thrown', () => {

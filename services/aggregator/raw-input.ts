@@ -1,9 +1,9 @@
 import type { AppError } from '../../core/app-error.ts';
 import { messageOf } from '../../core/app-error.ts';
 import type { Message } from '../../core/bus/bus.ts';
-import { millisOf } from '../../core/time.ts';
+import { maxUnixSeconds, millisOf } from '../../core/time.ts';
 import { type PipelineFiguresBody, RawMessage } from '../../proto/bus.ts';
-import { type CollectorBody, CollectorMessage, type RecordBatch } from '../../proto/collect.ts';
+import { type CollectorBody, CollectorMessage, type Keyframe, type RecordBatch } from '../../proto/collect.ts';
 import { aggregatorError } from './errors.ts';
 import { instantFrom } from './session.ts';
 
@@ -36,6 +36,8 @@ export interface RefusedInput {
 
 const minRecordBytes = 128;
 const maxNodeNameBytes = 253;
+/** Boot times are doubles: above 2^53 ns (104 days) they are exact to 2 ns and more. */
+const maxBootNs = 2 ** 63;
 /** Some 300 years: wall clocks that stand farther from 1970 are not set. */
 const maxOffsetSeconds = 1e10;
 
@@ -46,9 +48,11 @@ export function decodeRaw(message: Message, partition: number): RawInput | Refus
   try {
     const raw = RawMessage.decode(value);
     const appendedMs = raw.appended ? millisOf({ seconds: raw.appended.seconds ?? 0, nanos: raw.appended.nanos ?? 0 }) : 0;
+    const unclocked = appendFault(appendedMs);
+    if (unclocked) return refuse(aggregatorError('AGGREGATOR_BATCH_INVALID', { offset, partition, ...unclocked }));
     if (raw.tick) return { kind: 'tick', offset, appendedMs, pipeline: raw.tick.pipeline ?? undefined };
     const body = CollectorMessage.decode(raw.message);
-    const fault = streamFault(raw.node, raw.session, appendedMs) ?? bodyFault(body);
+    const fault = streamFault(raw.node, raw.session) ?? bodyFault(body);
     if (fault) return refuse(aggregatorError('AGGREGATOR_BATCH_INVALID', { offset, partition, ...fault }));
     return { kind: 'stream', offset, appendedMs, node: raw.node, session: Buffer.from(raw.session).toString('hex'), body };
   } catch (thrown) {
@@ -58,20 +62,36 @@ export function decodeRaw(message: Message, partition: number): RawInput | Refus
 
 type Fault = { found: string; expected: string } | undefined;
 
-function streamFault(node: string, session: Uint8Array, appendedMs: number): Fault {
+function appendFault(appendedMs: number): Fault {
+  if (appendedMs >= 0 && appendedMs <= maxUnixSeconds * 1000) return undefined;
+  return { found: `append time ${appendedMs} ms`, expected: 'a time between 1970 and 2262' };
+}
+
+function streamFault(node: string, session: Uint8Array): Fault {
   if (node === '' || Buffer.byteLength(node) > maxNodeNameBytes) {
     return { found: `a node name of ${Buffer.byteLength(node)} bytes`, expected: `1 to ${maxNodeNameBytes}` };
   }
   if (session.length !== 16) return { found: `a session of ${session.length} bytes`, expected: '16' };
-  if (!Number.isSafeInteger(appendedMs)) return { found: `append time ${appendedMs}`, expected: 'milliseconds that fit a double' };
   return undefined;
 }
 
 function bodyFault(body: CollectorBody): Fault {
-  const numbers = [body.seq, body.keyframe?.nextItem, body.heartbeat?.nextItem, body.heartbeat?.bootNs];
+  const numbers = [body.seq, body.keyframe?.nextItem, body.heartbeat?.nextItem];
   const unsafe = numbers.find((number) => !Number.isSafeInteger(number ?? 0));
   if (unsafe !== undefined) return { found: `the number ${unsafe}`, expected: 'one below 2^53' };
+  const bootTimes = [body.keyframe?.bootNs, body.heartbeat?.bootNs, ...(body.samples?.targets ?? []).map(({ bootNs }) => bootNs)];
+  const unheard = bootTimes.find((bootNs) => !((bootNs ?? 0) >= 0 && (bootNs ?? 0) <= maxBootNs));
+  if (unheard !== undefined) return { found: `a boot time of ${unheard} ns`, expected: 'at most 2^63 ns' };
+  if (body.keyframe) return keyframeFault(body.keyframe);
   return body.batch ? batchFault(body.batch) : undefined;
+}
+
+/** Event time goes by the session's first offset: rules evaluate each of its seconds, and stores must be able to keep them. */
+function keyframeFault({ firstOffset, bootNs }: Keyframe): Fault {
+  const { seconds, nanos } = instantFrom(firstOffset);
+  const wallS = Math.floor(((bootNs ?? 0) + nanos) / 1e9) + seconds;
+  if (wallS >= 0 && wallS <= maxUnixSeconds && nanos < 1e9) return undefined;
+  return { found: `a first offset of ${seconds} s and ${nanos} ns`, expected: 'a wall clock between 1970 and 2262, and less than 10^9 ns' };
 }
 
 /** The count must be one that the bytes could hold: a batch may not claim items that it does not carry. */

@@ -6,7 +6,7 @@ import type { Transition } from './finding.ts';
 import type { LossImage } from './loss-window.ts';
 import type { NodeRules } from './node-rules.ts';
 import type { RuleCounters } from './rule-counters.ts';
-import type { SelfTarget } from './self-targets.ts';
+import type { SelfTargetImage } from './self-targets.ts';
 
 /** What checkpoints refer to. */
 export interface Surroundings {
@@ -25,7 +25,7 @@ export interface EngineImage {
   readonly tickMs: number;
   readonly samples: number;
   readonly pipeline: DomainImage;
-  readonly pipelineSelf: readonly SelfTarget[];
+  readonly pipelineSelf: readonly SelfTargetImage[];
 }
 
 /** The rules of a node in a checkpoint. */
@@ -40,8 +40,8 @@ export interface NodeImage {
   readonly own: DomainImage;
   readonly observed: DomainImage;
   readonly targets: readonly TargetImage[];
-  readonly ownSelf: readonly SelfTarget[];
-  readonly observedSelf: readonly SelfTarget[];
+  readonly ownSelf: readonly SelfTargetImage[];
+  readonly observedSelf: readonly SelfTargetImage[];
   readonly losses: LossImage;
 }
 

@@ -20,6 +20,12 @@ export const ruleError = errorTable({
     remedy: '`jitterscope rules list` shows the rules that come with jitterscope; rules.disabled may leave one out.',
     exitCode: 2,
   },
+  EXPLAIN_TOO_EARLY: {
+    message: 'nothing is known of {at}: the raw log of partition {partition} begins at {from}',
+    retryable: false,
+    remedy: 'Ask for a later time. How far the raw log reaches back follows from its retention; a capture keeps what it is told to.',
+    exitCode: 1,
+  },
   EXPLAIN_UNKNOWN_ENTITY: {
     message: '{rule} has looked at nothing that is called {entity}, from {from} to {to}',
     retryable: false,

@@ -1,3 +1,4 @@
+import { maxUnixSeconds } from '../../../core/time.ts';
 import { severities } from '../../../schema/batch.ts';
 import { ecsVersion, eventSchemaVersion } from '../../../schema/event.ts';
 import { bounded } from '../bounded-name.ts';
@@ -126,7 +127,7 @@ function text(of: string): string {
   return bounded(of, maxTextLength);
 }
 
-/** A whole Unix second with 9 digits. */
+/** A whole Unix second with 9 digits, within what stores keep, as events have it. */
 function timestamp(unixSeconds: number): string {
-  return `${new Date(unixSeconds * 1000).toISOString().slice(0, 19)}.000000000Z`;
+  return `${new Date(Math.min(Math.max(unixSeconds, 0), maxUnixSeconds) * 1000).toISOString().slice(0, 19)}.000000000Z`;
 }

@@ -1,3 +1,4 @@
+import { maxUnixSeconds } from '../../../core/time.ts';
 import { EntityTable, nodeIndex, type RuleEntity } from './entity-table.ts';
 import type { FindingEntity, ResolvedReason, Transition } from './finding.ts';
 import { type Finding, FindingBook, type FindingLimits } from './finding-book.ts';
@@ -78,9 +79,10 @@ export class RuleDomain {
       if (ofEveryEntity || entity.index === nodeIndex) this.#toJudge(entity.index, index);
   }
 
-  /** Evaluates all seconds up to one. The first call only says where time begins. */
-  advance(second: number): void {
-    if (second <= this.evaluatedS) return;
+  /** Evaluates all seconds up to one. The first call only says where time begins. No clock goes beyond what stores keep. */
+  advance(until: number): void {
+    const second = Math.min(until, maxUnixSeconds);
+    if (!(second > this.evaluatedS)) return;
     if (this.evaluatedS === 0) {
       this.skipTo(second - 1);
     } else if (second - this.evaluatedS > this.plan.memoryS) {

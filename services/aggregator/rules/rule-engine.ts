@@ -19,7 +19,7 @@ import type { CounterLabels, Rule, RuleSet, Severity } from './rule.ts';
 import type { RuleCounters } from './rule-counters.ts';
 import { RuleDomain } from './rule-domain.ts';
 import { planRules } from './rule-plan.ts';
-import { type SelfTarget, SelfTargets } from './self-targets.ts';
+import { type SelfTargetImage, SelfTargets } from './self-targets.ts';
 
 export interface RuleEngineOptions {
   /** orchestrator.cluster.name: part of every finding's id. */
@@ -53,6 +53,8 @@ export class RuleEngine implements SampleWatcher {
   onTransition: (transition: Transition) => void = () => undefined;
   readonly counters: RuleCounters = { late: 0, unidentified: 0, invalidParams: 0, evictions: {} };
   readonly nodes = new Map<string, NodeRules>();
+  /** Whether it was restored from a checkpoint of other rules. */
+  isChanged = false;
   /** The partition itself. */
   pipeline: RuleDomain;
   readonly #options: RuleEngineOptions;
@@ -212,6 +214,7 @@ export class RuleEngine implements SampleWatcher {
       node.silent = true;
       node.own.silence(second);
     }
+    this.#pipelineSelf.tick();
     this.pipeline.advance(second);
   }
 
@@ -261,6 +264,7 @@ export class RuleEngine implements SampleWatcher {
     const head = deserialize(blocks[0]) as EngineImage;
     if (head.version !== 1) throw new Error(`its rules have version ${String(head.version)}, expected 1`);
     Object.assign(this.counters, head.counters, { evictions: Object.assign(this.counters.evictions, head.counters.evictions) });
+    this.isChanged = head.rules !== this.#rules.version;
     this.#clockMs = head.clockMs;
     this.#tickMs = head.tickMs;
     this.#samples = head.samples;
@@ -314,7 +318,7 @@ export class RuleEngine implements SampleWatcher {
 
   #restore(
     pipeline: DomainImage,
-    self: readonly SelfTarget[],
+    self: readonly SelfTargetImage[],
     nodes: readonly NodeImage[],
     sessionOf: Surroundings['sessionOf'],
     isSame: boolean,

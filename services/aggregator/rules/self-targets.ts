@@ -8,6 +8,8 @@ interface SelfTarget {
   readonly field: string;
   readonly labels: CounterLabels;
   value: number;
+  /** The tick that told it last, counted. */
+  round: number;
 }
 
 /** Label sets of one domain that are told apart. */
@@ -22,6 +24,9 @@ export class SelfTargets {
   readonly #targets = new Map<string, SelfTarget>();
   /** Second in which something was told first; 0: nothing yet. */
   #sinceS = 0;
+  /** Ticks so far, and whether anything was told since the last one. */
+  #round = 0;
+  #isTold = false;
 
   constructor(domain: RuleDomain) {
     this.#domain = domain;
@@ -37,8 +42,10 @@ export class SelfTargets {
     if (known === undefined && this.#targets.size >= maxTargets) return;
     const begins = known === undefined && second === this.#sinceS ? value : 0;
     const increment = value - (known?.value ?? begins);
-    const target = known ?? { source, field, labels, value };
+    const target = known ?? { source, field, labels, value, round: this.#round };
     target.value = value;
+    target.round = this.#round;
+    this.#isTold = true;
     this.#targets.set(key, target);
     const plan = this.#domain.plan.windows.sources.get(source);
     if (plan === undefined) return;
@@ -52,24 +59,48 @@ export class SelfTargets {
     }
   }
 
-  image(): SelfTarget[] {
-    return [...this.#targets.values()];
+  /**
+   * All of a tick is told. A gauge that it did not tell is no more, like that of a queue whose sink is gone: 0 from now on.
+   * A tick that told nothing changes nothing.
+   */
+  tick(): void {
+    if (!this.#isTold) return;
+    for (const target of this.#targets.values()) if (target.round !== this.#round && target.value !== 0) this.#empty(target);
+    this.#isTold = false;
+    this.#round++;
+  }
+
+  image(): SelfTargetImage[] {
+    return [...this.#targets.values()].map(({ source, field, labels, value }) => ({ source, field, labels, value }));
   }
 
   /** @param gauges told anew: windows may not have them, as those of rules that are new */
-  restore(targets: readonly SelfTarget[], gauges: boolean): void {
+  restore(targets: readonly SelfTargetImage[], gauges: boolean): void {
     for (const { source, field, labels, value } of targets) {
       const key = JSON.stringify([source, field, Object.entries(labels).sort()]);
-      this.#targets.set(key, { source, field, labels, value });
+      this.#targets.set(key, { source, field, labels, value, round: this.#round - 1 });
       const plan = this.#domain.plan.windows.sources.get(source);
       if (plan !== undefined) this.#domain.values.setPresent(nodeIndex, plan.index, true);
     }
     if (gauges) for (const { source, field, labels, value } of targets) this.told(source, field, labels, value);
   }
 
+  /** Counters stay what they are. */
+  #empty(target: SelfTarget): void {
+    const { source, field, labels } = target;
+    const adds = (this.#domain.plan.windows.sources.get(source)?.fields.get(field) ?? []).filter(({ kind }) => kind === 'gauge');
+    if (adds.length === 0) return;
+    target.value = 0;
+    for (const add of adds) {
+      const group = add.by === undefined ? '' : labels[add.by];
+      if (group === undefined || add.where?.(labels) === false) continue;
+      this.#domain.windows.counter(add, nodeIndex, group, this.#domain.evaluatedS + 1, this.#sum(target, add), 0);
+    }
+  }
+
   /** A gauge over all label sets that the signal takes. */
   #sum(
-    { source, field, labels }: SelfTarget,
+    { source, field, labels }: SelfTargetImage,
     { where, by }: { where: ((labels: CounterLabels) => boolean) | undefined; by: string | undefined },
   ): number {
     let total = 0;
@@ -81,4 +112,5 @@ export class SelfTargets {
   }
 }
 
-export type { SelfTarget };
+/** A target in a checkpoint. */
+export type SelfTargetImage = Omit<SelfTarget, 'round'>;

@@ -107,7 +107,27 @@ export function peersOf({ rule, entity, windows, atS, names }: TransitionInput):
     }
   }
   const most = [...counts].sort(([a, one], [b, other]) => other.count - one.count || (a < b ? -1 : 1)).slice(0, maxPeers);
-  return most.map(([, { count, words, second }]) => ({ ...names.farEnd(words, second), count }));
+  return most.map(([, { count, words, second }]) => {
+    const name = names.farEnd(words, second);
+    return { ...name, ...(isLoopback(words) ? selfOf(entity) : {}), count };
+  });
+}
+
+/** 127.0.0.0/8 as an IPv4-mapped address, or ::1, as little-endian words. */
+function isLoopback([w0, w1, w2, w3]: Int32Array): boolean {
+  if (w0 !== 0 || w1 !== 0) return false;
+  return w2 === 0 ? w3 === 0x0100_0000 : w2 === (0xffff_0000 | 0) && (w3 & 0xff) === 127;
+}
+
+/** Who is at the other end of loopback: the entity itself, called as a signal by peer calls it. */
+function selfOf({ info }: RuleEntity): Omit<FarEndName, 'address'> {
+  const isPod = info.kind === 'pod';
+  return {
+    label: labelOfEntity(info),
+    namespace: isPod ? info.namespace : '',
+    pod: isPod ? info.pod : '',
+    uid: isPod ? info.uid : '',
+  };
 }
 
 /** The last events of the rule's records, in order. */
