@@ -38,11 +38,30 @@ export class EventOutput {
   #eventNumber = 0;
   #firstEvent = 0;
   #silentUntil: OutputEnd | undefined;
+  /** Raw offset of the last message that the topic holds output of; findings of it and those before, when they were looked up. */
+  readonly #replayedUntil: number;
+  #known: ReadonlySet<string> | undefined;
 
   constructor(state: PartitionState, { maxBatchBytes, silentUntil }: EventOutputOptions) {
     this.#state = state;
     this.#maxBatchBytes = maxBatchBytes;
     this.#silentUntil = silentUntil;
+    this.#replayedUntil = silentUntil?.rawOffset ?? -1;
+  }
+
+  /** Rules are others than those that made what the topic holds: a replay goes by the ids of the findings there. To be called before the first message. */
+  knows(findings: ReadonlySet<string>): void {
+    this.#known = findings;
+  }
+
+  /** Whether findings of the raw message may have to wait until the replay is over. */
+  get isReplay(): boolean {
+    return this.#known !== undefined && this.#rawOffset <= this.#replayedUntil;
+  }
+
+  /** Whether one more finding would change the ordinals of the message's next events. */
+  get isFull(): boolean {
+    return this.#ordinal + 1 >= (this.#events + 1) * ordinalsPerEvent;
   }
 
   /** Documents that wait in the open batch. */
@@ -62,9 +81,22 @@ export class EventOutput {
     return this.#begin(Math.max(++this.#events * ordinalsPerEvent, this.#ordinal + 1));
   }
 
-  /** As `next`, for a finding. */
-  nextFinding(): boolean {
-    return this.#begin(this.#ordinal + 1);
+  /**
+   * As `next`, for a finding.
+   * @param id its event.id
+   * @param isInTurn false: others wait before it
+   * @returns `later`: the topic does not hold it, and holds what comes after it
+   */
+  nextFinding(id: string, isInTurn = true): 'new' | 'held' | 'later' {
+    if (!this.isReplay) return this.#begin(this.#ordinal + 1) ? 'new' : 'held';
+    if (this.#known?.has(id) === true) {
+      this.#ordinal++;
+      if (this.#silentUntil !== undefined) this.#state.nextEvent++;
+      return 'held';
+    }
+    if (!isInTurn || this.#isSilent(this.#ordinal + 1)) return 'later';
+    this.#begin(this.#ordinal + 1);
+    return 'new';
   }
 
   #begin(ordinal: number): boolean {

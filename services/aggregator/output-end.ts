@@ -15,6 +15,31 @@ export function findOutputEnd(bus: Bus, partition: number): Promise<OutputEnd | 
   return lastReadable(bus, topics.events, partition, endOf);
 }
 
+/** event.id of the findings that a partition's output holds from a running number on. Read backwards: there are few behind a checkpoint. */
+export async function findFindings(bus: Bus, partition: number, fromEvent: number): Promise<Set<string>> {
+  const found = new Set<string>();
+  const { earliest, next } = await bus.offsets(topics.events, partition);
+  let first = Number.POSITIVE_INFINITY;
+  for (let until = next; until > earliest && first > fromEvent; until -= lookBack) {
+    const from = Math.max(earliest, until - lookBack);
+    for await (const { messages } of bus.read(topics.events, partition, from, { until })) {
+      for (const { value } of messages) first = Math.min(first, addFindings(value, found));
+    }
+  }
+  return found;
+}
+
+/** Returns the running number of the first document; infinite: the message is not readable. */
+function addFindings(message: Uint8Array, found: Set<string>): number {
+  try {
+    const view = decodeEventBatch(message);
+    for (let row = 0; row < view.count; row++) if (view.kind(row) === 'alert') found.add(view.id(row));
+    return view.firstEvent;
+  } catch {
+    return Number.POSITIVE_INFINITY;
+  }
+}
+
 /** The last readable MetricBatch of a partition. */
 export function findMetricEnd(bus: Bus, partition: number): Promise<MetricEnd | undefined> {
   return lastReadable(bus, topics.metrics, partition, metricEndOf);

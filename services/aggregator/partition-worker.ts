@@ -5,7 +5,7 @@ import { encodeDeadLetter } from '../../core/dead-letter.ts';
 import { LogLimiter } from '../../core/log.ts';
 import { topics } from '../../proto/bus.ts';
 import type { AggregatorOptions } from './main.ts';
-import { findMetricEnd, findOutputEnd } from './output-end.ts';
+import { findFindings, findMetricEnd, findOutputEnd } from './output-end.ts';
 import { noRules, PartitionState } from './partition-state.ts';
 import { type PartitionSteps, partitionSteps } from './partition-steps.ts';
 import { aggregate, type PipelinePorts } from './pipeline.ts';
@@ -77,7 +77,10 @@ export class PartitionWorker {
     const ends = { events: await findOutputEnd(bus, partition), metrics: await findMetricEnd(bus, partition) };
     const steps = partitionSteps(state, options, ends);
     const stateLost = usable === undefined && (snapshot !== undefined || earliest > 0);
-    if (usable !== undefined) state.restore(usable, blocks);
+    if (usable !== undefined) {
+      state.restore(usable, blocks);
+      if (ends.events !== undefined && state.rules.isChanged) steps.output.knows(await findFindings(bus, partition, usable.nextEvent));
+    }
     if (stateLost) {
       state.complete = earliest === 0;
       state.rawOffset = earliest;
