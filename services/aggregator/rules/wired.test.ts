@@ -220,3 +220,22 @@ test('other rules take effect behind a checkpoint: what did not change goes on, 
   expect(new Set(all.map(({ event }) => event.id)).size).toBe(all.length);
   expect(all.filter(({ rule }) => rule?.id === 'added').map(({ event }) => event.action)).toEqual(['anomaly-opened', 'anomaly-resolved']);
 });
+
+test.each([
+  ['127.0.0.1', { daddr: [127, 0, 0, 1], family: 2 }],
+  ['127.9.0.1', { daddr: [127, 9, 0, 1], family: 2 }],
+])('the far end of loopback is the entity itself: %s', async (ip, far) => {
+  const values = streamOf(...seconds(10, 0), ...seconds(5, 0));
+  let item = 0;
+  for (let second = 0; second < 10; second++) {
+    const ts = (bootS + 20 + second) * 1e9;
+    const batch = { ...batchOf(item, 3, (of) => reset({ ts: ts + of, ...far })), clockOffset: firstOffset };
+    values.push(rawOf({ seq: 100 + second, batch }, { appendedMs: (unixS + 20 + second) * 1000 }));
+    item += 3;
+  }
+  const { lines } = await new TestPartition({ rules: one }).feed(...values);
+  const [opened] = findingsOf(lines) as unknown as { jitterscope: { peers: unknown[] } }[];
+  expect(opened.jitterscope.peers).toEqual([
+    { name: 'shop/web-0', ip, count: 12, kubernetes: { namespace: 'shop', pod: { name: 'web-0', uid: 'u-web-0' } } },
+  ]);
+});
