@@ -21,7 +21,7 @@ export const ruleError = errorTable({
     exitCode: 2,
   },
   EXPLAIN_TOO_EARLY: {
-    message: 'nothing is known of {at}: the raw log of partition {partition} begins at {from}',
+    message: 'nothing is known of {at}: the messages of partition {partition} begin at {from}',
     retryable: false,
     remedy: 'Ask for a later time. How far the raw log reaches back follows from its retention; a capture keeps what it is told to.',
     exitCode: 1,
