@@ -1,4 +1,5 @@
 import { deserialize, serialize } from 'node:v8';
+import { Turn } from '../../core/turn.ts';
 import { type Dispositions, emptyDispositions } from './dispositions.ts';
 import type { HeldTotal } from './held-records.ts';
 import { type NodeLosses, noLosses } from './node-losses.ts';
@@ -14,6 +15,9 @@ import { type SessionSnapshot, SessionState, sessionFrom, snapshotOf } from './s
 const maxSessionsPerNode = 16;
 /** Nodes of one partition; beyond, the one that was silent the longest is forgotten. */
 const maxNodes = 10_000;
+
+/** Blocks of a checkpoint are made for so long before other work gets its turn. */
+const blocksMs = 10;
 
 /** 4: the blocks begin with the state of the rules. */
 export const snapshotVersion = 4;
@@ -127,9 +131,12 @@ export class PartitionState {
 
   /** Rules and series for a checkpoint, in blocks. Nothing may change until the last one is taken. */
   async *blocks(): AsyncGenerator<Uint8Array, void, undefined> {
-    const rules = this.rules.snapshot();
-    yield serialize(rules.length);
-    yield* rules;
+    yield serialize(this.rules.blocks);
+    const turn = new Turn(blocksMs);
+    for (const block of this.rules.snapshot()) {
+      yield block;
+      if (turn.isOver()) await turn.next();
+    }
     yield* seriesBlocks(this.series.store);
   }
 
@@ -171,6 +178,7 @@ export class PartitionState {
       if (silent === undefined || lastAppendedMs < silent.lastAppendedMs) silent = { node, lastAppendedMs };
     }
     if (silent === undefined || silent.lastAppendedMs === Infinity) return;
+    this.rules.forget(silent.node);
     const sessions = this.#nodes.get(silent.node) as Map<string, SessionState>;
     for (const [key, state] of sessions) this.#forget(sessions, key, state);
     this.#nodes.delete(silent.node);

@@ -50,7 +50,7 @@ export class NodeRules {
   readonly observedSelf: SelfTargets;
   readonly losses: LossWindow;
   readonly sessions = new Map<string, NodeSession>();
-  /** First halves of event ids, by number of the session. */
+  /** First halves of event ids, by number of the session; empty: a free number. */
   readonly origins: string[] = [];
   /** The newest second that was told, whole Unix seconds; 0: none yet. It never goes back. */
   nowS = 0;
@@ -120,7 +120,19 @@ export class NodeRules {
   /** Number of a session in `origins`. */
   originOf({ idPrefix }: SessionState): number {
     const known = this.origins.lastIndexOf(idPrefix);
-    return known >= 0 ? known : this.origins.push(idPrefix) - 1;
+    if (known >= 0) return known;
+    if (this.origins.length >= maxSessions) this.#freeOrigins();
+    const free = this.origins.indexOf('');
+    if (free < 0) return this.origins.push(idPrefix) - 1;
+    this.origins[free] = idPrefix;
+    return free;
+  }
+
+  /** Places of sessions of which no event is kept. */
+  #freeOrigins(): void {
+    const used = new Set<number>();
+    for (const intake of this.own.windows.intakes) intake?.recent.addOrigins(used);
+    for (let origin = 0; origin < this.origins.length; origin++) if (!used.has(origin)) this.origins[origin] = '';
   }
 
   #farEnd(words: Int32Array, second: number): FarEndName {

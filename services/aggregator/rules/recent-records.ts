@@ -91,6 +91,14 @@ export class RecentRecords {
     }
   }
 
+  /** Adds the origins of all events that are kept. */
+  addOrigins(origins: Set<number>): void {
+    for (let slot = 0; slot < this.#entities * slots; slot++) {
+      const at = slot * this.#width;
+      if (slot % slots >= peerSlots && this.#entries[at + secondAt] !== 0) origins.add(this.#entries[at + originAt]);
+    }
+  }
+
   clear(entity: number): void {
     if (entity >= this.#entities) return;
     this.#entries.fill(0, entity * slots * this.#width, (entity + 1) * slots * this.#width);

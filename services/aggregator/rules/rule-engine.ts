@@ -243,8 +243,23 @@ export class RuleEngine implements SampleWatcher {
     }
   }
 
-  /** Blocks for a checkpoint. */
-  snapshot(): Uint8Array[] {
+  /** A node is not kept any more: its findings are resolved. Before a message of another one is taken in. */
+  forget(name: string): void {
+    const node = this.nodes.get(name);
+    if (node === undefined) return;
+    const second = Math.floor(this.#tickMs / 1000);
+    for (const domain of [node.own, node.observed]) domain.silence(second > 0 ? second : domain.evaluatedS);
+    this.nodes.delete(name);
+    if (node === this.#node) this.#state = undefined;
+  }
+
+  /** Blocks that `snapshot` gives. */
+  get blocks(): number {
+    return 1 + this.nodes.size;
+  }
+
+  /** Blocks for a checkpoint, that of a node when it is asked for. Nothing may change until the last one is taken. */
+  *snapshot(): Generator<Uint8Array, void, undefined> {
     const head: EngineImage = {
       version: 1,
       rules: this.#rules.version,
@@ -255,7 +270,8 @@ export class RuleEngine implements SampleWatcher {
       pipeline: imageOf(this.pipeline),
       pipelineSelf: this.#pipelineSelf.image(),
     };
-    return [serialize(head), ...[...this.nodes.values()].map((node) => serialize(nodeImage(node)))];
+    yield serialize(head);
+    for (const node of this.nodes.values()) yield serialize(nodeImage(node));
   }
 
   /** Fills an engine that has taken in nothing. Rules may have changed since: findings of those that did are resolved. */

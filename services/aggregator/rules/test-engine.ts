@@ -62,7 +62,7 @@ export class TestEngine {
 
   /** Goes on from a checkpoint, perhaps with other rules. */
   restart(rules: RuleSet = this.engine.rules): this {
-    const blocks = this.engine.snapshot();
+    const blocks = [...this.engine.snapshot()];
     this.engine = this.#start(rules);
     this.engine.restore(blocks, () => this.state);
     return this;
