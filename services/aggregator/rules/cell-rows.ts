@@ -136,6 +136,11 @@ export class CellRows {
     return this.#kinds[cell] === lastKind ? this.#newest(at, cell) : this.#windows[at * stride];
   }
 
+  /** The sum of a window. */
+  sum(row: number, cell: number): number {
+    return row < this.#rows ? this.#windows[(row * this.width + cell) * stride] : 0;
+  }
+
   /** The value of one second of a window; 0 of a sum without any, else NaN. @param back seconds before the last that was folded */
   bucket(row: number, cell: number, back: number): number {
     const at = row * this.width + cell;

@@ -7,8 +7,9 @@ type Annotations = Readonly<Record<string, string>>;
 export class ParamSettings {
   readonly #rules: readonly PlannedRule[];
   readonly #countInvalid: () => void;
-  /** Of entities with annotations: params by rule, and what they were made from. */
-  readonly #own = new Map<number, { readonly annotations: Annotations; readonly params: readonly (Float64Array | undefined)[] }>();
+  /** By entity: the annotations that were read last, and params by rule that they set. */
+  readonly #from: (Annotations | undefined)[] = [];
+  readonly #own: (readonly (Float64Array | undefined)[] | undefined)[] = [];
 
   constructor(rules: readonly PlannedRule[], countInvalid: () => void) {
     this.#rules = rules;
@@ -19,13 +20,8 @@ export class ParamSettings {
   of(rule: number, { index, pod }: RuleEntity): Float64Array {
     const { params } = this.#rules[rule];
     if (pod === undefined) return params;
-    let own = this.#own.get(index);
-    if (own?.annotations !== pod.annotations) {
-      if (own === undefined && isEmpty(pod.annotations)) return params;
-      own = { annotations: pod.annotations, params: this.#read(pod.annotations) };
-      this.#own.set(index, own);
-    }
-    return own?.params[rule] ?? params;
+    if (this.#from[index] !== pod.annotations) this.#learn(index, pod.annotations);
+    return this.#own[index]?.[rule] ?? params;
   }
 
   /** Whether a param of an entity is its annotation's. */
@@ -34,7 +30,18 @@ export class ParamSettings {
   }
 
   forget(entity: number): void {
-    this.#own.delete(entity);
+    if (entity >= this.#from.length) return;
+    this.#from[entity] = undefined;
+    this.#own[entity] = undefined;
+  }
+
+  #learn(entity: number, annotations: Annotations): void {
+    while (this.#from.length <= entity) {
+      this.#from.push(undefined);
+      this.#own.push(undefined);
+    }
+    this.#from[entity] = annotations;
+    this.#own[entity] = isEmpty(annotations) ? undefined : this.#read(annotations);
   }
 
   #read(annotations: Annotations): (Float64Array | undefined)[] {

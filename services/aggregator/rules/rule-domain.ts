@@ -114,7 +114,8 @@ export class RuleDomain {
     const { values, width } = this.values;
     const own = entity.index * width;
     for (let slot = 0; slot < signals.length; slot++) this.#slots[slot] = values[(ofNode[slot] === 1 ? 0 : own) + signals[slot]];
-    this.#slots.set(this.params.of(index, entity), paramsAt);
+    const params = this.params.of(index, entity);
+    for (let param = 0; param < params.length; param++) this.#slots[paramsAt + param] = params[param];
     return this.#slots;
   }
 

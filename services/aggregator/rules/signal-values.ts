@@ -1,3 +1,4 @@
+import type { CellRows } from './cell-rows.ts';
 import { maxGroups } from './group-table.ts';
 import type { SignalListener, SignalWindows } from './signal-windows.ts';
 import { isAdditive, type SignalPlan } from './window-plan.ts';
@@ -37,6 +38,11 @@ export class SignalValues {
   #cycleS = 0;
   /** Whether a cycle lies in the windows of these lengths. */
   readonly #fresh = new Map<number, boolean>();
+  readonly #nodeOnly: Uint8Array;
+  /** By signal: where it is the sum of a window of records, and by what that is divided. Most signals are read so. */
+  readonly #sums: readonly (CellRows | undefined)[];
+  readonly #cells: Int32Array;
+  readonly #divisors: Float64Array;
   /** Set by `#read`. */
   #volume = 0;
 
@@ -52,6 +58,10 @@ export class SignalValues {
     this.#isCyclic = Uint8Array.from(this.#plans, ({ signal: { input } }) =>
       input.kind === 'counter' && !selfSources.has(input.counter.source) ? 1 : 0,
     );
+    this.#nodeOnly = Uint8Array.from(this.#plans, ({ nodeOnly }) => (nodeOnly ? 1 : 0));
+    this.#sums = this.#plans.map((plan) => (isPlainSum(plan) ? windows.rows[plan.feed] : undefined));
+    this.#cells = Int32Array.from(this.#plans, ({ main }) => main);
+    this.#divisors = Float64Array.from(this.#plans, ({ signal }) => (signal.aggregation === 'rate' ? signal.windowS : 1));
     this.#plans.forEach(({ signal }, index) => {
       if (this.#isCyclic[index] === 1) this.#fresh.set(signal.windowS, false);
     });
@@ -68,7 +78,7 @@ export class SignalValues {
   /** The window of a signal changed. */
   mark(entity: number, signal: number): void {
     const at = entity * this.width + signal;
-    if (this.#marks[at] === 1 || (entity !== 0 && this.#plans[signal].nodeOnly)) return;
+    if (this.#marks[at] === 1 || (entity !== 0 && this.#nodeOnly[signal] === 1)) return;
     this.#marks[at] = 1;
     if (this.#markedCount === this.#marked.length) {
       const longer = new Int32Array(this.#markedCount * 2);
@@ -110,7 +120,9 @@ export class SignalValues {
       const entity = Math.floor(at / width);
       const signal = at - entity * width;
       const before = values[at];
-      const value = this.#judged(entity, signal, before);
+      const sums = this.#sums[signal];
+      const value =
+        sums === undefined ? this.#judged(entity, signal, before) : sums.sum(entity, this.#cells[signal]) / this.#divisors[signal];
       if (value === before || (Number.isNaN(value) && Number.isNaN(before))) continue;
       values[at] = value;
       this.#changed(entity, signal);
@@ -283,6 +295,12 @@ export class SignalValues {
     this.#present = present;
     this.#entities = room;
   }
+}
+
+/** The sum over an entity's records, whatever there are. */
+function isPlainSum(plan: SignalPlan): boolean {
+  const { input, minVolume } = plan.signal;
+  return input.kind === 'record' && plan.group === undefined && minVolume === 0 && isAdditive(plan.signal);
 }
 
 /** Nothing in the window means 0 there: nothing happened. */

@@ -159,8 +159,9 @@ export class Closures<A, B> {
 
   #equal([first, second]: readonly ASTNode[]): BooleanReader<A, B> {
     const kind = this.#kindOf(first);
-    if (kind === 'text' && second.op === 'value') {
-      const [read, literal] = [this.text(first), second.args];
+    if (second.op === 'value' && kind !== 'boolean') {
+      const read = kind === 'text' ? this.text(first) : this.number(first);
+      const literal: unknown = second.args;
       return (a, b) => read(a, b) === literal;
     }
     const join =
