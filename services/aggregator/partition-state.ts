@@ -157,6 +157,8 @@ export class PartitionState {
     if (blocks.length === 0) return;
     const behindRules = 1 + (deserialize(blocks[0]) as number);
     restoreSeries(this.series.store, blocks.slice(behindRules), sessionOf);
+    // What an older version did not write down: heard at the time of the checkpoint.
+    for (const session of this.sessions()) session.heardMs = Math.min(session.heardMs, this.series.store.clockMs);
     this.rules.restore(blocks.slice(1, behindRules), sessionOf);
     this.findings.restore(this.rules.open());
   }
