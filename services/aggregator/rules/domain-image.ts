@@ -16,8 +16,10 @@ interface FindingImage extends FindingState, Pick<Finding, 'entity' | 'anomalyId
 export interface DomainImage {
   readonly evaluatedS: number;
   readonly cycleS: number;
+  /** Absent in checkpoints of versions without it. */
+  readonly isSilenced?: boolean;
   readonly entities: EntityTableImage;
-  readonly signals: readonly (readonly [key: string, image: SignalImage, held: Float64Array | undefined])[];
+  readonly signals: readonly (readonly [key: string, image: SignalImage, values: Float64Array | undefined])[];
   /** By probe; with the keys of all its signals, for whose selectors it is. */
   readonly recent: readonly (readonly [probe: number, keys: string, image: RecentImage])[];
   readonly findings: readonly FindingImage[];
@@ -25,10 +27,11 @@ export interface DomainImage {
 }
 
 /** All that a domain knows. */
-export function imageOf({ plan, evaluatedS, values, entities, windows, book }: RuleDomain): DomainImage {
+export function imageOf({ plan, evaluatedS, isSilenced, values, entities, windows, book }: RuleDomain): DomainImage {
   return {
     evaluatedS,
     cycleS: values.cycleS,
+    isSilenced,
     entities: entities.image(),
     signals: plan.keys.map((key, signal) => [key, windows.image(signal, entities.node), values.image(signal)] as const),
     recent: windows.intakes.flatMap((intake, probe) =>
@@ -50,13 +53,14 @@ export function restoreDomain(domain: RuleDomain, image: DomainImage): Transitio
   const { plan, windows, values, entities, book } = domain;
   entities.restore(image.entities);
   domain.skipTo(image.evaluatedS);
+  domain.isSilenced = image.isSilenced ?? false;
   values.cycle(image.cycleS);
   for (const entity of entities.all) if (entity !== undefined) domain.added(entity);
-  for (const [key, signal, held] of image.signals) {
+  for (const [key, signal, told] of image.signals) {
     const place = plan.keys.indexOf(key);
     if (place < 0) continue;
     windows.restore(place, signal);
-    if (held !== undefined) values.restore(place, held);
+    if (told !== undefined) values.restore(place, told);
   }
   for (const [probe, keys, recent] of image.recent) if (keysOf(plan, probe) === keys) windows.intakes[probe]?.recent.restore(recent);
   const rules = new Map(plan.rules.map((planned) => [planned.rule.id, planned]));

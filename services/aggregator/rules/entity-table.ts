@@ -17,7 +17,13 @@ export interface RuleEntity {
   netns: Netns | undefined;
   /** Since when it is known to be gone, second; 0: it lives. */
   goneS: number;
+  /** A finding was resolved because it is gone: nothing opens until it is back. */
+  resolvedGone: boolean;
+  /** When the sandbox of `pod` began, Unix seconds with fraction: boot times of two boots cannot be compared. */
+  podFromS: number;
 }
+
+const unknownEntity = { pod: undefined, netns: undefined, goneS: 0, resolvedGone: false, podFromS: Number.NEGATIVE_INFINITY };
 
 /** The entities of one node. A place is used again once nothing of its entity is left. */
 export class EntityTable {
@@ -30,16 +36,20 @@ export class EntityTable {
 
   constructor(node: string, self: FindingEntity) {
     this.node = node;
-    this.all = [{ index: nodeIndex, key: '', info: self, pod: undefined, netns: undefined, goneS: 0 }];
+    this.all = [{ index: nodeIndex, key: '', info: self, ...unknownEntity }];
     this.#byKey.set('', nodeIndex);
   }
 
-  /** The Pod's place; -1: there is no room. A Pod that was told anew is known by its uid. */
-  ofPod(pod: Pod, isNew: (entity: RuleEntity) => void): number {
+  /**
+   * The Pod's place; -1: there is no room. A Pod that was told anew is known by its uid.
+   * @param fromS when this sandbox of it began, Unix seconds
+   */
+  ofPod(pod: Pod, fromS: number, isNew: (entity: RuleEntity) => void): number {
     const entity = this.#entity(`pod ${pod.uid === '' ? labelOfPod(pod) : pod.uid}`, isNew, () => this.#podInfo(pod));
     if (entity === undefined) return -1;
-    if (entity.pod !== pod && (entity.pod === undefined || entity.pod.fromBootNs <= pod.fromBootNs)) {
+    if (entity.pod !== pod && (entity.podFromS <= fromS || entity.pod?.sandboxId === pod.sandboxId)) {
       entity.pod = pod;
+      entity.podFromS = fromS;
       entity.info = this.#podInfo(pod);
     }
     return entity.index;
@@ -71,7 +81,8 @@ export class EntityTable {
   restore({ all, free }: EntityTableImage): void {
     for (const entity of all) {
       if (entity === undefined) continue;
-      this.all[entity.index] = { ...entity };
+      // Checkpoints of older versions do not say all of it.
+      this.all[entity.index] = { ...unknownEntity, ...entity };
       this.#byKey.set(entity.key, entity.index);
     }
     this.#free = [...free];
@@ -83,7 +94,7 @@ export class EntityTable {
     if (known !== undefined) return this.all[known];
     if (this.#byKey.size >= maxEntities) return undefined;
     const index = this.#free.pop() ?? this.all.length;
-    const created: RuleEntity = { index, key, info: info(), pod: undefined, netns: undefined, goneS: 0 };
+    const created: RuleEntity = { index, key, info: info(), ...unknownEntity };
     this.all[index] = created;
     this.#byKey.set(key, index);
     isNew(created);

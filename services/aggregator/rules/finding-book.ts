@@ -36,7 +36,7 @@ export class FindingBook {
   readonly #limits: FindingLimits;
   /** By entity * rules + rule. */
   readonly #findings = new Map<number, Finding>();
-  /** Those that found no room and were counted. */
+  /** Those that found no room and were counted, or whose entity may have none now: they are judged again each second. */
   readonly #refused = new Set<number>();
 
   constructor(rules: readonly PlannedRule[], limits: FindingLimits) {
@@ -68,17 +68,22 @@ export class FindingBook {
     return this.#findings.has(key) || this.#refused.has(key);
   }
 
-  /** Takes a second in. Returns what it did, undefined without a finding. */
+  /**
+   * Takes a second in. Returns what it did, undefined without a finding.
+   * @param mayBegin whether the entity may have a new finding
+   */
   step(
     key: number,
     second: number,
     severity: Severity | 0,
     resolves: boolean,
     goneS: number,
+    mayBegin: boolean,
   ): { finding: Finding; step: Step } | undefined {
     const known = this.#findings.get(key);
     if (known === undefined) {
-      this.#begin(key, second, severity);
+      if (severity > 0 && !mayBegin) this.#refused.add(key);
+      else this.#begin(key, second, severity);
       const created = this.#findings.get(key);
       if (created === undefined) return undefined;
       return { finding: created, step: step(created, created.rule.rule, second, severity, resolves, goneS) };
@@ -107,6 +112,11 @@ export class FindingBook {
 
   refuse(entity: number, rule: number): void {
     this.#refused.add(entity * this.#rules.length + rule);
+  }
+
+  /** An entity's place is given up. */
+  forget(entity: number): void {
+    for (let rule = 0; rule < this.#rules.length; rule++) this.#refused.delete(entity * this.#rules.length + rule);
   }
 
   #begin(key: number, second: number, severity: Severity | 0): void {

@@ -77,9 +77,16 @@ export class NodeSession {
     const known = this.#ofObject.get(owner);
     if (known !== undefined) return known;
     const place =
-      pod === undefined ? this.#entities.ofNetns((netns as Netns).cookie, netns, this.#isNew) : this.#entities.ofPod(pod, this.#isNew);
+      pod === undefined
+        ? this.#entities.ofNetns((netns as Netns).cookie, netns, this.#isNew)
+        : this.#entities.ofPod(pod, this.#unixS(pod.fromBootNs), this.#isNew);
     if (place >= 0) this.#ofObject.set(owner, place);
     return place;
+  }
+
+  #unixS(bootNs: number): number {
+    const { seconds, nanos } = this.state.firstOffset ?? { seconds: 0, nanos: 0 };
+    return seconds + (bootNs + nanos) / 1e9;
   }
 
   #forget(): void {

@@ -32,6 +32,8 @@ interface Judged {
 
 /** How often entities that are gone are looked for. */
 const sweepS = 60;
+/** What an entity that is gone told last is evaluated as long behind its end: until then it may have new findings. */
+const lastWordsS = 3;
 
 /**
  * Entities and rules that follow one clock: those of a node, the node itself as the partition sees it, or the pipeline.
@@ -48,6 +50,8 @@ export class RuleDomain {
   readonly #context: DomainContext;
   /** The second that was evaluated last; 0: none. */
   evaluatedS = 0;
+  /** The node was silent and has not gone on yet. */
+  isSilenced = false;
   readonly #slots: Float64Array;
   /** Pairs of entity and rule that are to be judged, by entity * rules + rule. */
   #judge: number[] = [];
@@ -75,8 +79,7 @@ export class RuleDomain {
   added(entity: RuleEntity): void {
     this.values.add(entity.index);
     this.#reach(entity.index);
-    for (const { index, ofEveryEntity } of this.plan.rules)
-      if (ofEveryEntity || entity.index === nodeIndex) this.#toJudge(entity.index, index);
+    this.#judgeAllOf(entity);
   }
 
   /** Evaluates all seconds up to one. The first call only says where time begins. No clock goes beyond what stores keep. */
@@ -90,7 +93,10 @@ export class RuleDomain {
       while (this.evaluatedS < last) this.#evaluate(this.evaluatedS + 1);
       this.skipTo(second - 1);
     }
-    while (this.evaluatedS < second) this.#evaluate(this.evaluatedS + 1);
+    while (this.evaluatedS < second - 1) this.#evaluate(this.evaluatedS + 1);
+    if (this.isSilenced) for (const entity of this.entities.all) if (entity !== undefined) this.#judgeAllOf(entity);
+    this.isSilenced = false;
+    this.#evaluate(second);
   }
 
   /** Whether a rule has a finding on the node (or pipeline) itself. */
@@ -99,7 +105,7 @@ export class RuleDomain {
     return rule !== undefined && this.book.get(nodeIndex, rule.index) !== undefined;
   }
 
-  /** The node is silent: what is open is resolved, what is pending goes. */
+  /** The node is silent: what is open is resolved, what is pending goes. All is judged again in the second at which it goes on. */
   silence(atS: number): void {
     for (const finding of this.book.sorted()) {
       this.book.remove(finding);
@@ -107,6 +113,7 @@ export class RuleDomain {
       // What still holds when the node comes back is a finding again.
       this.#toJudge(finding.entity, finding.rule.index);
     }
+    this.isSilenced = true;
   }
 
   /** What a rule's conditions see of an entity now. The same array each time. */
@@ -174,11 +181,16 @@ export class RuleDomain {
     hot.sort((a, b) => a.key - b.key);
     return hot.flatMap(({ key, severity, resolves }): Judged[] => {
       const entity = this.entities.all[Math.floor(key / rules.length)] as RuleEntity;
-      const goneS = this.book.has(key) ? this.#goneS(entity, second) : 0;
-      const stepped = this.book.step(key, second, severity, resolves, goneS);
+      const goneS = this.#goneS(entity, second);
+      // What is left in windows of who is gone, or from before a silence, would open what was resolved once more.
+      const mayBegin = !this.isSilenced && (goneS === 0 || (!entity.resolvedGone && second - goneS <= lastWordsS));
+      const stepped = this.book.step(key, second, severity, resolves, goneS, mayBegin);
       if (stepped === undefined || stepped.step === 'drop' || !stepped.finding.firing) return [];
       const { finding } = stepped;
-      if (stepped.step === 'resolve') return [{ finding, action: 'resolved', reason: goneS > 0 ? 'ENTITY_GONE' : 'CONDITION_ENDED' }];
+      if (stepped.step === 'resolve') {
+        entity.resolvedGone = goneS > 0;
+        return [{ finding, action: 'resolved', reason: goneS > 0 ? 'ENTITY_GONE' : 'CONDITION_ENDED' }];
+      }
       const action = stepped.step === 'open' ? 'opened' : stepped.step === 'update' ? 'updated' : undefined;
       return [{ finding, action, reason: undefined }];
     });
@@ -211,8 +223,10 @@ export class RuleDomain {
 
   #goneS(entity: RuleEntity, second: number): number {
     if (entity.index === nodeIndex) return 0;
-    if (!this.#context.isGone(entity)) entity.goneS = 0;
-    else if (entity.goneS === 0) entity.goneS = second;
+    if (!this.#context.isGone(entity)) {
+      entity.goneS = 0;
+      entity.resolvedGone = false;
+    } else if (entity.goneS === 0) entity.goneS = second;
     return entity.goneS;
   }
 
@@ -225,6 +239,7 @@ export class RuleDomain {
       if (goneS === 0 || second - goneS <= this.plan.memoryS) continue;
       this.windows.clear(entity.index);
       this.params.forget(entity.index);
+      this.book.forget(entity.index);
       this.entities.remove(entity);
     }
   }
@@ -239,6 +254,10 @@ export class RuleDomain {
       if (!this.plan.rules[rule].ofEveryEntity) continue;
       for (let other = 1; other < this.entities.all.length; other++) this.#toJudge(other, rule);
     }
+  }
+
+  #judgeAllOf({ index: entity }: RuleEntity): void {
+    for (const { index, ofEveryEntity } of this.plan.rules) if (ofEveryEntity || entity === nodeIndex) this.#toJudge(entity, index);
   }
 
   #toJudge(entity: number, rule: number): void {

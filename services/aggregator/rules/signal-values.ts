@@ -158,9 +158,8 @@ export class SignalValues {
     return { volume, absent: volume > 0 && volume < this.#plans[signal].signal.minVolume ? 'BELOW_MIN_VOLUME' : 'NO_DATA' };
   }
 
-  /** Values that a signal keeps while it has none, for a checkpoint. */
-  image(signal: number): Float64Array | undefined {
-    if (this.#plans[signal].signal.absent !== 'hold') return undefined;
+  /** A signal's values as they were read last, for a checkpoint: they are told as long as no second is evaluated. */
+  image(signal: number): Float64Array {
     return Float64Array.from({ length: this.#entities }, (_, entity) => this.values[entity * this.width + signal]);
   }
 
