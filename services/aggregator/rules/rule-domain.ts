@@ -105,13 +105,11 @@ export class RuleDomain {
     return rule !== undefined && this.book.get(nodeIndex, rule.index) !== undefined;
   }
 
-  /** The node is silent: what is open is resolved, what is pending goes. All is judged again in the second at which it goes on. */
+  /** The node is silent: what is open is resolved, what is pending goes. What still holds in the second at which it goes on is a finding again. */
   silence(atS: number): void {
     for (const finding of this.book.sorted()) {
       this.book.remove(finding);
       if (finding.firing) this.#tell(finding, atS, 'resolved', 'NO_DATA');
-      // What still holds when the node comes back is a finding again.
-      this.#toJudge(finding.entity, finding.rule.index);
     }
     this.isSilenced = true;
   }
