@@ -84,7 +84,7 @@ function processMessage(input: RawInput & { kind: 'stream' }, { state, enricher 
   const series = state.series.input;
   if (seq > session.nextSeq) series.missed(session);
   series.heard(session);
-  state.rules.heard(session);
+  state.rules.heard(session, seq);
   session.nextSeq = Math.max(session.nextSeq, seq + 1);
   if (body.batch) enricher.batch(session, body.batch, repeated);
   else if (repeated) return;

@@ -8,6 +8,11 @@ import type { CounterAdd, SourcePlan } from './window-plan.ts';
 
 /** What nobody can name after so many seconds is nobody's. */
 const holdS = 3;
+/**
+ * An increment over more seconds than this did not happen in the second of its reading: as nobody knows when it did, it
+ * is in no window. Cycles are at most 10 s apart; longer is an outage of the collector, or samples that were lost.
+ */
+const maxIncrementS = 15;
 
 /** A thing whose counters rules look at: a contribution to series, and whose it is. */
 interface CounterTarget {
@@ -17,6 +22,8 @@ interface CounterTarget {
   /** Boot time of the newest reading, ns, and its second. */
   readNs: number;
   second: number;
+  /** Second of the newest reading behind an outage: what rose until then is in no window; 0: none. */
+  resumedS: number;
   /** -1 while nobody knows. */
   entity: number;
   /** Name of its container; empty without one. */
@@ -57,6 +64,7 @@ export class CounterTargets {
         session,
         readNs,
         second,
+        resumedS: this.#isOutage(this.#domain.values.cycleS || second, second) ? second : 0,
         entity: -1,
         container: '',
         firstS: second,
@@ -67,6 +75,8 @@ export class CounterTargets {
       this.#targets.set(contribution, target);
       this.#unknown.add(target);
     }
+    // What did not change is not told: what a cycle was silent about had not risen by then.
+    if (this.#isOutage(Math.max(target.second, this.#domain.values.cycleS), second)) target.resumedS = second;
     target.session = session;
     target.readNs = readNs;
     target.second = second;
@@ -84,7 +94,7 @@ export class CounterTargets {
     if (target?.contribution !== contribution || increment <= 0) return;
     const { session } = target;
     const isBaseline = contribution.source.ofProbe ? !session.fromStart && !session.keyframed : !session.cycled;
-    if (isFirst && isBaseline) return;
+    if ((isFirst && isBaseline) || target.resumedS === target.second) return;
     if (target.entity >= 0) this.#add(target, field, increment, target.second);
     else {
       target.waiting ??= new Map();
@@ -109,11 +119,20 @@ export class CounterTargets {
     this.#domain.values.cycle(second);
   }
 
+  /** The node's clock begins anew: gauges are what they are, and what rises is counted from the next readings on. */
+  restart(second: number): void {
+    for (const target of this.#targets.values()) {
+      target.second = 0;
+      target.waiting = undefined;
+      this.#allGauges(target.contribution, second);
+    }
+  }
+
   /** For a checkpoint: targets in the order in which they are added up. */
   image(): TargetImage[] {
     const targets = [...this.#ofEntity.values()].flatMap((some) => [...some]);
-    return [...targets, ...this.#unknown].map(({ contribution, session, readNs, second, entity, container, firstS, waiting }) => {
-      return { key: contribution.key, session: session.state.session, readNs, second, entity, container, firstS, waiting };
+    return [...targets, ...this.#unknown].map(({ contribution, session, readNs, second, resumedS, entity, container, firstS, waiting }) => {
+      return { key: contribution.key, session: session.state.session, readNs, second, resumedS, entity, container, firstS, waiting };
     });
   }
 
@@ -124,7 +143,15 @@ export class CounterTargets {
       const source = this.#domain.plan.windows.sources.get(contribution?.source.source ?? '');
       const session = sessionOf(told);
       if (contribution === undefined || source === undefined || session === undefined) continue;
-      const target: CounterTarget = { ...image, contribution, source, session, adds: [], own: contribution.own };
+      const target: CounterTarget = {
+        ...image,
+        resumedS: image.resumedS ?? 0,
+        contribution,
+        source,
+        session,
+        adds: [],
+        own: contribution.own,
+      };
       this.#targets.set(contribution, target);
       if (target.entity < 0) {
         this.#unknown.add(target);
@@ -145,6 +172,10 @@ export class CounterTargets {
       this.#allGauges(contribution, second);
     }
     this.#current = undefined;
+  }
+
+  #isOutage(sinceS: number, second: number): boolean {
+    return second - sinceS > maxIncrementS;
   }
 
   /** Looks up whose the target is. */
@@ -249,6 +280,8 @@ export interface TargetImage extends Pick<CounterTarget, 'readNs' | 'second' | '
   /** Key of its contribution. */
   readonly key: string;
   readonly session: string;
+  /** Absent in checkpoints of versions without it. */
+  readonly resumedS?: number;
 }
 
 /** Fields of a source that a plan asks for, 1 each. */

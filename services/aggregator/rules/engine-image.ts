@@ -35,6 +35,8 @@ export interface NodeImage {
   readonly heardMs: number;
   readonly silent: boolean;
   readonly current: string | undefined;
+  /** Absent in checkpoints of versions without it. */
+  readonly leader?: string | undefined;
   readonly origins: readonly string[];
   readonly sessions: readonly (readonly [session: string, fromStart: boolean, keyframed: boolean, cycled: boolean])[];
   readonly own: DomainImage;
@@ -47,13 +49,14 @@ export interface NodeImage {
 
 /** All that the rules know of a node. */
 export function nodeImage(node: NodeRules): NodeImage {
-  const { name, nowS, heardMs, silent, current, sessions, own, observed, counters, ownSelf, observedSelf, losses, origins } = node;
+  const { name, nowS, heardMs, silent, current, leader, sessions, own, observed, counters, ownSelf, observedSelf, losses, origins } = node;
   return {
     name,
     nowS,
     heardMs,
     silent,
     current: current?.state.session,
+    leader: leader?.state.session,
     origins,
     sessions: [...sessions].map(([key, { fromStart, keyframed, cycled }]) => [key, fromStart, keyframed, cycled] as const),
     own: imageOf(own),
@@ -85,6 +88,8 @@ export function restoreNode(node: NodeRules, image: NodeImage, around: Surroundi
     session.cycled = cycled;
   }
   node.current = image.current === undefined ? undefined : node.sessions.get(image.current);
+  const leader = image.leader ?? image.current;
+  node.leader = leader === undefined ? undefined : node.sessions.get(leader);
   const contributions = around.contributionsOf(node.name);
   node.counters.restore(image.targets, contributions, (session) => node.sessions.get(session));
   if (!isSame && node.current !== undefined) node.counters.adopt(node.current, contributions.values());

@@ -29,6 +29,15 @@ export class LossWindow {
     this.lost = 0;
   }
 
+  /** The clock begins anew: nothing came and nothing was lost. */
+  restart(): void {
+    this.#came.fill(0);
+    this.#lost.fill(0);
+    this.second = 0;
+    this.came = 0;
+    this.lost = 0;
+  }
+
   /** Share of what came, 0 to 1, in the newest seconds; 1 when nothing did. */
   heardShare(windowS: number): number {
     let { came, lost } = this;

@@ -15,6 +15,8 @@ import { SelfTargets } from './self-targets.ts';
 
 /** Seconds behind the clock of a node that may still be told: CPUs and sources are not read in order. */
 const latenessS = 2;
+/** A clock that was wrong by less is waited for. */
+const maxAheadS = 60;
 /** Sessions that are remembered; as many as the partition keeps. */
 const maxSessions = 16;
 const two32 = 0x1_0000_0000;
@@ -52,8 +54,10 @@ export class NodeRules {
   readonly sessions = new Map<string, NodeSession>();
   /** First halves of event ids, by number of the session; empty: a free number. */
   readonly origins: string[] = [];
-  /** The newest second that was told, whole Unix seconds; 0: none yet. It never goes back. */
+  /** The newest second that was told, whole Unix seconds; 0: none yet. It goes back only with `restart`. */
   nowS = 0;
+  /** The session that told it. */
+  leader: NodeSession | undefined;
   /** When the node was heard last, ms of the partition's clock. */
   heardMs = 0;
   silent = false;
@@ -92,7 +96,7 @@ export class NodeRules {
   }
 
   /** The session, made on its first message. @param fromStart whether it is read from its first message on */
-  session(state: SessionState, fromStart = state.nextSeq <= 2): NodeSession {
+  session(state: SessionState, fromStart: boolean): NodeSession {
     const known = this.sessions.get(state.session);
     if (known?.state === state) return known;
     const created = new NodeSession(
@@ -110,11 +114,34 @@ export class NodeRules {
   }
 
   /** The node's clock reaches a second: those that are over are evaluated. */
-  moveTo(second: number): void {
+  moveTo(second: number, session: NodeSession): void {
     if (second <= this.nowS) return;
     this.nowS = second;
+    this.leader = session;
     this.own.advance(second - latenessS);
     this.losses.moveTo(second);
+  }
+
+  /**
+   * Where a session is that lives while the node's clock stands far ahead of it, as the node's time was wrong when an earlier
+   * session began; undefined: the clock is right. A session that was left behind and is sent beside the one that lives is
+   * behind, too: the one that leads must not have been heard for a while.
+   */
+  earlierSecond(session: NodeSession, silentMs: number): number | undefined {
+    const { watermarkNs, heardMs } = session.state;
+    if (session !== this.current || session === this.leader || watermarkNs === 0) return undefined;
+    const second = session.secondOf(watermarkNs);
+    if (second === undefined || this.nowS - second <= maxAheadS) return undefined;
+    return this.leader === undefined || heardMs - this.leader.state.heardMs >= silentMs ? second : undefined;
+  }
+
+  /** The clock begins anew at an earlier second: what is open is resolved, and windows are empty but for gauges. */
+  restart(second: number, session: NodeSession): void {
+    this.own.restart();
+    this.losses.restart();
+    this.nowS = 0;
+    this.moveTo(second, session);
+    this.counters.restart(second);
   }
 
   /** Number of a session in `origins`. */

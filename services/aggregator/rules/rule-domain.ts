@@ -114,6 +114,19 @@ export class RuleDomain {
     this.isSilenced = true;
   }
 
+  /** The clock begins anew: what is open is resolved, windows are emptied, and the next second is the first one. */
+  restart(): void {
+    this.silence(this.evaluatedS);
+    for (const entity of this.entities.all) {
+      if (entity === undefined) continue;
+      this.windows.clear(entity.index);
+      // Times of the clock that was wrong say nothing.
+      Object.assign(entity, { goneS: 0, resolvedGone: false, podFromS: Number.NEGATIVE_INFINITY });
+    }
+    this.values.restart();
+    this.evaluatedS = 0;
+  }
+
   /** What a rule's conditions see of an entity now. The same array each time. */
   slots({ signals, ofNode, paramsAt, index }: PlannedRule, entity: RuleEntity): Float64Array {
     const { values, width } = this.values;

@@ -103,11 +103,18 @@ export class RuleEngine implements SampleWatcher {
     return this.#rules;
   }
 
-  /** A message of the session came, before anything of it is taken in: its node is not silent. */
-  heard(state: SessionState): void {
-    const { node } = this.#enter(state);
+  /**
+   * A message of the session came, before anything of it is taken in: its node is not silent.
+   * @param seq its number; 1 is the session's first
+   */
+  heard(state: SessionState, seq = 0): void {
+    const { node, session } = this.#enter(state, seq === 1);
     node.heardMs = this.#clockMs;
     node.silent = false;
+    const second = node.earlierSecond(session, silentMs);
+    if (second === undefined) return;
+    node.restart(second, session);
+    this.#nextNs = session.startOf(second + 1);
   }
 
   /** `session.watermarkNs` may have risen: seconds that are due are evaluated. Before the record that moved it is told. */
@@ -299,7 +306,7 @@ export class RuleEngine implements SampleWatcher {
   }
 
   #moveTo(node: NodeRules, session: NodeSession, second: number): void {
-    node.moveTo(second);
+    node.moveTo(second, session);
     this.#nextNs = session.startOf(node.nowS + 1);
   }
 
@@ -313,11 +320,11 @@ export class RuleEngine implements SampleWatcher {
     return second;
   }
 
-  #enter(state: SessionState): { node: NodeRules; session: NodeSession } {
+  #enter(state: SessionState, fromStart = false): { node: NodeRules; session: NodeSession } {
     if (state !== this.#state) {
       this.#state = state;
       this.#node = this.#nodeOf(state.node);
-      this.#session = this.#node.session(state);
+      this.#session = this.#node.session(state, fromStart);
       this.#nextNs = this.#session.startOf(this.#node.nowS + 1);
     }
     return { node: this.#node as NodeRules, session: this.#session as NodeSession };

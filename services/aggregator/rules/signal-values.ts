@@ -105,6 +105,12 @@ export class SignalValues {
     this.#cycleS = Math.max(this.#cycleS, second);
   }
 
+  /** The clock begins anew: no cycle was completed yet, and all is to be read. */
+  restart(): void {
+    this.#cycleS = 0;
+    for (let entity = 0; entity < this.#entities; entity++) for (let signal = 0; signal < this.width; signal++) this.mark(entity, signal);
+  }
+
   /** Second of the newest cycle; 0: none. */
   get cycleS(): number {
     return this.#cycleS;

@@ -8,8 +8,11 @@ export const unixS = 1_790_000_000;
 export const bootS = 1000;
 /** From the node's boot clock to time. */
 export const clockOffset = { seconds: unixS - bootS, nanos: 0 };
-const source = 'sock';
-const layouts = [{ id: 1, source, fields: ['F'] }];
+/** A gauge and a counter. */
+const layouts = [
+  { id: 1, source: 'sock', fields: ['F'] },
+  { id: 2, source: 'netstat', fields: ['TcpExt.ListenOverflows'] },
+];
 
 /** The node itself, and web-0 and web-1 with the namespaces 4101 and 4102. */
 export const places = {
@@ -56,9 +59,10 @@ export class TestNode {
     await this.say(at, { batch: { ...records, clockOffset: this.offset } });
   }
 
-  /** A cycle that reads a value of web-0, as counter or gauge `F` of the source `sock`, or nothing that changed. */
+  /** A cycle that reads a value of web-0, as counter and as gauge, or nothing that changed. */
   cycle(at: number, value: number | undefined, full = false, now = bootS + at): Promise<void> {
-    const targets = value === undefined ? [] : [{ layout: 1, netns: 4101, bootNs: now * 1e9, values: [value], all: true }];
+    const targets =
+      value === undefined ? [] : layouts.map(({ id }) => ({ layout: id, netns: 4101, bootNs: now * 1e9, values: [value], all: true }));
     return this.say(at, { samples: { layouts, targets, end: true, full } });
   }
 
@@ -89,9 +93,10 @@ export class TestNode {
 
 /** A signal of what `TestNode.cycle` tells. */
 export function cycleSignal(kind: 'counter' | 'gauge', more: Partial<Signal> = {}): Signal {
+  const { source, fields } = layouts[kind === 'gauge' ? 0 : 1];
   return {
-    key: `${source}.F ${kind}`,
-    input: { kind: 'counter', counter: { source, field: 'F', kind }, per: undefined, where: undefined, by: undefined },
+    key: `${source}.${fields[0]} ${kind}`,
+    input: { kind: 'counter', counter: { source, field: fields[0], kind }, per: undefined, where: undefined, by: undefined },
     aggregation: kind === 'gauge' ? 'last' : 'sum',
     windowS: 10,
     minVolume: 0,
