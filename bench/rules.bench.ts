@@ -13,6 +13,8 @@ const [nodeCount, podsPerNode, eventEvery] = [20, 250, 100];
 /** Of one node in one round. */
 const batchRecords = 2048;
 const seconds = Number(process.env.JITTERSCOPE_BENCH_SECONDS ?? 12);
+/** Before it is measured: all Pods are known, and the short windows are full. */
+const warmUpSeconds = 12;
 const firstNs = 1e14;
 
 const shipped = loadRules([resolve('rules')]);
@@ -48,11 +50,11 @@ function fail(message: string): never {
 }
 
 /** Records through decoding and identity, and with an engine through its rules. */
-function consume(nodes: readonly SyntheticNode[], rounds: number, stepNs: number, engine: RuleEngine | undefined): void {
+function consume(nodes: readonly SyntheticNode[], from: number, to: number, stepNs: number, engine: RuleEngine | undefined): void {
   const reader = new RecordReader();
   const ends = new Ends();
   const roundNs = batchRecords * stepNs;
-  for (let round = 0; round < rounds; round++) {
+  for (let round = from; round < to; round++) {
     for (const node of nodes) {
       stamp(node, firstNs + round * roundNs, stepNs);
       const { session } = node;
@@ -75,11 +77,13 @@ function consume(nodes: readonly SyntheticNode[], rounds: number, stepNs: number
 async function measure(rules: RuleSet | undefined, recordsPerSecond: number): Promise<number> {
   const nodes = syntheticNodes(nodeCount, podsPerNode, batchRecords);
   const stepNs = Math.round((1e9 / recordsPerSecond) * nodeCount);
-  const rounds = Math.ceil((recordsPerSecond * seconds) / (batchRecords * nodeCount));
+  const roundsOf = (eventS: number): number => Math.ceil((recordsPerSecond * eventS) / (batchRecords * nodeCount));
+  const [warm, rounds] = [roundsOf(warmUpSeconds), roundsOf(seconds)];
   const engine = rules === undefined ? undefined : new RuleEngine(rules, { cluster: 'default', partition: 0 });
   let transitions = 0;
   if (engine !== undefined) engine.onTransition = () => void transitions++;
-  const value = await perCpuSecond(rounds * batchRecords * nodeCount, () => consume(nodes, rounds, stepNs, engine));
+  consume(nodes, 0, warm, stepNs, engine);
+  const value = await perCpuSecond(rounds * batchRecords * nodeCount, () => consume(nodes, warm, warm + rounds, stepNs, engine));
   if (engine !== undefined) {
     const memory = Math.round(process.memoryUsage().rss / 2 ** 20);
     process.stdout.write(`  ${rules?.rules.length} rules: ${transitions} transitions, ${memory} MiB\n`);

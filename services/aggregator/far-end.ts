@@ -1,7 +1,6 @@
 import type { RecordReader } from '../../schema/record.ts';
 import { wordsOf } from './address-index.ts';
 import type { NodeIdentity } from './identity.ts';
-import { isMapped } from './line-buffer.ts';
 import type { FoundBy, LocalEnd } from './local-end.ts';
 import type { Netns } from './netns.ts';
 import type { Pod } from './pod.ts';
@@ -13,6 +12,9 @@ export interface Translated {
   readonly port: number;
 }
 
+/** Bytes 8 to 11 of an IPv4 address in IPv6. */
+const mappedWord = 0xffff_0000 | 0;
+
 /** Who is at the far end of a record, at the record's own time. One instance is reused. */
 export class FarEnd {
   netns: Netns | undefined;
@@ -23,7 +25,6 @@ export class FarEnd {
   waitUntilNs = 0;
 
   find(identity: NodeIdentity, record: RecordReader, local: LocalEnd, translated: Translated | undefined): void {
-    const { bytes, saddrAt, daddrAt } = record;
     this.translated = translated;
     this.netns = undefined;
     this.pod = undefined;
@@ -32,14 +33,16 @@ export class FarEnd {
       this.foundBy = 'unknown';
       return;
     }
-    const address = translated === undefined ? bytes : translated.address;
-    const at = translated === undefined ? daddrAt : 0;
-    if (isLoopback(address, at) || sameAddress(bytes, saddrAt, address, at)) this.#same(local);
-    else if (isLinkLocal(address, at)) this.foundBy = 'unknown';
-    else if (translated === undefined)
-      this.#holder(identity, local, record.daddr0, record.daddr1, record.daddr2, record.daddr3, record.tsNs);
-    else this.#holder(identity, local, ...wordsOf(translated.address), record.tsNs);
+    if (translated === undefined) this.#find(identity, record, local, record.daddr0, record.daddr1, record.daddr2, record.daddr3);
+    else this.#find(identity, record, local, ...wordsOf(translated.address));
     if (translated !== undefined && (this.netns !== undefined || this.pod !== undefined)) this.foundBy = 'nat';
+  }
+
+  #find(identity: NodeIdentity, record: RecordReader, local: LocalEnd, w0: number, w1: number, w2: number, w3: number): void {
+    const isOwn = record.saddr3 === w3 && record.saddr2 === w2 && record.saddr1 === w1 && record.saddr0 === w0;
+    if (isOwn || isLoopback(w0, w1, w2, w3)) this.#same(local);
+    else if (isLinkLocal(w0, w1, w2, w3)) this.foundBy = 'unknown';
+    else this.#holder(identity, local, w0, w1, w2, w3, record.tsNs);
   }
 
   /** In the node's own namespace the far end may be anybody there: the node. */
@@ -67,20 +70,19 @@ export class FarEnd {
   }
 }
 
+/** ::ffff:0:0/96, as little-endian words. */
+function isV4(w0: number, w1: number, w2: number): boolean {
+  return w0 === 0 && w1 === 0 && w2 === mappedWord;
+}
+
 /** 127.0.0.0/8 and ::1. */
-function isLoopback(bytes: Uint8Array, at: number): boolean {
-  if (isMapped(bytes, at)) return bytes[at + 12] === 127;
-  for (let i = 0; i < 15; i++) if (bytes[at + i] !== 0) return false;
-  return bytes[at + 15] === 1;
+function isLoopback(w0: number, w1: number, w2: number, w3: number): boolean {
+  if (isV4(w0, w1, w2)) return (w3 & 0xff) === 127;
+  return w0 === 0 && w1 === 0 && w2 === 0 && w3 === 0x0100_0000;
 }
 
 /** 169.254.0.0/16 and fe80::/10: somebody on the same link, as a cloud's metadata service or a gateway; the address alone does not say who. */
-function isLinkLocal(bytes: Uint8Array, at: number): boolean {
-  if (isMapped(bytes, at)) return bytes[at + 12] === 169 && bytes[at + 13] === 254;
-  return bytes[at] === 0xfe && (bytes[at + 1] & 0xc0) === 0x80;
-}
-
-function sameAddress(a: Uint8Array, aAt: number, b: Uint8Array, bAt: number): boolean {
-  for (let i = 0; i < 16; i++) if (a[aAt + i] !== b[bAt + i]) return false;
-  return true;
+function isLinkLocal(w0: number, w1: number, w2: number, w3: number): boolean {
+  if (isV4(w0, w1, w2)) return (w3 & 0xffff) === 0xfea9;
+  return (w0 & 0xc0ff) === 0x80fe;
 }

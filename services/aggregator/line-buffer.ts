@@ -104,7 +104,7 @@ export class LineBuffer {
 }
 
 /** Whether 16 bytes are an IPv4-mapped address (RFC 4291 2.5.5.2). */
-export function isMapped(bytes: Uint8Array, at: number): boolean {
+function isMapped(bytes: Uint8Array, at: number): boolean {
   for (let i = 0; i < 10; i++) if (bytes[at + i] !== 0) return false;
   return bytes[at + 10] === 0xff && bytes[at + 11] === 0xff;
 }
