@@ -1,0 +1,132 @@
+import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { createSecureContext } from 'node:tls';
+import { z } from 'zod';
+import { errorTable, messageOf } from './app-error.ts';
+import { FollowedFile } from './followed-file.ts';
+import type { Log } from './log.ts';
+
+/** What can be wrong with the files of a `tls` section. */
+const tlsError = errorTable({
+  TLS_FILE_INVALID: {
+    message: '{field} {file}: {found}, expected {expected}',
+    retryable: false,
+    remedy: 'Write the file anew: PEM, as `openssl x509 -in FILE -noout -text` (a key: `openssl pkey`) reads it.',
+    exitCode: 78,
+  },
+  TLS_KEY_OTHER: {
+    message: 'the key {key} is not that of the certificate {cert}',
+    retryable: false,
+    remedy: 'Name the key that the certificate was made with; it may be that only one of the two files was renewed.',
+    exitCode: 78,
+  },
+});
+
+const file = z.string().min(1);
+
+/** The `tls` section of a client. Files are read again when they change: certificates are renewed while the process runs. */
+export const tlsSchema = z
+  .strictObject({
+    ca: file.optional().describe("PEM file: the authorities that the server's certificate is checked against. Default: those of Node.js."),
+    cert: file
+      .optional()
+      .describe("PEM file: the client's certificate, for servers that ask for one; with those between it and its authority."),
+    key: file.optional().describe('PEM file: the key of that certificate, without a passphrase.'),
+    serverName: z
+      .string()
+      .min(1)
+      .optional()
+      .describe("Name that the server's certificate must have. Default: the host that is connected to."),
+  })
+  .superRefine(({ cert, key }, context) => {
+    if ((cert === undefined) === (key === undefined)) return;
+    const missing = cert === undefined ? 'cert' : 'key';
+    context.addIssue({ code: 'custom', path: [missing], message: 'found nothing, expected a file: cert and key go together' });
+  });
+
+export type TlsConfig = z.output<typeof tlsSchema>;
+
+/** What a connection is made with: options of tls.connect(). Whoever connects with it checks the server's certificate. */
+export interface TlsMaterial {
+  readonly ca?: Buffer;
+  readonly cert?: Buffer;
+  readonly key?: Buffer;
+  readonly servername?: string;
+}
+
+/** The files of a `tls` section, as they are now. */
+export class TlsFiles {
+  readonly #config: TlsConfig;
+  readonly #log: Log;
+  readonly #files: Readonly<Partial<Record<'ca' | 'cert' | 'key', FollowedFile>>>;
+  #material: TlsMaterial | undefined;
+  #versions = '';
+  #refused = '';
+
+  constructor(config: TlsConfig, log: Log) {
+    const { ca, cert, key } = config;
+    this.#config = config;
+    this.#log = log;
+    this.#files = {
+      ...(ca !== undefined && { ca: new FollowedFile('tls.ca', ca) }),
+      ...(cert !== undefined && { cert: new FollowedFile('tls.cert', cert) }),
+      ...(key !== undefined && { key: new FollowedFile('tls.key', key) }),
+    };
+  }
+
+  /**
+   * What the next connection is to be made with: the same object as long as the files are the same. Throws TLS_* or
+   * FILE_UNREADABLE the first time; later, files that are wrong (half renewed) change nothing, with one line in the log.
+   */
+  current(): TlsMaterial {
+    const versions = Object.values(this.#files)
+      .map((one) => one.version())
+      .join(' ');
+    if (this.#material !== undefined && (versions === this.#versions || versions === this.#refused)) return this.#material;
+    try {
+      const material = this.#load();
+      if (this.#material !== undefined) this.#log.info({ files: Object.keys(this.#files) }, 'TLS files were read again');
+      this.#material = material;
+      this.#versions = versions;
+    } catch (thrown) {
+      if (this.#material === undefined) throw thrown;
+      this.#refused = versions;
+      this.#log.error({ code: 'TLS_NOT_RENEWED' }, `TLS files changed and cannot be used; those before stay: ${messageOf(thrown)}`);
+    }
+    return this.#material;
+  }
+
+  #load(): TlsMaterial {
+    const [ca, cert, key] = (['ca', 'cert', 'key'] as const).map((name) => this.#files[name]?.read());
+    const { serverName } = this.#config;
+    const names = { cert: this.#config.cert ?? '', key: this.#config.key ?? '' };
+    if (ca !== undefined) checkCertificates('tls.ca', this.#config.ca ?? '', ca);
+    if (cert !== undefined) checkCertificates('tls.cert', names.cert, cert);
+    if (cert !== undefined && key !== undefined) checkKey(names, cert, key);
+    return {
+      ...(ca !== undefined && { ca }),
+      ...(cert !== undefined && { cert }),
+      ...(key !== undefined && { key }),
+      ...(serverName !== undefined && { servername: serverName }),
+    };
+  }
+}
+
+function checkCertificates(field: string, path: string, pem: Buffer): void {
+  try {
+    createSecureContext({ ca: [new X509Certificate(pem).toString(), pem] });
+  } catch (thrown) {
+    throw tlsError('TLS_FILE_INVALID', { field, file: path, found: messageOf(thrown), expected: 'certificates in PEM' }, thrown);
+  }
+}
+
+/** The text of a failure of OpenSSL does not tell the key. */
+function checkKey({ cert, key }: { readonly cert: string; readonly key: string }, certificate: Buffer, pem: Buffer): void {
+  let own: boolean;
+  try {
+    own = new X509Certificate(certificate).checkPrivateKey(createPrivateKey(pem));
+  } catch (thrown) {
+    const details = { field: 'tls.key', file: key, found: messageOf(thrown), expected: 'a private key in PEM without a passphrase' };
+    throw tlsError('TLS_FILE_INVALID', details, thrown);
+  }
+  if (!own) throw tlsError('TLS_KEY_OTHER', { cert, key });
+}

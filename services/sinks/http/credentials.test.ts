@@ -1,0 +1,75 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, expect, test, vi } from 'vitest';
+import { z } from 'zod';
+import { fieldsOf } from '../../../core/config/field.ts';
+import { checkConfig } from '../../../core/config/load.ts';
+import { Credentials, credentialsSchema } from './credentials.ts';
+
+const dir = mkdtempSync(join(tmpdir(), 'jitterscope-credentials-'));
+const file = join(dir, 'secret');
+afterAll(() => rmSync(dir, { recursive: true, force: true }));
+
+const headerOf = (section: object): string | undefined => new Credentials(credentialsSchema.parse(section)).authorization();
+
+test.each([
+  ['none', {}, undefined],
+  ['an API key', { apiKey: 'a2V5OnNlY3JldA==' }, 'ApiKey a2V5OnNlY3JldA=='],
+  ['a token', { bearerToken: 'ey.J0' }, 'Bearer ey.J0'],
+  ['a user', { username: 'jo', password: 'pass word:é' }, `Basic ${Buffer.from('jo:pass word:é').toString('base64')}`],
+])('%s becomes the Authorization header', (_, section, header) => {
+  expect(headerOf(section)).toBe(header);
+});
+
+test('a secret is read from its file, without the newline, and again when it changes', () => {
+  let nowMs = 0;
+  vi.spyOn(performance, 'now').mockImplementation(() => nowMs);
+  try {
+    writeFileSync(file, 'first\n');
+    const credentials = new Credentials(credentialsSchema.parse({ bearerTokenFile: file }));
+    expect(credentials.authorization()).toBe('Bearer first');
+    writeFileSync(file, 'second, and longer'.split(',')[0]);
+    nowMs += 10_000;
+    expect(credentials.authorization()).toBe('Bearer second');
+    rmSync(file);
+    nowMs += 10_000;
+    expect(() => credentials.authorization()).toThrow(expect.objectContaining({ code: 'FILE_UNREADABLE' }));
+  } finally {
+    vi.restoreAllMocks();
+  }
+});
+
+test('an empty file, and what a header cannot hold, are refused without telling the secret', () => {
+  writeFileSync(file, '\n');
+  expect(() => headerOf({ apiKeyFile: file })).toThrow(/an empty file/);
+  writeFileSync(file, 'hush hush\r\nX-Injected: yes');
+  try {
+    headerOf({ apiKeyFile: file });
+    expect.unreachable();
+  } catch (thrown) {
+    expect(thrown).toMatchObject({ code: 'CREDENTIALS_INVALID', message: expect.stringContaining('apiKeyFile') });
+    expect(String(thrown)).not.toContain('hush');
+  }
+});
+
+test.each([
+  [{ apiKey: 'a', apiKeyFile: 'b' }, 'apiKeyFile'],
+  [{ username: 'jo' }, 'password'],
+  [{ password: 'p' }, 'username'],
+  [{ username: 'jo', password: 'p', bearerToken: 't' }, 'username'],
+  [{ apiKeyFile: 'a', bearerTokenFile: 'b' }, 'username'],
+])('%o is refused at %s', (section, path) => {
+  expect(credentialsSchema.safeParse(section).error?.issues.map((issue) => issue.path)).toContainEqual([path]);
+});
+
+test('no secret is shown, whatever is wrong with it', () => {
+  const schema = z.strictObject({ credentials: credentialsSchema.prefault({}) });
+  const shown = fieldsOf(schema).filter(({ secret }) => secret);
+  expect(shown.map(({ path }) => path.at(-1))).toEqual(['apiKey', 'password', 'bearerToken']);
+  for (const name of ['apiKey', 'password', 'bearerToken']) {
+    const problems = checkConfig(schema, { sets: [`credentials.${name}=123456`] });
+    expect(problems.length).toBeGreaterThan(0);
+    expect(JSON.stringify(problems)).not.toContain('123456');
+  }
+});

@@ -1,0 +1,98 @@
+import { z } from 'zod';
+import { errorTable } from '../../../core/app-error.ts';
+import { secret } from '../../../core/config/traits.ts';
+import { FollowedFile } from '../../../core/followed-file.ts';
+
+/** What can be wrong with credentials. Their values are never told. */
+const credentialsError = errorTable({
+  CREDENTIALS_INVALID: {
+    message: '{field}: {found}, expected {expected}',
+    retryable: false,
+    remedy: 'Write the secret alone into the file, as one line; `jitterscope config check` checks the rest.',
+    exitCode: 78,
+  },
+});
+
+const value = (description: string) => secret(z.string().min(1).optional().describe(description));
+const file = (what: string) => z.string().min(1).optional().describe(`File with ${what}; read again when it changes.`);
+
+/** The `credentials` section of a sink that speaks HTTP: one of API key, user name with password, bearer token. */
+export const credentialsSchema = z
+  .strictObject({
+    apiKey: value('API key as the server shows it encoded: the Authorization header is `ApiKey <it>`.'),
+    apiKeyFile: file('the API key'),
+    username: z.string().min(1).optional().describe('User name, for basic authentication.'),
+    password: value('Password of that user.'),
+    passwordFile: file('the password'),
+    bearerToken: value('Token: the Authorization header is `Bearer <it>`.'),
+    bearerTokenFile: file('the token'),
+  })
+  .superRefine((section, context) => {
+    const refuse = (path: keyof CredentialsConfig, message: string): void => context.addIssue({ code: 'custom', path: [path], message });
+    for (const name of ['apiKey', 'password', 'bearerToken'] as const) {
+      if (section[name] !== undefined && section[`${name}File`] !== undefined)
+        refuse(`${name}File`, `found it beside ${name}, expected one of the two`);
+    }
+    const user = section.username !== undefined;
+    const password = section.password !== undefined || section.passwordFile !== undefined;
+    if (user && !password) refuse('password', 'found nothing, expected password or passwordFile beside username');
+    if (password && !user) refuse('username', 'found nothing, expected the user name that the password is for');
+    const kinds = [section.apiKey ?? section.apiKeyFile, section.username, section.bearerToken ?? section.bearerTokenFile];
+    if (kinds.filter((kind) => kind !== undefined).length > 1)
+      refuse('username', 'found several kinds of credentials, expected one of apiKey, username with password, bearerToken');
+  });
+
+export type CredentialsConfig = z.output<typeof credentialsSchema>;
+
+/** What a request is sent with, so that the server knows who sends it. */
+export class Credentials {
+  readonly #config: CredentialsConfig;
+  readonly #file: FollowedFile | undefined;
+  readonly #field: string;
+  #version: string | undefined;
+  #header: string | undefined;
+
+  constructor(config: CredentialsConfig) {
+    this.#config = config;
+    const named = (['apiKeyFile', 'passwordFile', 'bearerTokenFile'] as const).find((name) => config[name] !== undefined);
+    this.#field = `credentials.${named ?? 'value'}`;
+    this.#file = named === undefined ? undefined : new FollowedFile(this.#field, config[named] ?? '');
+  }
+
+  /** Value of the Authorization header; undefined without credentials. Throws FILE_UNREADABLE or CREDENTIALS_INVALID. */
+  authorization(): string | undefined {
+    const version = this.#file?.version() ?? '';
+    if (version !== this.#version) {
+      this.#header = this.#make();
+      this.#version = version;
+    }
+    return this.#header;
+  }
+
+  #make(): string | undefined {
+    const { apiKey, apiKeyFile, username, password, bearerToken, bearerTokenFile } = this.#config;
+    const text = (written: string | undefined): string => written ?? this.#read();
+    if (username !== undefined) return `Basic ${Buffer.from(`${username}:${text(password)}`).toString('base64')}`;
+    if (apiKey !== undefined || apiKeyFile !== undefined) return `ApiKey ${this.#inHeader(text(apiKey))}`;
+    if (bearerToken !== undefined || bearerTokenFile !== undefined) return `Bearer ${this.#inHeader(text(bearerToken))}`;
+    return undefined;
+  }
+
+  /** Editors end a file with a newline. */
+  #read(): string {
+    const found =
+      this.#file
+        ?.read()
+        .toString('utf8')
+        .replace(/\r?\n$/, '') ?? '';
+    if (found === '') throw credentialsError('CREDENTIALS_INVALID', { field: this.#field, found: 'an empty file', expected: 'a secret' });
+    return found;
+  }
+
+  /** A header is one line of printable ASCII (RFC 9110, 5.5). */
+  #inHeader(found: string): string {
+    if (/^[\x21-\x7e]+$/.test(found)) return found;
+    const details = { field: this.#field, found: 'blanks, line ends or other bytes that a header cannot hold' };
+    throw credentialsError('CREDENTIALS_INVALID', { ...details, expected: 'one word of printable ASCII' });
+  }
+}
