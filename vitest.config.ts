@@ -5,6 +5,9 @@ const built = ['**/node_modules/**', '**/dist/**', '**/build/**', '**/.cache/**'
 const leftOut = process.env.TESTS_LEFT_OUT?.split(' ') ?? [];
 const kernel = ['**/kernel.test.ts', '**/*.kernel.test.ts'];
 const promise = ['test/*.promise.test.ts'];
+/** Those that start real servers (scripts/servers): what installs in a minute, and what is built for a quarter of an hour. */
+const servers = ['**/*.servers.test.ts'];
+const loki = ['**/*.loki.test.ts'];
 /** Only for machines made to be changed: test/vm. */
 const matrix = ['test/vm/*.matrix.test.ts'];
 
@@ -24,14 +27,16 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['**/*.test.ts'],
-          exclude: [...built, ...leftOut, ...kernel, ...promise, ...matrix],
+          exclude: [...built, ...leftOut, ...kernel, ...promise, ...servers, ...loki, ...matrix],
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },
       },
       { extends: true, test: { name: 'kernel', include: kernel, exclude: built, ...serial, sequence: { groupOrder: 1 } } },
       { extends: true, test: { name: 'promise', include: promise, exclude: built, ...serial, sequence: { groupOrder: 2 } } },
-      { extends: true, test: { name: 'matrix', include: matrix, exclude: built, ...serial, sequence: { groupOrder: 3 } } },
+      { extends: true, test: { name: 'servers', include: servers, exclude: built, ...serial, sequence: { groupOrder: 3 } } },
+      { extends: true, test: { name: 'loki', include: loki, exclude: built, ...serial, sequence: { groupOrder: 4 } } },
+      { extends: true, test: { name: 'matrix', include: matrix, exclude: built, ...serial, sequence: { groupOrder: 5 } } },
     ],
   },
 });

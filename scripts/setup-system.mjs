@@ -21,6 +21,15 @@ const needs = [
   { name: 'containernetworking-plugins', tier: 'test', file: '/usr/lib/cni/bridge', what: 'CNI plugins' },
   { name: 'busybox-static', tier: 'test', file: '/bin/busybox', what: 'a static busybox' },
   { name: 'prometheus', tier: 'test', file: '/usr/bin/prometheus', what: 'Prometheus', service: true },
+  {
+    name: 'default-jre-headless',
+    or: /^openjdk-(1[7-9]|2\d)-jre-headless$/,
+    tier: 'servers',
+    command: 'java',
+    what: 'a Java runtime 17 or newer',
+  },
+  { name: 'maven', tier: 'servers', command: 'mvn', what: 'Maven (mvn)' },
+  { name: 'openssl', tier: 'servers', command: 'openssl', what: 'openssl' },
   { name: 'qemu-system-x86', tier: 'matrix', command: 'qemu-system-x86_64', what: 'qemu for x86-64' },
   { name: 'busybox-static', tier: 'matrix', file: '/bin/busybox', what: 'a static busybox' },
   { name: 'cpio', tier: 'matrix', command: 'cpio', what: 'cpio' },
@@ -52,7 +61,7 @@ function installedPackages(names) {
 /** The needs of the base tier, and of `tier`, that this system does not meet. */
 export function missingNeeds(tier) {
   const wanted = needs.filter((need) => need.tier === 'base' || need.tier === tier);
-  const installed = installedPackages(wanted.map((need) => need.name).concat('clang-[0-9]*', 'containerd.io'));
+  const installed = installedPackages(wanted.map((need) => need.name).concat('clang-[0-9]*', 'containerd.io', 'openjdk-*-jre-headless'));
   if (installed === undefined) return wanted.filter((need) => !(need.command ? hasCommand(need.command) : existsSync(need.file)));
   return wanted.filter((need) => !installed.some((name) => name === need.name || (need.or && need.or.test(name))));
 }

@@ -7,7 +7,7 @@ import { addonBuilt, filesUnder } from './setup-build.mjs';
 import { hasCommand, missingNeeds, remedyFor } from './setup-system.mjs';
 
 /** In the order in which they run. */
-export const tierNames = ['unit', 'kernel', 'promise', 'sanitize', 'matrix'];
+export const tierNames = ['unit', 'kernel', 'promise', 'servers', 'loki', 'sanitize', 'matrix'];
 
 /** Run only when named, by --tier or REQUIRE_TIERS; otherwise skipped for this reason. */
 export const tiersOnRequest = {
@@ -58,7 +58,7 @@ function sanitizeObstacle() {
 export function obstacleOf(tier, root) {
   if (tier === 'native') return nativeObstacle(root);
   if (tier === 'kernel') return kernelObstacle(root);
-  if (tier === 'promise') return promiseObstacle(root);
+  if (tier === 'promise' || tier === 'servers' || tier === 'loki') return promiseObstacle(root);
   if (tier === 'sanitize') return sanitizeObstacle();
   if (tier === 'matrix') return matrixObstacle(root);
   return undefined;
@@ -83,7 +83,13 @@ function importsOf(root, file) {
   return [...imports].map((match) => normalize(join(dirname(file), match[1] ?? match[2])));
 }
 
-const filesOfTier = { kernel: /(^|[./])kernel\.test\.ts$/, promise: /\.promise\.test\.ts$/, unit: /\.test\.ts$/ };
+const filesOfTier = {
+  kernel: /(^|[./])kernel\.test\.ts$/,
+  promise: /\.promise\.test\.ts$/,
+  servers: /\.servers\.test\.ts$/,
+  loki: /\.loki\.test\.ts$/,
+  unit: /\.test\.ts$/,
+};
 
 /** Runs a tier of vitest; `leftOut` names files to leave out. */
 export function runVitest(root, tier, filters, leftOut) {

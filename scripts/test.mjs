@@ -1,6 +1,7 @@
 // `npm test -- [--tier unit] [file ...]`: set-up, then the tests, tier by tier. The last line is the sum:
 // `N passed, N failed, N skipped`. REQUIRE_TIERS=kernel,promise makes a tier that cannot run here a failure.
 import { fileURLToPath } from 'node:url';
+import { prepareTier } from './servers/prepare.mjs';
 import { setUp } from './setup.mjs';
 import { seconds } from './step.mjs';
 import { filterFrom, obstacleOf, runScript, runVitest, testsOfAddon, tierNames, tiersInOnePiece, tiersOnRequest } from './test-tiers.mjs';
@@ -40,10 +41,10 @@ function runUnit(filters, required) {
   return { passed: counts.passed, failed: counts.failed + left.failed, skipped: counts.skipped + left.skipped };
 }
 
-function runTier(tier, named, filters, required) {
+async function runTier(tier, named, filters, required) {
   if (tier === 'unit') return runUnit(filters, required);
   const wanted = named.includes(tier) || required.includes(tier);
-  const obstacle = obstacleOf(tier, root) ?? (wanted ? undefined : tiersOnRequest[tier]);
+  const obstacle = obstacleOf(tier, root) ?? (wanted ? undefined : tiersOnRequest[tier]) ?? (await prepareTier(tier, wanted));
   if (obstacle) return skip(tier, obstacle, required);
   return tiersInOnePiece.includes(tier) ? runScript(root, tier) : runVitest(root, tier, filters, []);
 }
@@ -63,7 +64,7 @@ export async function main(args) {
   for (const tier of found.packages ? tiers : []) {
     if (tiersInOnePiece.includes(tier) && filters.length > 0) continue;
     const started = Date.now();
-    const counts = runTier(tier, named, filters, required);
+    const counts = await runTier(tier, named, filters, required);
     if (required.includes(tier) && filters.length === 0 && counts.passed + counts.failed === 0) counts.failed = 1;
     lines.push(`${tier}: ${inWords(counts)} (${seconds(Date.now() - started)})`);
     for (const key of Object.keys(sum)) sum[key] += counts[key];

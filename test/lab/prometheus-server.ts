@@ -1,16 +1,12 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { freePort } from '../support/free-port.ts';
-import { eventually } from './eventually.ts';
-
-const program = '/usr/bin/prometheus';
+import { execFileSync } from 'node:child_process';
+import { prometheus } from '../../scripts/servers/prometheus.mjs';
+import type { RunningServer } from '../../scripts/servers/server.d.mts';
 
 /** Whether the real Prometheus is here. Says so when not; throws when REQUIRE_TIERS wants the promises. */
 export function prometheusIsHere(): boolean {
-  if (existsSync(program)) return true;
-  const found = `they need ${program}: sudo apt-get install prometheus`;
+  const obstacle = prometheus.obstacle();
+  if (obstacle === undefined) return true;
+  const found = `they need ${obstacle.what}: ${obstacle.command}`;
   if ((process.env.REQUIRE_TIERS ?? '').split(',').includes('promise')) throw new Error(`REQUIRE_TIERS wants the promises, but ${found}`);
   process.stderr.write(`SKIPPED tests with Prometheus: ${found}\n`);
   return false;
@@ -30,39 +26,20 @@ interface Answer {
 
 /** The real Prometheus, in a folder of its own, scraping one target each second. */
 export class PrometheusServer {
-  readonly #child: ChildProcess;
-  readonly #url: string;
+  readonly #server: RunningServer;
 
-  private constructor(child: ChildProcess, url: string) {
-    this.#child = child;
-    this.#url = url;
+  private constructor(server: RunningServer) {
+    this.#server = server;
   }
 
   /** @param target address and port of what has /metrics */
   static async start(folder: string, target: string): Promise<PrometheusServer> {
-    mkdirSync(folder, { recursive: true });
-    const config = { global: { scrape_interval: '1s' }, scrape_configs: [{ job_name: 'agent', static_configs: [{ targets: [target] }] }] };
-    // JSON is YAML.
-    writeFileSync(join(folder, 'prometheus.yml'), JSON.stringify(config));
-    const listen = `127.0.0.1:${await freePort()}`;
-    const args = [
-      `--config.file=${join(folder, 'prometheus.yml')}`,
-      `--storage.tsdb.path=${join(folder, 'tsdb')}`,
-      `--web.listen-address=${listen}`,
-    ];
-    const child = spawn(program, [...args, '--log.level=warn'], { stdio: ['ignore', 'ignore', 'inherit'] });
-    process.once('exit', () => child.kill('SIGKILL'));
-    const server = new PrometheusServer(child, `http://${listen}`);
-    await eventually('Prometheus is ready', async () => {
-      if (child.exitCode !== null) throw new Error(`Prometheus ended with ${child.exitCode}`);
-      return (await fetch(`${server.#url}/-/ready`).catch(() => undefined))?.ok === true;
-    });
-    return server;
+    return new PrometheusServer(await prometheus.start({ dataDir: folder, target }));
   }
 
   /** Asks a question of PromQL: a range vector has all its samples, an instant vector one. */
   async query(question: string): Promise<PrometheusSeries[]> {
-    const response = await fetch(`${this.#url}/api/v1/query?query=${encodeURIComponent(question)}`);
+    const response = await fetch(`http://${this.#server.address}/api/v1/query?query=${encodeURIComponent(question)}`);
     const { status, error, data } = (await response.json()) as Answer;
     if (status !== 'success') throw new Error(`${question}: ${error}`);
     return data.result.map(({ metric, values, value }) => ({
@@ -72,9 +49,7 @@ export class PrometheusServer {
   }
 
   async stop(): Promise<void> {
-    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
-    this.#child.kill('SIGKILL');
-    await once(this.#child, 'exit');
+    await this.#server.kill();
   }
 }
 

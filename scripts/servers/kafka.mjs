@@ -1,0 +1,138 @@
+// Apache Kafka: one KRaft node on the loopback.
+import { execFile } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { folderOf, installOnce, isCached } from './cache.mjs';
+import { writeCertificates } from './certificates.mjs';
+import { fetchJars, javaObstacle } from './maven.mjs';
+import { freePort, lastLines, startServer } from './server-process.mjs';
+
+const version = '4.3.1';
+const name = `kafka-${version}`;
+const artifacts = [`org.apache.kafka:kafka_2.13:${version}`, 'org.apache.logging.log4j:log4j-slf4j-impl:2.25.4'];
+// Short-lived brokers: what C2 would compile never pays. `org.apache.kafka` 4 keeps its own logging quiet at warn.
+const javaOptions = ['-Xms256m', '-Xmx512m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-Djava.awt.headless=true'];
+const clusterId = 'aml0dGVyc2NvcGUtdGVzdA';
+
+/** The users that a secured broker knows, by PLAIN and by SCRAM: name and password. */
+export const kafkaUser = { name: 'jitterscope', password: 'only-for-tests' };
+
+function listenersOf(ports, host) {
+  return Object.entries(ports)
+    .map(([listener, port]) => `${listener}://${host}:${port}`)
+    .join(',');
+}
+
+/** server.properties as lines. `certificates`: of a secured broker. */
+function propertiesOf(dataDir, ports, certificates, overrides) {
+  const { CONTROLLER: controllerPort, ...clientPorts } = ports;
+  const replicated = ['offsets.topic', 'transaction.state.log', 'share.coordinator.state.topic'];
+  const plain = 'org.apache.kafka.common.security.plain.PlainLoginModule required';
+  const scram = 'org.apache.kafka.common.security.scram.ScramLoginModule required;';
+  const secured = {
+    'ssl.keystore.type': 'PEM',
+    'ssl.keystore.location': certificates?.server.bundle,
+    'ssl.truststore.type': 'PEM',
+    'ssl.truststore.location': certificates?.ca,
+    'listener.name.ssl.ssl.client.auth': 'required',
+    'listener.name.sasl_ssl.sasl.enabled.mechanisms': 'PLAIN,SCRAM-SHA-256,SCRAM-SHA-512',
+    'listener.name.sasl_ssl.plain.sasl.jaas.config': `${plain} user_${kafkaUser.name}="${kafkaUser.password}";`,
+    'listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config': scram,
+    'listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config': scram,
+  };
+  return Object.entries({
+    'process.roles': 'broker,controller',
+    'node.id': 1,
+    'controller.quorum.voters': `1@127.0.0.1:${controllerPort}`,
+    'controller.listener.names': 'CONTROLLER',
+    listeners: listenersOf(ports, '127.0.0.1'),
+    'advertised.listeners': listenersOf(clientPorts, '127.0.0.1'),
+    'listener.security.protocol.map': 'CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_SSL:SASL_SSL',
+    'inter.broker.listener.name': 'PLAINTEXT',
+    'log.dirs': join(dataDir, 'logs'),
+    'auto.create.topics.enable': false,
+    ...Object.fromEntries(replicated.map((topic) => [`${topic}.replication.factor`, 1])),
+    ...Object.fromEntries(replicated.slice(1).map((topic) => [`${topic}.min.isr`, 1])),
+    ...Object.fromEntries(replicated.map((topic) => [`${topic}.num.partitions`, 4])),
+    'group.initial.rebalance.delay.ms': 0,
+    'num.network.threads': 2,
+    'num.io.threads': 4,
+    // A restarted broker waits until its registration from before has run out.
+    'broker.session.timeout.ms': 2000,
+    'broker.heartbeat.interval.ms': 500,
+    ...(certificates === undefined ? {} : secured),
+    ...overrides,
+  }).map(([key, value]) => `${key}=${value}`);
+}
+
+const logging = `rootLogger.level=warn
+rootLogger.appenderRef.c.ref=C
+appender.c.type=Console
+appender.c.name=C
+appender.c.layout.type=PatternLayout
+appender.c.layout.pattern=[%d] %p %m (%c)%n
+logger.k.name=kafka.server.KafkaRaftServer
+logger.k.level=info
+`;
+
+async function format(java, properties, secured) {
+  const scram = (mechanism) => ['--add-scram', `SCRAM-SHA-${mechanism}=[name=${kafkaUser.name},password=${kafkaUser.password}]`];
+  const users = secured ? [256, 512].flatMap(scram) : [];
+  const args = [...java, 'kafka.tools.StorageTool', 'format', '--ignore-formatted', '-t', clusterId, '-c', properties, ...users];
+  await promisify(execFile)('java', args);
+}
+
+function answers(port) {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1');
+    const end = (is) => {
+      socket.destroy();
+      resolve(is);
+    };
+    socket.once('connect', () => end(true)).once('error', () => end(false));
+  });
+}
+
+async function choosePorts(port, secured) {
+  const names = ['CONTROLLER', ...(secured ? ['SSL', 'SASL_SSL'] : [])];
+  const ports = { PLAINTEXT: port ?? (await freePort()) };
+  for (const listener of names) ports[listener] = await freePort();
+  return ports;
+}
+
+/**
+ * Starts the broker. `port`: of the plaintext listener, when it is the first start of this folder; a start after that
+ * takes the ports from before. `secured`: also listens with mutual TLS (`ports.SSL`) and with SASL over TLS
+ * (`ports.SASL_SSL`), for certificates and users that it makes. `overrides`: further server properties.
+ */
+async function start({ dataDir, port, secured = false, overrides = {} }) {
+  const lib = join(folderOf(name), 'lib', '*');
+  mkdirSync(dataDir, { recursive: true });
+  const portsFile = join(dataDir, 'ports.json');
+  const again = existsSync(portsFile);
+  const ports = again ? JSON.parse(readFileSync(portsFile, 'utf8')) : await choosePorts(port, secured);
+  const certificates = secured ? await writeCertificates(join(dataDir, 'certificates')) : undefined;
+  const properties = join(dataDir, 'server.properties');
+  writeFileSync(properties, `${propertiesOf(dataDir, ports, certificates, overrides).join('\n')}\n`);
+  writeFileSync(join(dataDir, 'log4j2.properties'), logging);
+  const java = [...javaOptions, `-Dlog4j2.configurationFile=${join(dataDir, 'log4j2.properties')}`, '-cp', lib];
+  if (!again) await format(java, properties, secured);
+  writeFileSync(portsFile, JSON.stringify(ports));
+  const log = join(dataDir, 'kafka.log');
+  writeFileSync(log, '');
+  const started = async () => lastLines(log).includes('Kafka Server started') && (await answers(ports.PLAINTEXT));
+  const server = await startServer({ name: 'Kafka', command: 'java', args: [...java, 'kafka.Kafka', properties], log, ready: started });
+  return { ...server, address: `127.0.0.1:${ports.PLAINTEXT}`, port: ports.PLAINTEXT, ports, certificates };
+}
+
+export const kafka = {
+  name: 'kafka',
+  tier: 'servers',
+  version,
+  obstacle: javaObstacle,
+  isInstalled: () => isCached(name),
+  install: () => installOnce(name, (folder) => fetchJars(folder, artifacts)),
+  start,
+};

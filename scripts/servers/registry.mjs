@@ -1,0 +1,5 @@
+// The servers that tests start and `npm run servers -- <name>` runs: one line each.
+import { kafka } from './kafka.mjs';
+import { prometheus } from './prometheus.mjs';
+
+export const servers = [kafka, prometheus];
