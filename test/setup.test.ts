@@ -169,7 +169,8 @@ test('node_modules is taken as it is only when it holds what the lock file asks 
 test('TypeScript is compiled again only when a source has changed, and what a deleted source left goes', () => {
   mkdirSync(join(folder, 'node_modules'));
   for (const name of ['typescript', '@types']) symlinkSync(join(root, 'node_modules', name), join(folder, 'node_modules', name));
-  for (const name of ['package.json', 'package-lock.json', 'tsconfig.json']) cpSync(join(root, name), join(folder, name));
+  for (const name of ['package.json', 'package-lock.json', 'tsconfig.json', 'tsconfig.build.json'])
+    cpSync(join(root, name), join(folder, name));
   mkdirSync(join(folder, 'cli'));
   mkdirSync(join(folder, 'proto', 'gen'), { recursive: true });
   writeFileSync(join(folder, 'proto', 'gen', 'x.js'), 'export const x = 1;\n');
@@ -200,10 +201,17 @@ test('TypeScript is compiled again only when a source has changed, and what a de
     expect(existsSync(join(folder, 'dist', 'cli', 'main.js'))).toBe(true);
   }
 
-  writeFileSync(main, 'const wrong: number = "x";\n');
+  // What only a test or a type says changes nothing of the program.
+  writeFileSync(join(folder, 'cli', 'main.test.ts'), 'export const test = 1;\n');
+  expect(built()).toBe(true);
+  writeFileSync(main, 'const wrong: number = "x";\nconsole.log(wrong);\n');
+  expect(build().status).toBe(0);
+  expect(existsSync(join(folder, 'dist', 'cli', 'main.test.js'))).toBe(false);
+
+  writeFileSync(main, 'const wrong: = "x";\n');
   const failed = build();
   expect(failed.status).not.toBe(0);
-  expect(failed.stderr).toContain("Type 'string' is not assignable to type 'number'");
+  expect(failed.stderr).toContain('cli/main.ts(1,14): error TS1110: Type expected.');
   expect(built()).toBe(false);
 });
 
