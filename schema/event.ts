@@ -181,7 +181,8 @@ export const eventFields: readonly EventField[] = [
   {
     path: 'jitterscope.by.*',
     type: 'keyword',
-    description: 'Of a finding: the worst group of a signal that has groups (a port, a reason), by signal.',
+    description:
+      'Of a finding: the worst group of a signal that has groups (a port, a reason), by signal; of one that groups by several together each part: worst_peer.',
     findingsOnly: true,
   },
   { path: 'jitterscope.evidence[].text', type: 'text', description: 'What speaks for or against the finding.', findingsOnly: true },

@@ -14,7 +14,7 @@ function inputOf({ counter, per, record, event, field, where, by }) {
     per === undefined ? '' : `per ${code(per)}`,
     field === undefined ? '' : `of ${code(field)}`,
     where === undefined ? '' : `where ${code(where)}`,
-    by === undefined ? '' : `by ${code(by)}`,
+    by === undefined ? '' : `by ${[by].flat().map(code).join(' and ')}`,
   ];
   return parts.filter(Boolean).join(' ');
 }
@@ -101,7 +101,8 @@ function templateSection({ formatMeanings, templateWords }) {
   const places = [
     ...Object.entries(templateWords).map(([word, { meaning }]) => [`{${word}}`, meaning]),
     ['{signal}', 'value of the signal, three digits'],
-    ['{signal.by}', 'worst group of a signal with `by`'],
+    ['{signal.by}', 'worst group of a signal with `by`; where `by` is a list, all of it'],
+    ['{signal.by.peer}', 'one part of it, where `by` is a list'],
     ['{params.name}', 'value of the param'],
   ];
   return `## Sentences
@@ -200,7 +201,7 @@ ${counterSections(vocabulary).join('\n\n')}
 ## Records
 
 \`record: <probe>\` (each record) or \`event: <probe>\` (those that became events), with \`field\` and \`where\` over their values, and
-\`by\` over one of them or \`peer\`, the far end. A number that a record does not have is NaN, a text is empty.
+\`by\` over one of them or \`peer\`, the far end; over up to three together with a list, \`by: [peer, far_port]\`. A number that a record does not have is NaN, a text is empty.
 
 ${recordSections(vocabulary).join('\n\n')}
 `;

@@ -116,7 +116,7 @@ kernelTest('a hundred refused connects are one finding, with both ends named', a
 
   const opened = await step('connect-failures', 'shop/caller-0', 'anomaly-opened');
   expect(opened.message).toMatch(
-    /^shop\/caller-0 cannot connect, mostly to shop\/web-0 and port 81: within a minute 100 connects were refused/,
+    /^shop\/caller-0 cannot connect, most often to shop\/web-0 port 81: within a minute 100 connects were refused/,
   );
   await step('connect-failures', 'shop/caller-0', 'anomaly-resolved');
   expect(found('connect-failures', 'shop/caller-0').filter(({ event }) => event.action === 'anomaly-opened')).toHaveLength(1);

@@ -1,6 +1,7 @@
 import type { Contribution } from '../series/contribution.ts';
 import type { SourceFields } from '../series/source-fields.ts';
 import { nodeIndex } from './entity-table.ts';
+import { groupKey } from './group-table.ts';
 import type { NodeSession } from './node-session.ts';
 import type { CounterLabels } from './rule.ts';
 import type { RuleDomain } from './rule-domain.ts';
@@ -235,7 +236,7 @@ export class CounterTargets {
   #add(target: CounterTarget, field: number, increment: number, second: number): void {
     for (const add of this.#addsOf(target, field)) {
       if (add.plan.nodeOnly && target.entity !== nodeIndex) continue;
-      const group = add.by === undefined ? '' : groupOf(target, add.by);
+      const group = groupKey(add.by, (name) => labelOf(target, name));
       const bits = add.plan.sketch === undefined && add.kind === 'counter' ? 0 : bitsOf(target.contribution.source, field);
       if (group === undefined || bits === undefined || add.kind === 'gauge') continue;
       if (!this.#domain.windows.counter(add, target.entity, group, second, increment, bits)) this.#late();
@@ -246,13 +247,14 @@ export class CounterTargets {
   #sum(target: CounterTarget, field: number, second: number): void {
     for (const add of this.#addsOf(target, field)) {
       if (add.kind !== 'gauge' || (add.plan.nodeOnly && target.entity !== nodeIndex)) continue;
-      const group = add.by === undefined ? '' : groupOf(target, add.by);
+      const group = groupKey(add.by, (name) => labelOf(target, name));
       if (group === undefined) continue;
       let total = 0;
       for (const other of this.#ofEntity.get(target.entity) ?? []) {
         const { live, known, values, source } = other.contribution;
         if (source !== target.contribution.source || !live || known[field] !== 1) continue;
-        if (!this.#addsOf(other, field).includes(add) || (add.by !== undefined && groupOf(other, add.by) !== group)) continue;
+        if (!this.#addsOf(other, field).includes(add) || !(add.by ?? []).every((name) => labelOf(other, name) === labelOf(target, name)))
+          continue;
         total += values[field];
       }
       this.#domain.windows.counter(add, target.entity, group, second, total, 0);
@@ -311,7 +313,7 @@ function labelsOf({ own, container }: CounterTarget): CounterLabels {
   return labels;
 }
 
-function groupOf({ own, container }: CounterTarget, name: string): string | undefined {
+function labelOf({ own, container }: CounterTarget, name: string): string | undefined {
   const at = own.names.indexOf(name);
   if (at >= 0) return own.values[at];
   return name === 'container' && container !== '' ? container : undefined;

@@ -4,8 +4,22 @@ import { type FarAddress, type FarEndImage, FarEnds } from './far-ends.ts';
 /** Groups of one entity and signal that are told apart; beyond, the one with the least goes. */
 export const maxGroups = 16;
 
-/** What a signal groups by. */
-export type GroupKind = 'value' | 'peer';
+/** What a signal groups by: of how many parts a group is, and which of them is the far end; -1: none. */
+export interface GroupParts {
+  readonly count: number;
+  readonly peerAt: number;
+}
+
+/** What tells a group apart; of several parts, in place of the far end ''. */
+export type GroupKey = number | string | readonly (number | string)[];
+
+/** The group of labels; '' without `by`, undefined where one of them is missing. */
+export function groupKey(by: readonly string[] | undefined, labelOf: (name: string) => string | undefined): GroupKey | undefined {
+  if (by === undefined) return '';
+  if (by.length === 1) return labelOf(by[0]);
+  const keys = by.map(labelOf);
+  return keys.every((key) => key !== undefined) ? keys : undefined;
+}
 
 /** What is asked of the windows that groups have, one row each. */
 export interface GroupRows {
@@ -21,26 +35,26 @@ export interface GroupRows {
  * it went is not passed on, so no value is ever overstated.
  */
 export class GroupTable {
-  readonly kind: GroupKind;
+  readonly #parts: GroupParts;
   readonly #rows: GroupRows;
   #entities = 0;
   #used = new Uint8Array(0);
   /** 32 bits of what tells a group apart: they alone are compared. */
   #hashes = new Int32Array(0);
-  /** The groups' names, by row; of peers by entity. */
-  #keys: (number | string)[] = [];
+  /** The groups' names, by row; of far ends by entity. */
+  #keys: GroupKey[] = [];
   #ends: (FarEnds | undefined)[] = [];
   /** Of groups that have the same, the next to go is looked for from this slot on. */
   #hands = new Uint8Array(0);
 
-  constructor(kind: GroupKind, rows: GroupRows) {
-    this.kind = kind;
+  constructor(parts: GroupParts, rows: GroupRows) {
+    this.#parts = parts;
     this.#rows = rows;
   }
 
   /** Row of a number's or a text's group. */
   rowOf(entity: number, key: number | string): number {
-    const hash = typeof key === 'number' ? hashOfNumber(key) : hashOfText(key);
+    const hash = hashOf(key);
     const known = this.#find(entity, hash);
     if (known >= 0) return known;
     const row = this.#take(entity, hash);
@@ -57,14 +71,30 @@ export class GroupTable {
     return row;
   }
 
+  /** Row of a group of several parts. The keys may be others the next time. */
+  rowOfSeveral(entity: number, keys: readonly (number | string)[], { w0, w1, w2, w3 }: AddressWords = noAddress, end?: FarEnd): number {
+    let hash = end === undefined ? 0 : hashOfAddress(w0, w1, w2, w3);
+    for (let part = 0; part < keys.length; part++) hash = mixed(Math.imul(hash, 31) ^ hashOf(keys[part]));
+    const known = this.#find(entity, hash);
+    if (known >= 0) return known;
+    const row = this.#take(entity, hash);
+    this.#keys[row] = [...keys];
+    if (end !== undefined) (this.#ends[entity] ??= new FarEnds(maxGroups)).put(row % maxGroups, w0, w1, w2, w3, end);
+    return row;
+  }
+
   /** Groups of an entity: rows from entity * 16 on. */
   count(entity: number): number {
     return entity < this.#entities ? this.#used[entity] : 0;
   }
 
-  label(row: number, node: string): string {
-    if (this.kind === 'value') return String(this.#keys[row]);
-    return this.#ends[Math.floor(row / maxGroups)]?.name(row % maxGroups, node).label ?? '';
+  /** What a group is called, part by part. */
+  labels(row: number, node: string): string[] {
+    const { count, peerAt } = this.#parts;
+    const key = this.#keys[row];
+    const labels = count > 1 && typeof key === 'object' ? key.map(String) : [String(key)];
+    if (peerAt >= 0) labels[peerAt] = this.#ends[Math.floor(row / maxGroups)]?.name(row % maxGroups, node).label ?? '';
+    return labels;
   }
 
   /** Forgets the groups of an entity. */
@@ -72,7 +102,7 @@ export class GroupTable {
     for (let slot = 0; slot < this.count(entity); slot++) this.#rows.clear(entity * maxGroups + slot);
     if (entity >= this.#entities) return;
     this.#used[entity] = 0;
-    if (this.kind === 'peer') this.#ends[entity] = undefined;
+    if (this.#parts.peerAt >= 0) this.#ends[entity] = undefined;
   }
 
   /** For a checkpoint: all groups in the order of their rows. */
@@ -81,8 +111,14 @@ export class GroupTable {
     for (let entity = 0; entity < this.#entities; entity++) {
       for (let slot = 0; slot < this.#used[entity]; slot++) {
         const row = entity * maxGroups + slot;
-        const key = this.kind === 'value' ? this.#keys[row] : (this.#ends[entity] as FarEnds).image(slot, node);
-        images.push([entity, key, this.#hashes[row], this.#hands[entity]]);
+        const end = this.#parts.peerAt < 0 ? undefined : (this.#ends[entity] as FarEnds).image(slot, node);
+        const key = this.#keys[row];
+        images.push([
+          entity,
+          this.#parts.count > 1 ? { keys: key, end } : (end ?? (key as number | string)),
+          this.#hashes[row],
+          this.#hands[entity],
+        ]);
       }
     }
     return images;
@@ -93,8 +129,9 @@ export class GroupTable {
     for (const [entity, key, hash, hand] of images) {
       this.#reach(entity);
       const row = entity * maxGroups + this.#used[entity]++;
-      if (typeof key !== 'object') this.#keys[row] = key;
-      else (this.#ends[entity] ??= new FarEnds(maxGroups)).restore(row % maxGroups, key);
+      const { keys, end } = typeof key !== 'object' ? { keys: key, end: undefined } : 'keys' in key ? key : { keys: '', end: key };
+      this.#keys[row] = keys;
+      if (end !== undefined) (this.#ends[entity] ??= new FarEnds(maxGroups)).restore(row % maxGroups, end);
       this.#hashes[row] = hash;
       this.#hands[entity] = hand;
     }
@@ -142,17 +179,29 @@ export class GroupTable {
     const hands = new Uint8Array(entities);
     hands.set(this.#hands);
     this.#hands = hands;
-    if (this.kind === 'value') while (this.#keys.length < entities * maxGroups) this.#keys.push('');
-    else while (this.#ends.length < entities) this.#ends.push(undefined);
+    while (this.#keys.length < entities * maxGroups) this.#keys.push('');
+    if (this.#parts.peerAt >= 0) while (this.#ends.length < entities) this.#ends.push(undefined);
     this.#entities = entities;
   }
 }
 
 /** A group in a checkpoint. */
-export type GroupImage = readonly [entity: number, key: number | string | FarEndImage, hash: number, hand: number];
+export type GroupImage = readonly [
+  entity: number,
+  key: number | string | FarEndImage | { readonly keys: GroupKey; readonly end: FarEndImage | undefined },
+  hash: number,
+  hand: number,
+];
+
+type AddressWords = Pick<FarAddress, 'w0' | 'w1' | 'w2' | 'w3'>;
+const noAddress: AddressWords = { w0: 0, w1: 0, w2: 0, w3: 0 };
 
 const double = new Float64Array(1);
 const words = new Int32Array(double.buffer);
+
+function hashOf(key: number | string): number {
+  return typeof key === 'number' ? hashOfNumber(key) : hashOfText(key);
+}
 
 function hashOfNumber(number: number): number {
   if (number === (number | 0)) return number;

@@ -6,7 +6,7 @@ import type { CellRows } from './cell-rows.ts';
 import { FarAddress } from './far-ends.ts';
 import type { GroupTable } from './group-table.ts';
 import { RecentRecords } from './recent-records.ts';
-import type { RecordNumber, RecordPredicate, RecordText } from './rule.ts';
+import type { RecordGroup, RecordNumber, RecordPredicate, RecordText } from './rule.ts';
 import type { SketchRows } from './sketch-rows.ts';
 import type { ProbePlan, RecordAdd, Selector } from './window-plan.ts';
 
@@ -162,6 +162,9 @@ class SelectorIntake {
 class AddIntake {
   readonly #value: RecordNumber | undefined;
   readonly #by: RecordNumber | RecordText | undefined;
+  /** Parts of a group of several, and the keys of the record at hand. */
+  readonly #parts: readonly RecordGroup[];
+  readonly #keys: (number | string)[];
   readonly #groups: GroupTable | undefined;
   readonly #rows: CellRows;
   readonly #sketch: SketchRows | undefined;
@@ -174,7 +177,10 @@ class AddIntake {
 
   constructor({ index, plan, input }: RecordAdd, { rows, groups, sketches }: WindowPlaces) {
     this.#value = input.value;
-    this.#by = input.by === undefined || input.by.of === 'peer' ? undefined : input.by.of;
+    const [first, ...more] = input.by ?? [];
+    this.#by = first === undefined || first.of === 'peer' ? undefined : first.of;
+    this.#parts = more.length === 0 ? [] : [first, ...more];
+    this.#keys = this.#parts.map(() => '');
     this.#groups = groups[index];
     this.#rows = rows[plan.feed];
     this.#sketch = sketches[index];
@@ -216,8 +222,25 @@ class AddIntake {
 
   /** Row of the record's group; -1: it has none. */
   #groupRow(groups: GroupTable, entity: number, record: RecordReader, names: EventNames, far: FarAddress, end: FarEnd): number {
+    if (this.#parts.length > 0) return this.#rowOfSeveral(groups, entity, record, names, far, end);
     if (this.#by === undefined) return far.isNone ? -1 : groups.rowOfPeer(entity, far, end);
     const key = this.#by(record, names);
     return key === '' || Number.isNaN(key) ? -1 : groups.rowOf(entity, key);
+  }
+
+  #rowOfSeveral(groups: GroupTable, entity: number, record: RecordReader, names: EventNames, far: FarAddress, end: FarEnd): number {
+    let hasPeer = false;
+    for (let part = 0; part < this.#parts.length; part++) {
+      const { of } = this.#parts[part];
+      if (of === 'peer') {
+        if (far.isNone) return -1;
+        hasPeer = true;
+        continue;
+      }
+      const key = of(record, names);
+      if (key === '' || Number.isNaN(key)) return -1;
+      this.#keys[part] = key;
+    }
+    return groups.rowOfSeveral(entity, this.#keys, far, hasPeer ? end : undefined);
   }
 }

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { netnsOf, podOf } from '../test-stream.ts';
-import type { Rule, Signal } from './rule.ts';
+import type { RecordGroup, Rule, Signal } from './rule.ts';
 import { bootS, ruleSet, TestEngine } from './test-engine.ts';
 import { testRule } from './test-rule.ts';
 
@@ -143,6 +143,8 @@ const bySeverity: Rule['when'] = [
   { severity: 2, condition: (slots) => slots[0] > 4 },
   { severity: 1, condition: (slots) => slots[0] > 2 },
 ];
+const byPeer: readonly RecordGroup[] = [{ name: 'peer', of: 'peer' }];
+const byPeerAndPort: readonly RecordGroup[] = [...byPeer, { name: 'port', of: ({ dport }) => `port ${dport % 3}` }];
 const busy = ruleSet(
   testRule({ id: 'a', signals: [records('a', 5)], when: bySeverity, forS: 2, settleS: 1, keepFiringForS: 3, causedBy: ['b'] }),
   testRule({
@@ -158,12 +160,13 @@ const busy = ruleSet(
     id: 'c',
     signals: [
       records('c', 9, {
-        input: { kind: 'record', probe: 1, eventsOnly: true, value: undefined, where: undefined, by: { name: 'peer', of: 'peer' } },
+        input: { kind: 'record', probe: 1, eventsOnly: true, value: undefined, where: undefined, by: byPeer },
       }),
+      records('d', 9, { input: { kind: 'record', probe: 1, eventsOnly: true, value: undefined, where: undefined, by: byPeerAndPort } }),
     ],
     maxActive: 2,
     settleS: 0,
-    summary: { source: '', render: ({ by, peer }) => `${by(0)} ${peer}` },
+    summary: { source: '', render: ({ by, peer }) => `${by(0)} ${by(1)} ${peer}` },
   }),
 );
 const op = fc.record({
@@ -186,7 +189,7 @@ test('a checkpoint at any moment, or a reload of the same rules, changes nothing
           engine.until(now);
           if (disturbed && restarts.includes(index)) engine.restart();
           if (disturbed && index === reload) engine.engine.replace(busy);
-          engine.record(now - backMs / 1000, { net, daddr: [10, 244, 0, far] }, isEvent);
+          engine.record(now - backMs / 1000, { net, daddr: [10, 244, 0, far], dport: 80 + backMs }, isEvent);
         });
         engine.until(now + 60);
         return engine.transitions.map(({ rule, ...rest }) => ({ ...rest, rule: rule.id }));

@@ -48,8 +48,8 @@ export interface CounterInput {
   /** The signal is the ratio of the two deltas. */
   readonly per: CounterReference | undefined;
   readonly where: LabelPredicate | undefined;
-  /** Name of the label whose worst value is the signal. */
-  readonly by: string | undefined;
+  /** Names of the labels whose worst values, together, are the signal. */
+  readonly by: readonly string[] | undefined;
 }
 
 /** A signal that is made of a probe's records; `event` in a rule file is the same, over what became an event. */
@@ -62,8 +62,14 @@ export interface RecordInput {
   /** What is aggregated; undefined: records are counted. */
   readonly value: RecordNumber | undefined;
   readonly where: RecordPredicate | undefined;
-  /** What records are grouped by: `port`, `far_port`, `peer`, or a text of the record (`reason`). The worst group is the signal. */
-  readonly by: { readonly name: string; readonly of: RecordNumber | RecordText | 'peer' } | undefined;
+  /** What records are grouped by. The worst group is the signal. */
+  readonly by: readonly RecordGroup[] | undefined;
+}
+
+/** What records are grouped by: `port`, `far_port`, `peer`, or a text of the record (`reason`). */
+export interface RecordGroup {
+  readonly name: string;
+  readonly of: RecordNumber | RecordText | 'peer';
 }
 
 export type SignalInput = CounterInput | RecordInput;
@@ -81,6 +87,11 @@ export interface Signal {
   readonly absent: AbsentPolicy;
   /** `entity`: the rule's own entity; `node`: its node. */
   readonly scope: 'entity' | 'node';
+}
+
+/** What a signal groups by, each in its place; empty: it does not. */
+export function groupNames({ by }: SignalInput): readonly string[] {
+  return by?.map((one) => (typeof one === 'string' ? one : one.name)) ?? [];
 }
 
 /** A signal as one rule names it. */
@@ -111,8 +122,8 @@ export interface TemplateValues {
   readonly node: string;
   /** By place in the rule; NaN: no data. */
   signal(index: number): number;
-  /** The worst group of a signal with `by`; empty without one. */
-  by(index: number): string;
+  /** The worst group of a signal with `by`, or one part of it where `by` names several; empty without one. */
+  by(index: number, part?: number): string;
   param(index: number): number;
   /** The far end that was seen most in the rule's records; empty when there is none. */
   readonly peer: string;

@@ -1,4 +1,5 @@
 import { nodeIndex } from './entity-table.ts';
+import { groupKey } from './group-table.ts';
 import type { CounterLabels } from './rule.ts';
 import type { RuleDomain } from './rule-domain.ts';
 
@@ -52,7 +53,7 @@ export class SelfTargets {
     this.#domain.values.setPresent(nodeIndex, plan.index, true);
     for (const add of plan.fields.get(field) ?? []) {
       if (add.where?.(labels) === false) continue;
-      const group = add.by === undefined ? '' : labels[add.by];
+      const group = groupKey(add.by, (name) => labels[name]);
       if (group === undefined) continue;
       if (add.kind === 'gauge') this.#domain.windows.counter(add, nodeIndex, group, second, this.#sum(target, add), 0);
       else if (increment > 0) this.#domain.windows.counter(add, nodeIndex, group, second, increment, 0);
@@ -92,7 +93,7 @@ export class SelfTargets {
     if (adds.length === 0) return;
     target.value = 0;
     for (const add of adds) {
-      const group = add.by === undefined ? '' : labels[add.by];
+      const group = groupKey(add.by, (name) => labels[name]);
       if (group === undefined || add.where?.(labels) === false) continue;
       this.#domain.windows.counter(add, nodeIndex, group, this.#domain.evaluatedS + 1, this.#sum(target, add), 0);
     }
@@ -101,12 +102,12 @@ export class SelfTargets {
   /** A gauge over all label sets that the signal takes. */
   #sum(
     { source, field, labels }: SelfTargetImage,
-    { where, by }: { where: ((labels: CounterLabels) => boolean) | undefined; by: string | undefined },
+    { where, by }: { where: ((labels: CounterLabels) => boolean) | undefined; by: readonly string[] | undefined },
   ): number {
     let total = 0;
     for (const other of this.#targets.values()) {
       if (other.source !== source || other.field !== field || where?.(other.labels) === false) continue;
-      if (by === undefined || other.labels[by] === labels[by]) total += other.value;
+      if ((by ?? []).every((name) => other.labels[name] === labels[name])) total += other.value;
     }
     return total;
   }

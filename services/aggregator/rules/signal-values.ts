@@ -136,10 +136,10 @@ export class SignalValues {
     this.#markedCount = 0;
   }
 
-  /** The worst group's name; empty when there is none. */
-  worstGroup(entity: number, signal: number, node: string): string {
+  /** What the worst group is called, part by part; empty when there is none. */
+  worstGroup(entity: number, signal: number, node: string): readonly string[] {
     const row = this.#worstRow(entity, signal);
-    return row < 0 ? '' : (this.#windows.groups[signal]?.label(row, node) ?? '');
+    return row < 0 ? [] : (this.#windows.groups[signal]?.labels(row, node) ?? []);
   }
 
   /** All of a signal's groups, the worst first. */
@@ -150,7 +150,7 @@ export class SignalValues {
     for (let slot = 0; slot < groups.count(entity); slot++) {
       const row = entity * maxGroups + slot;
       const value = this.#isEmpty(signal, row) ? Number.NaN : this.#ofRow(signal, row);
-      if (!Number.isNaN(value)) listed.push({ label: groups.label(row, node), value });
+      if (!Number.isNaN(value)) listed.push({ label: groups.labels(row, node).join(' '), value });
     }
     const sign = this.#plans[signal].signal.aggregation === 'min' ? 1 : -1;
     return listed.sort((a, b) => sign * (a.value - b.value));

@@ -4,7 +4,7 @@ import type { FarEnd } from '../far-end.ts';
 import type { CellImage } from './cell.ts';
 import { CellRows } from './cell-rows.ts';
 import type { SketchImage } from './distinct-window.ts';
-import { type GroupImage, GroupTable, maxGroups } from './group-table.ts';
+import { type GroupImage, type GroupKey, GroupTable, maxGroups } from './group-table.ts';
 import { type EventPlace, RecordIntake } from './record-intake.ts';
 import { RingPools } from './ring-pool.ts';
 import { SketchRows } from './sketch-rows.ts';
@@ -62,12 +62,12 @@ export class SignalWindows {
 
   /**
    * Adds to a counter, or sets a gauge.
-   * @param group value of the label that the signal groups by
+   * @param group values of the labels that the signal groups by
    * @param bits of a histogram: the bucket
    * @returns false when the window no longer takes it
    */
-  counter({ index, plan, cell, kind }: CounterAdd, entity: number, group: string, second: number, value: number, bits: number): boolean {
-    const row = this.groups[index]?.rowOf(entity, group) ?? entity;
+  counter({ index, plan, cell, kind }: CounterAdd, entity: number, group: GroupKey, second: number, value: number, bits: number): boolean {
+    const row = rowOf(this.groups[index], entity, group);
     if (kind !== 'histogram') return this.#put(plan.feed, row, cell, second, value);
     if (second <= this.foldedS + 1 - plan.signal.windowS) return false;
     this.sketches[index]?.addBits(row, second, bits, value);
@@ -139,6 +139,11 @@ export class SignalWindows {
       },
     };
   }
+}
+
+function rowOf(groups: GroupTable | undefined, entity: number, group: GroupKey): number {
+  if (groups === undefined) return entity;
+  return typeof group === 'object' ? groups.rowOfSeveral(entity, group) : groups.rowOf(entity, group);
 }
 
 /** The windows of a signal in a checkpoint. */

@@ -4,7 +4,7 @@ import type { FarEndName } from './far-ends.ts';
 import type { Peer, ResolvedReason, Transition } from './finding.ts';
 import type { Finding } from './finding-book.ts';
 import type { SeenEvent } from './recent-records.ts';
-import type { TemplateValues } from './rule.ts';
+import { groupNames, type TemplateValues } from './rule.ts';
 import type { PlannedRule } from './rule-plan.ts';
 import type { SignalValues } from './signal-values.ts';
 import type { SignalWindows } from './signal-windows.ts';
@@ -71,16 +71,21 @@ export function transitionOf(
     values: rule.rule.signals.flatMap(({ name, unit }, slot) =>
       Number.isNaN(slots[slot]) ? [] : [[unit === undefined ? name : `${name}_${unit}`, slots[slot]] as const],
     ),
-    by: rule.rule.signals.flatMap(({ name }, slot) => {
-      const group = texts.by(slot);
-      return group === '' ? [] : [[name, group] as const];
-    }),
+    by: rule.rule.signals.flatMap(({ name, signal }, slot) => groupEntries(name, groupNames(signal.input), texts, slot)),
     evidence,
     confidence: Math.round(Math.min(1, Math.max(0, sum)) * input.heardShare * 1000) / 1000,
     causedBy: [...finding.causedBy],
     samples: samplesOf(input),
     peers,
   };
+}
+
+/** The worst group of a signal as documents name it: by the signal, or by signal and part: worst_peer. */
+function groupEntries(signal: string, names: readonly string[], { by }: TemplateValues, slot: number): (readonly [string, string])[] {
+  return names.flatMap((name, part) => {
+    const label = by(slot, part);
+    return label === '' ? [] : [[names.length === 1 ? signal : `${signal}_${name}`, label] as const];
+  });
 }
 
 /** What templates of the rule may ask for. */
@@ -90,7 +95,10 @@ export function templateValuesOf(input: TransitionInput, peers: readonly Peer[])
     entity: labelOfEntity(entity.info),
     node,
     signal: (index) => slots[index],
-    by: (index) => values.worstGroup(rule.ofNode[index] === 1 ? nodeIndex : entity.index, rule.signals[index], node),
+    by: (index, part) => {
+      const labels = values.worstGroup(rule.ofNode[index] === 1 ? nodeIndex : entity.index, rule.signals[index], node);
+      return part === undefined ? labels.join(' ') : (labels[part] ?? '');
+    },
     param: (index) => slots[rule.paramsAt + index],
     peer: peers[0]?.label ?? '',
   };

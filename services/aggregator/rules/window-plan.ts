@@ -1,6 +1,14 @@
 import type { Cell } from './cell.ts';
-import type { GroupKind } from './group-table.ts';
-import type { CounterReference, LabelPredicate, RecordInput, RecordPredicate, RuleSignal, Signal } from './rule.ts';
+import type { GroupParts } from './group-table.ts';
+import {
+  type CounterReference,
+  groupNames,
+  type LabelPredicate,
+  type RecordInput,
+  type RecordPredicate,
+  type RuleSignal,
+  type Signal,
+} from './rule.ts';
 
 /** Numbers of rows of one kind: of the entities themselves, or of the groups of one signal. */
 export interface FeedPlan {
@@ -17,7 +25,7 @@ export interface SignalPlan {
   readonly main: number;
   /** Cell of the denominator, or of the number of values; -1: none is kept. */
   readonly second: number;
-  readonly group: GroupKind | undefined;
+  readonly group: GroupParts | undefined;
   readonly sketch: 'distinct' | 'quantile' | undefined;
   /** Only the node's own is asked for. */
   readonly nodeOnly: boolean;
@@ -59,7 +67,7 @@ export interface CounterAdd {
   readonly cell: number;
   readonly kind: CounterReference['kind'];
   readonly where: LabelPredicate | undefined;
-  readonly by: string | undefined;
+  readonly by: readonly string[] | undefined;
 }
 
 /** Fields of a source that are asked for, by name; of a histogram the name of its metric. */
@@ -119,7 +127,7 @@ class WindowPlanner {
 
   #record(signal: Signal, input: RecordInput, index: number, nodeOnly: boolean): void {
     const probe = (this.#probes[input.probe] ??= { feed: this.#newFeed(false), selectors: [] });
-    const group = input.by === undefined ? undefined : input.by.of === 'peer' ? 'peer' : 'value';
+    const group = partsOf(input);
     const feed = group === undefined ? probe.feed : this.#newFeed(true);
     const { aggregation, windowS, minVolume } = signal;
     const sketch = sketchOf(signal);
@@ -147,7 +155,7 @@ class WindowPlanner {
   #counter(signal: Signal, index: number, nodeOnly: boolean): void {
     if (signal.input.kind !== 'counter') return;
     const { counter, per, where, by } = signal.input;
-    const group = by === undefined ? undefined : 'value';
+    const group = partsOf(signal.input);
     if (group === undefined && this.#counterFeed < 0) this.#counterFeed = this.#newFeed(false);
     const feed = group === undefined ? this.#counterFeed : this.#newFeed(true);
     const { windowS } = signal;
@@ -181,6 +189,11 @@ type SelectorDraft = { -readonly [Key in keyof Selector]: Selector[Key] extends 
 /** Whether a signal is a sum over the window. */
 export function isAdditive({ aggregation }: Signal): boolean {
   return aggregation === 'rate' || aggregation === 'delta' || aggregation === 'sum' || aggregation === 'count';
+}
+
+function partsOf(input: Signal['input']): GroupParts | undefined {
+  const names = groupNames(input);
+  return names.length === 0 ? undefined : { count: names.length, peerAt: input.kind === 'record' ? names.indexOf('peer') : -1 };
 }
 
 function sketchOf({ aggregation, input }: Signal): SignalPlan['sketch'] {

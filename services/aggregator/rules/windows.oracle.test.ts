@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import type { Aggregation, Signal } from './rule.ts';
+import type { Aggregation, RecordGroup, Signal } from './rule.ts';
 import { bootS, ruleSet, TestEngine } from './test-engine.ts';
 import { testRule } from './test-rule.ts';
 
@@ -12,14 +12,24 @@ interface Told {
   readonly port: number;
 }
 
-const byPort = { name: 'port', of: (record: { sport: number }) => record.sport };
+const byPort: readonly RecordGroup[] = [{ name: 'port', of: (record) => record.sport }];
+/** 12 groups at most: none has to go. */
+const bySeveral: readonly RecordGroup[] = [
+  { name: 'quarter', of: (record) => record.sport % 4 },
+  { name: 'third', of: (record) => `third ${record.code % 3}` },
+];
+const groupOf = ({ port, value }: Told, by: readonly unknown[]): string => (by.length === 1 ? `${port}` : `${port % 4} ${value % 3}`);
 
-function signal(aggregation: Aggregation, windowS: number, more: Partial<Signal> & { grouped?: boolean; counted?: boolean } = {}): Signal {
-  const { grouped, counted, ...rest } = more;
+function signal(
+  aggregation: Aggregation,
+  windowS: number,
+  more: Partial<Signal> & { by?: readonly RecordGroup[]; counted?: boolean } = {},
+): Signal {
+  const { by, counted, ...rest } = more;
   const value = counted ? undefined : (record: { code: number }) => (record.code === 99 ? Number.NaN : record.code / 4);
   return {
     key: JSON.stringify([aggregation, windowS, more]),
-    input: { kind: 'record', probe: 1, eventsOnly: false, value, where: undefined, by: grouped ? byPort : undefined },
+    input: { kind: 'record', probe: 1, eventsOnly: false, value, where: undefined, by },
     aggregation,
     windowS,
     minVolume: 0,
@@ -45,9 +55,11 @@ const signals: readonly Signal[] = [
   signal('sum', 10, { minVolume: 5 }),
   signal('max', 10, { minVolume: 3, absent: 'zero' }),
   signal('max', 3, { absent: 'hold' }),
-  signal('count', 10, { counted: true, grouped: true }),
-  signal('min', 10, { grouped: true }),
-  signal('p95', 10, { grouped: true, minVolume: 2 }),
+  signal('count', 10, { counted: true, by: byPort }),
+  signal('min', 10, { by: byPort }),
+  signal('p95', 10, { by: byPort, minVolume: 2 }),
+  signal('count', 10, { counted: true, by: bySeveral }),
+  signal('max', 30, { by: bySeveral }),
 ];
 
 const rules = ruleSet(
@@ -68,10 +80,11 @@ function naive(
   if (input.kind !== 'record') throw new Error('records only');
   const counted = input.value === undefined;
   const inWindow = told.filter((one) => one.second > second - windowS && one.second <= second && (counted || one.value !== 99));
+  const { by } = input;
   const groups =
-    input.by === undefined
+    by === undefined
       ? [inWindow]
-      : [...new Set(inWindow.map(({ port }) => port))].map((port) => inWindow.filter((one) => one.port === port));
+      : [...new Set(inWindow.map((one) => groupOf(one, by)))].map((group) => inWindow.filter((one) => groupOf(one, by) === group));
   const isSum = ['count', 'rate', 'sum', 'distinct'].includes(aggregation);
   const values = groups.filter((group) => group.length >= minVolume).map((group) => ofGroup(aggregation, windowS, group));
   const kept = values.filter((value) => !Number.isNaN(value));

@@ -175,6 +175,9 @@ test.each<readonly [string | RegExp, string, string]>([
   ],
   ['record: tcpaccept', 'record: tcpacept', '8:19: signals.fill.record: there is no probe tcpacept; did you mean tcpaccept?'],
   ['by: port', 'by: prot', "8:148: signals.fill.by: there is no value of tcpaccept's records prot; did you mean port?"],
+  ['by: port', 'by: [peer, prot]', "8:155: signals.fill.by.1: there is no value of tcpaccept's records prot; did you mean port?"],
+  ['by: port', 'by: [port, port]', '8:155: signals.fill.by.1: found port twice, expected each name once'],
+  ['by: port', 'by: []', '8:148: signals.fill.by: found [], expected what is grouped by: a name, or a list of up to three'],
   [
     'accept_queue_connections /',
     'accept_queue_conections /',

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Condition, Evidence, Rule, RuleParam, RuleSignal, Severity, Template } from '../rule.ts';
 import { compileCondition } from './condition.ts';
-import { later, namePattern, type RuleDocument, ruleLimits, ruleSchema } from './rule-schema.ts';
+import { later, namePattern, namesOfBy, type RuleDocument, ruleLimits, ruleSchema } from './rule-schema.ts';
 import { type Path, type RuleProblem, RuleText } from './rule-text.ts';
 import { noteIssues } from './schema-problems.ts';
 import { placed, readSignal } from './signal-file.ts';
@@ -162,7 +162,7 @@ class RuleReader {
   }
 
   #template(source: string, path: Path): Template {
-    const grouped = new Set(this.#signals.filter((name) => this.#document.signals[name].by !== undefined));
+    const grouped = new Map(this.#signals.map((name) => [name, namesOfBy(this.#document.signals[name].by)]));
     const compiled = placed(this.#text, path, () => compileTemplate(source, { signals: this.#signals, grouped, params: this.#params }));
     for (const name of compiled?.used ?? []) this.#used.add(name);
     return compiled?.template ?? { source, render: () => source };

@@ -37,6 +37,7 @@ const id = z
   .max(63, 'expected at most 63 characters')
   .regex(idPattern, 'expected an id such as accept-queue-saturation');
 
+const byText = 'expected what is grouped by: a name, or a list of up to three';
 const signal = z.strictObject({
   counter: z.string({ error: 'expected the name of a counter such as netstat.TcpExt.ListenOverflows' }).optional(),
   record: z.string({ error: 'expected the name of a probe' }).optional(),
@@ -45,7 +46,7 @@ const signal = z.strictObject({
   where: expression.optional(),
   agg: z.enum(Object.keys(aggregationMeanings) as [Aggregation, ...Aggregation[]]).optional(),
   per: z.string({ error: 'expected the name of a counter' }).optional(),
-  by: z.string({ error: 'expected the name of what is grouped by' }).optional(),
+  by: z.union([z.string(), z.array(z.string()).min(1, byText).max(3, byText)], { error: byText }).optional(),
   scope: z.enum(['entity', 'node']).default('entity'),
   window: seconds({ least: 1, most: ruleLimits.windowS }),
   min_volume: z.number({ error: 'expected a number' }).min(0, 'expected a number of at least 0').default(0),
@@ -107,6 +108,11 @@ export const ruleSchema = z.strictObject({
 
 export type RuleDocument = z.output<typeof ruleSchema>;
 export type SignalDocument = RuleDocument['signals'][string];
+
+/** What a signal is grouped by, one name or several. */
+export function namesOfBy(by: SignalDocument['by']): readonly string[] {
+  return by === undefined ? [] : typeof by === 'string' ? [by] : by;
+}
 
 /** Keys and values of rule files of later versions, and what to say of them. */
 export const later: Readonly<Record<string, string>> = {

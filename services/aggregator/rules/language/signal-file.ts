@@ -1,13 +1,13 @@
 import type { Probe } from '../../../../bpf/probe.ts';
 import { probes } from '../../../../bpf/registry.ts';
 import { suggestion } from '../../../../core/suggestion.ts';
-import type { Aggregation, CounterInput, CounterLabels, EntityKind, RecordInput, Signal } from '../rule.ts';
+import type { Aggregation, CounterInput, CounterLabels, EntityKind, RecordGroup, RecordInput, Signal } from '../rule.ts';
 import { aggregationsOf } from './aggregations.ts';
 import { Closures } from './closures.ts';
 import { findCounter, type KnownCounter } from './counter-names.ts';
 import { type NameType, parseExpression } from './expression.ts';
 import { recordNamesOf } from './record-names.ts';
-import type { SignalDocument } from './rule-schema.ts';
+import { namesOfBy, type SignalDocument } from './rule-schema.ts';
 import type { Path, RuleText } from './rule-text.ts';
 import { TextError } from './text-error.ts';
 
@@ -70,13 +70,13 @@ function readCounterInput(document: SignalDocument, name: string, context: Signa
     counter.of === 'node' && counter.reference.source === 'softnet' ? context.sampleIntervalS : intervalOf(counter, context);
   checkWindow(document, counter.toldBy, intervalS, context);
   const labels = divisor === undefined ? counter.labels : counter.labels.filter((label) => divisor.labels.includes(label));
-  if (by !== undefined && !labels.includes(by)) text.note([...path, 'by'], notAmong('label', by, labels));
+  checkGroups(by, 'label', labels, context);
   return {
     kind: 'counter',
     counter: counter.reference,
     per: divisor?.reference,
     where: where === undefined ? undefined : labelPredicate(where, labels, context),
-    by,
+    by: by === undefined ? undefined : namesOfBy(by),
   };
 }
 
@@ -156,8 +156,9 @@ type RecordParts = Pick<SignalDocument, 'field' | 'where' | 'by'>;
 function readRecordParts(
   probe: Probe,
   { field, where, by }: RecordParts,
-  { text, path }: SignalContext,
+  context: SignalContext,
 ): Pick<RecordInput, 'value' | 'where' | 'by'> {
+  const { text, path } = context;
   const { numbers, texts } = recordNamesOf(probe);
   const variables = new Map<string, NameType>([
     ...numbers.map(({ name }): [string, NameType] => [name, 'double']),
@@ -168,8 +169,11 @@ function readRecordParts(
     numbers: new Map(numbers.map(({ name, read }) => [name, read])),
     texts: new Map(texts.map(({ name, read }) => [name, read])),
   });
-  const group = by === undefined ? undefined : by === 'peer' ? 'peer' : [...numbers, ...texts].find(({ name }) => name === by)?.read;
-  if (by !== undefined && group === undefined) text.note([...path, 'by'], notAmong(names.called, by, ['peer', ...variables.keys()]));
+  checkGroups(by, names.called, ['peer', ...variables.keys()], context);
+  const groups = namesOfBy(by).flatMap((name): RecordGroup[] => {
+    const of = name === 'peer' ? 'peer' : [...numbers, ...texts].find((one) => one.name === name)?.read;
+    return of === undefined ? [] : [{ name, of }];
+  });
   return {
     value:
       field === undefined
@@ -185,7 +189,7 @@ function readRecordParts(
               return Object.assign(closures.boolean(ast), { ofKind });
             }),
           ),
-    by: by === undefined || group === undefined ? undefined : { name: by, of: group },
+    by: groups.length === 0 ? undefined : groups,
   };
 }
 
@@ -202,6 +206,15 @@ function sharedPredicate(probe: Probe, where: string, make: () => RecordPredicat
   if (known.size >= maxPredicates) known.clear();
   known.set(where, shared);
   return shared;
+}
+
+function checkGroups(by: SignalDocument['by'], what: string, known: readonly string[], { text, path }: SignalContext): void {
+  const names = namesOfBy(by);
+  for (const [place, name] of names.entries()) {
+    const at = typeof by === 'string' ? [...path, 'by'] : [...path, 'by', place];
+    if (!known.includes(name)) text.note(at, notAmong(what, name, known));
+    else if (names.indexOf(name) !== place) text.note(at, `found ${name} twice, expected each name once`);
+  }
 }
 
 function notAmong(what: string, word: string, known: readonly string[]): string {

@@ -3,12 +3,19 @@ import type { TemplateValues } from '../rule.ts';
 import { formatNumber, type NumberFormat } from './number-format.ts';
 import { compileTemplate } from './template.ts';
 
-const names = { signals: ['rate', 'fill'], grouped: new Set(['fill']), params: ['most'] };
+const names = {
+  signals: ['rate', 'fill', 'worst'],
+  grouped: new Map([
+    ['fill', ['port']],
+    ['worst', ['peer', 'far_port']],
+  ]),
+  params: ['most'],
+};
 const values: TemplateValues = {
   entity: 'shop/web-0',
   node: 'node1',
   signal: (index) => [7.4321, 0.305][index],
-  by: (index) => ['', '8080'][index],
+  by: (index, part) => [[''], ['8080'], ['shop/db-0', '5432']][index].filter((_, place) => part === undefined || place === part).join(' '),
   param: () => 5,
   peer: 'shop/client-0',
 };
@@ -17,6 +24,7 @@ test.each([
   ['{pod}: {rate}/s on {node}', 'shop/web-0: 7.43/s on node1'],
   ['{entity} port {fill.by} at {fill:%} of {params.most}', 'shop/web-0 port 8080 at 30.5 % of 5'],
   ['most from {peer}', 'most from shop/client-0'],
+  ['{worst.by.peer} port {worst.by.far_port}, {worst.by}, {fill.by.port}', 'shop/db-0 port 5432, shop/db-0 5432, 8080'],
   ['{{literal}} { rate : integer }', '{literal} 7'],
   ['nothing', 'nothing'],
 ])('%s renders as %s', (source, text) => {
@@ -44,6 +52,8 @@ test.each([
   ['{fill.bi}', 0, 'there is no signal fill.bi'],
   ['{rate.by}', 0, 'the signal rate has no `by`'],
   ['{fil.by}', 0, 'there is no signal fil; did you mean fill?'],
+  ['{worst.by.port}', 0, 'found {worst.by.port}, but worst is grouped by peer and far_port'],
+  ['{rate.by.port}', 0, 'the signal rate has no `by`'],
   ['{fill.by:%}', 0, 'expected no format: it is a text'],
   ['{pod:%}', 0, 'expected no format: {pod} is a text'],
   ['{rate:percent}', 0, 'found the format percent; expected one of %, integer'],

@@ -12,8 +12,8 @@ export interface CompiledTemplate {
 /** Names that a rule's templates may use. */
 export interface TemplateNames {
   readonly signals: readonly string[];
-  /** Those that have `by`. */
-  readonly grouped: ReadonlySet<string>;
+  /** What each groups by; empty: it does not. */
+  readonly grouped: ReadonlyMap<string, readonly string[]>;
   readonly params: readonly string[];
 }
 
@@ -32,7 +32,7 @@ export const templateWords: Readonly<Record<string, { readonly meaning: string; 
 };
 
 /**
- * Compiles a sentence with places: `{pod}`, `{overflows}`, `{throttled:%}`, `{fill.by}`, `{params.fill}`. A brace of the
+ * Compiles a sentence with places: `{pod}`, `{overflows}`, `{throttled:%}`, `{fill.by}`, `{worst.by.peer}`, `{params.fill}`. A brace of the
  * text itself is doubled. Throws TextError.
  */
 export function compileTemplate(source: string, names: TemplateNames): CompiledTemplate {
@@ -63,7 +63,8 @@ function placeOf(inside: string, { signals, grouped, params }: TemplateNames, us
     return word;
   }
   if (format !== undefined && !isFormat(format)) throw new TextError(`found the format ${format}${suggestion(format, formatNames)}`, at);
-  if (name.endsWith('.by')) return groupOf(name.slice(0, -'.by'.length), format, signals, grouped, used, at);
+  const [, ofSignal, part] = /^([^.]*)\.by(?:\.(.*))?$/.exec(name) ?? [];
+  if (ofSignal !== undefined) return groupOf(ofSignal, part, format, { signals, grouped }, used, at);
   if (name.startsWith('params.')) {
     const param = params.indexOf(name.slice('params.'.length));
     if (param < 0) throw new TextError(`there is no param ${name.slice('params.'.length)}${suggestion(name.slice(7), params)}`, at);
@@ -78,18 +79,21 @@ function placeOf(inside: string, { signals, grouped, params }: TemplateNames, us
 
 function groupOf(
   name: string,
+  part: string | undefined,
   format: NumberFormat | undefined,
-  signals: readonly string[],
-  grouped: ReadonlySet<string>,
+  { signals, grouped }: Pick<TemplateNames, 'signals' | 'grouped'>,
   used: Set<string>,
   at: number,
 ): Part {
   const signal = signals.indexOf(name);
   if (signal < 0) throw new TextError(`there is no signal ${name}${suggestion(name, signals)}`, at);
-  if (!grouped.has(name)) throw new TextError(`found {${name}.by}, but the signal ${name} has no \`by\``, at);
+  const parts = grouped.get(name) ?? [];
+  if (parts.length === 0) throw new TextError(`found {${name}.by}, but the signal ${name} has no \`by\``, at);
   if (format !== undefined) throw new TextError(`found {${name}.by:${format}}, expected no format: it is a text`, at);
+  const place = part === undefined ? undefined : parts.indexOf(part);
+  if (place === -1) throw new TextError(`found {${name}.by.${part}}, but ${name} is grouped by ${parts.join(' and ')}`, at);
   used.add(name);
-  return (values) => values.by(signal) || '?';
+  return (values) => values.by(signal, place) || '?';
 }
 
 function isFormat(format: string): format is NumberFormat {

@@ -53,7 +53,7 @@ test.each(expressionFunctions.filter(({ name }) => name !== undefined))('$signat
 
 test.each(Object.keys(formatMeanings))('the format %s is taken', (format) => {
   expect(formatNames).toContain(format);
-  expect(compileTemplate(`{x:${format}}`, { signals: ['x'], grouped: new Set(), params: [] }).used.has('x')).toBe(true);
+  expect(compileTemplate(`{x:${format}}`, { signals: ['x'], grouped: new Map(), params: [] }).used.has('x')).toBe(true);
 });
 
 /** A signal of each kind that aggregates. */
