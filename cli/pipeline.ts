@@ -10,6 +10,7 @@ import { sleep } from '../core/retry.ts';
 import { type PipelineFiguresBody, topics } from '../proto/bus.ts';
 import { fileCheckpoints } from '../services/aggregator/checkpoint.ts';
 import { type Aggregator, startAggregator } from '../services/aggregator/main.ts';
+import { tcpOptions } from '../services/gateway/config.ts';
 import { type Gateway, startGateway } from '../services/gateway/main.ts';
 import { type Sinks, startSinks } from '../services/sinks/main.ts';
 import { PrometheusSink } from '../services/sinks/prometheus/index.ts';
@@ -102,7 +103,8 @@ export async function startPipeline(config: Config, dataDir: string, ticks: bool
   const gateway = await startGateway({
     bus,
     socketPath,
-    ticks,
+    tcp: ticks ? tcpOptions(config.gateway) : undefined,
+    ticks: ticks && !config.gateway.replays,
     maxInFlightBytes: inFlightSize,
     maxMessageBytes: messageSize,
     log: limitedLog(logOf(log, 'gateway')),

@@ -45,6 +45,15 @@ export const tlsSchema = z
 
 export type TlsConfig = z.output<typeof tlsSchema>;
 
+/** The `tls` section of a server that asks for certificates. Files are read again when they change. */
+export const serverTlsSchema = z.strictObject({
+  ca: file.describe('PEM file: the authorities that certificates of clients are checked against.'),
+  cert: file.describe("PEM file: the server's certificate, with those between it and its authority."),
+  key: file.describe('PEM file: the key of that certificate, without a passphrase.'),
+});
+
+export type ServerTlsConfig = z.output<typeof serverTlsSchema>;
+
 /** What a connection is made with: options of tls.connect(). Whoever connects with it checks the server's certificate. */
 export interface TlsMaterial {
   readonly ca?: Buffer;
@@ -56,20 +65,23 @@ export interface TlsMaterial {
 /** The files of a `tls` section, as they are now. */
 export class TlsFiles {
   readonly #config: TlsConfig;
+  readonly #section: string;
   readonly #log: Log;
   readonly #files: Readonly<Partial<Record<'ca' | 'cert' | 'key', FollowedFile>>>;
   #material: TlsMaterial | undefined;
   #versions = '';
   #refused = '';
 
-  constructor(config: TlsConfig, log: Log) {
+  /** @param section What names the files, for errors. */
+  constructor(config: TlsConfig, log: Log, section = 'tls') {
     const { ca, cert, key } = config;
     this.#config = config;
+    this.#section = section;
     this.#log = log;
     this.#files = {
-      ...(ca !== undefined && { ca: new FollowedFile('tls.ca', ca) }),
-      ...(cert !== undefined && { cert: new FollowedFile('tls.cert', cert) }),
-      ...(key !== undefined && { key: new FollowedFile('tls.key', key) }),
+      ...(ca !== undefined && { ca: new FollowedFile(`${section}.ca`, ca) }),
+      ...(cert !== undefined && { cert: new FollowedFile(`${section}.cert`, cert) }),
+      ...(key !== undefined && { key: new FollowedFile(`${section}.key`, key) }),
     };
   }
 
@@ -99,9 +111,9 @@ export class TlsFiles {
     const [ca, cert, key] = (['ca', 'cert', 'key'] as const).map((name) => this.#files[name]?.read());
     const { serverName } = this.#config;
     const names = { cert: this.#config.cert ?? '', key: this.#config.key ?? '' };
-    if (ca !== undefined) checkCertificates('tls.ca', this.#config.ca ?? '', ca);
-    if (cert !== undefined) checkCertificates('tls.cert', names.cert, cert);
-    if (cert !== undefined && key !== undefined) checkKey(names, cert, key);
+    if (ca !== undefined) checkCertificates(`${this.#section}.ca`, this.#config.ca ?? '', ca);
+    if (cert !== undefined) checkCertificates(`${this.#section}.cert`, names.cert, cert);
+    if (cert !== undefined && key !== undefined) checkKey(`${this.#section}.key`, names, cert, key);
     return {
       ...(ca !== undefined && { ca }),
       ...(cert !== undefined && { cert }),
@@ -120,12 +132,12 @@ function checkCertificates(field: string, path: string, pem: Buffer): void {
 }
 
 /** The text of a failure of OpenSSL does not tell the key. */
-function checkKey({ cert, key }: { readonly cert: string; readonly key: string }, certificate: Buffer, pem: Buffer): void {
+function checkKey(field: string, { cert, key }: { readonly cert: string; readonly key: string }, certificate: Buffer, pem: Buffer): void {
   let own: boolean;
   try {
     own = new X509Certificate(certificate).checkPrivateKey(createPrivateKey(pem));
   } catch (thrown) {
-    const details = { field: 'tls.key', file: key, found: messageOf(thrown), expected: 'a private key in PEM without a passphrase' };
+    const details = { field, file: key, found: messageOf(thrown), expected: 'a private key in PEM without a passphrase' };
     throw tlsError('TLS_FILE_INVALID', details, thrown);
   }
   if (!own) throw tlsError('TLS_KEY_OTHER', { cert, key });

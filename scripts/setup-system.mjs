@@ -16,6 +16,7 @@ const needs = [
   { name: 'iproute2', tier: 'base', command: 'ip', what: 'iproute2 (ip)' },
   { name: 'nftables', tier: 'test', command: 'nft', what: 'nftables (nft)' },
   { name: 'tcpdump', tier: 'test', command: 'tcpdump', what: 'tcpdump' },
+  { name: 'openssl', tier: 'test', command: 'openssl', what: 'openssl' },
   { name: 'containerd', or: /^containerd\.io$/, tier: 'test', command: 'containerd', what: 'containerd', service: true },
   { name: 'runc', or: /^containerd\.io$/, tier: 'test', command: 'runc', what: 'runc' },
   { name: 'containernetworking-plugins', tier: 'test', file: '/usr/lib/cni/bridge', what: 'CNI plugins' },

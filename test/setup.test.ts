@@ -85,6 +85,7 @@ test('what is missing is what dpkg does not have installed; a versioned clang wi
     'libbpf-dev',
     'nftables',
     'tcpdump',
+    'openssl',
     'busybox-static',
     'prometheus',
   ]);
@@ -96,6 +97,7 @@ test.runIf(isRoot)('root installs exactly what is missing, in one go and without
     'libc6-dev',
     'iproute2',
     'tcpdump',
+    'openssl',
     'containerd',
     'runc',
     'containernetworking-plugins',

@@ -1,5 +1,5 @@
 import type { Gateway } from '../../services/gateway/main.ts';
-import type { MetricSet } from './metric-set.ts';
+import { byReason, type MetricSet } from './metric-set.ts';
 
 /** Hop 4. */
 export function addGatewayMetrics(set: MetricSet, gateway: Pick<Gateway, 'metrics'>): void {
@@ -13,6 +13,12 @@ export function addGatewayMetrics(set: MetricSet, gateway: Pick<Gateway, 'metric
   set.counter('jitterscope_gateway_invalid_messages_total', 'Messages that could not be read.', [], () => [
     [{}, gateway.metrics.invalidMessages],
   ]);
+  set.counter(
+    'jitterscope_gateway_refused_total',
+    'Connections and streams that were not served: for their certificate, for writing as another node, for a capture, for what they opened with.',
+    ['reason'],
+    () => byReason({ certificate: 0, node: 0, replay: 0, hello: 0, ...gateway.metrics.refused }, {}),
+  );
   set.counter('jitterscope_gateway_appends_total', 'Appends to the raw log that are durable.', [], () => [[{}, gateway.metrics.appends]]);
   set.counter('jitterscope_gateway_append_seconds_total', 'Time from an append to its durability, retries included.', [], () => [
     [{}, gateway.metrics.appendSeconds],

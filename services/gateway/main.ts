@@ -1,10 +1,12 @@
 import { chmod, unlink } from 'node:fs/promises';
-import { Server, ServerCredentials } from '@grpc/grpc-js';
+import { Server, ServerCredentials, type ServerDuplexStream, status } from '@grpc/grpc-js';
 import { messageOf } from '../../core/app-error.ts';
 import { appendRetrying } from '../../core/bus/append-retrying.ts';
 import type { Bus } from '../../core/bus/bus.ts';
 import { type Log, LogLimiter } from '../../core/log.ts';
 import { type PipelineFiguresBody, topics } from '../../proto/bus.ts';
+import type { GatewayBody } from '../../proto/collect.ts';
+import { peerOf, refusalOf } from './authorization.ts';
 import { collectImplementation, collectService } from './collect-service.ts';
 import { gatewayError } from './errors.ts';
 import { emptyGatewayMetrics, type GatewayMetrics } from './metrics.ts';
@@ -12,12 +14,15 @@ import { partitionOf } from './partition.ts';
 import { Positions } from './positions.ts';
 import { encodeTick } from './raw-encoder.ts';
 import { CollectorStream } from './stream.ts';
+import { listenTcp, type TcpListener, type TcpOptions } from './tcp-listener.ts';
 
 export interface GatewayOptions {
   readonly bus: Bus;
-  /** A Unix socket's path. */
-  readonly socketPath: string;
-  /** Whether to write ticks; a replay brings the capture's own. */
+  /** A Unix socket's path, for collectors of this machine; only its owner may connect. */
+  readonly socketPath?: string;
+  /** For collectors of other machines. */
+  readonly tcp?: TcpOptions | undefined;
+  /** Whether to write ticks; a replay brings the capture's own, and is only taken by a gateway that writes none. */
   readonly ticks: boolean;
   /** Bytes of one stream that may wait for durability. */
   readonly maxInFlightBytes: number;
@@ -31,6 +36,8 @@ export interface GatewayOptions {
 /** A running gateway. */
 export interface Gateway {
   readonly metrics: GatewayMetrics;
+  /** Where it listens on TCP. */
+  readonly tcpAddress: string | undefined;
   /** Asks every collector for a keyframe. */
   requestKeyframes(reason: string): void;
   /** Ends the streams once what they sent is durable, or after graceMs. */
@@ -38,6 +45,8 @@ export interface Gateway {
 }
 
 const tickMs = 1_000;
+/** A collector has one, and one for each session that it catches up with, one after the other. */
+const maxStreamsOfConnection = 16;
 /** Positions are written down every so many ticks. A stream that goes on from an older one sends repeats, which are dropped. */
 const ticksPerSave = 5;
 
@@ -46,51 +55,88 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const { bus, log } = options;
   const metrics = emptyGatewayMetrics();
   const limiter = new LogLimiter();
-  const streams = new Set<CollectorStream>();
+  /** With the time at which what vouches for them ends. */
+  const streams = new Map<CollectorStream, number>();
   const stopping = new AbortController();
   const positions = new Positions(bus);
   await positions.load();
 
-  const server = new Server({ 'grpc.max_receive_message_length': options.maxMessageBytes });
-  server.addService(
-    collectService,
-    collectImplementation((call) => {
-      const stream = new CollectorStream(call, {
-        partitionOf: (node) => partitionOf(node, bus.partitions(topics.raw)),
-        acked: (session) => positions.acked(session),
-        advance: (session, seq, partition) => positions.advance(session, seq, partition),
-        append: async (partition, values) => void (await appendRetrying(bus, topics.raw, partition, values, log, stopping.signal)),
-        maxInFlightBytes: options.maxInFlightBytes,
-        metrics,
-        warn: (message) =>
-          limiter.once('GATEWAY_MESSAGE_INVALID', (heldBack) => log.warn({ code: 'GATEWAY_MESSAGE_INVALID', heldBack }, message)),
-      });
-      streams.add(stream);
+  /** One of its own for each listener: what is asked of a stream does not depend on what it says. */
+  const serverFor = (certified: boolean): Server => {
+    const server = new Server({
+      'grpc.max_receive_message_length': options.maxMessageBytes,
+      'grpc.max_concurrent_streams': maxStreamsOfConnection,
+      // A machine that lost its power says nothing.
+      'grpc.keepalive_time_ms': 30_000,
+      'grpc.keepalive_timeout_ms': 20_000,
+    });
+    server.addService(
+      collectService,
+      collectImplementation((call) => open(call, certified)),
+    );
+    return server;
+  };
+  const open = (call: ServerDuplexStream<Buffer, GatewayBody>, certified: boolean): void => {
+    const peer = certified ? peerOf(call) : undefined;
+    const stream = new CollectorStream(call, {
+      partitionOf: (node) => partitionOf(node, bus.partitions(topics.raw)),
+      acked: (session) => positions.acked(session),
+      advance: (session, seq, partition) => positions.advance(session, seq, partition),
+      append: async (partition, values) => void (await appendRetrying(bus, topics.raw, partition, values, log, stopping.signal)),
+      maxInFlightBytes: options.maxInFlightBytes,
+      metrics,
+      refusalOf: (hello) => refusalOf(hello, peer, { certified, replays: !options.ticks }),
+      warn: ({ code, message, remedy }) => limiter.once(code, (heldBack) => log.warn({ code, remedy, heldBack }, message)),
+    });
+    streams.set(stream, peer?.notAfterMs ?? Infinity);
+    metrics.streams = streams.size;
+    const forget = (): void => {
+      streams.delete(stream);
       metrics.streams = streams.size;
-      const forget = (): void => {
-        streams.delete(stream);
-        metrics.streams = streams.size;
-      };
-      call.on('end', forget);
-      call.on('error', forget);
-      call.on('cancelled', forget);
-    }),
-  );
-  await listen(server, options.socketPath);
+    };
+    call.on('end', forget);
+    call.on('error', forget);
+    call.on('cancelled', forget);
+  };
+  const servers: Server[] = [];
+  const { socketPath, tcp } = options;
+  if (socketPath !== undefined) {
+    const server = serverFor(false);
+    await listen(server, socketPath);
+    servers.push(server);
+  }
+  let listener: TcpListener | undefined;
+  if (tcp !== undefined) {
+    const grpc = serverFor(tcp.tls !== undefined);
+    servers.push(grpc);
+    try {
+      listener = await listenTcp(tcp, { grpc, metrics, log, limiter });
+    } catch (thrown) {
+      for (const server of servers) server.forceShutdown();
+      throw thrown;
+    }
+  }
 
-  const clock = startClock(options, metrics, positions, stopping.signal);
+  const expire = (): void => {
+    const nowMs = Date.now();
+    const { message } = gatewayError('GATEWAY_CERTIFICATE_EXPIRED');
+    for (const [stream, notAfterMs] of streams) if (nowMs >= notAfterMs) stream.breakOff(message, status.UNAUTHENTICATED);
+  };
+  const clock = startClock(options, metrics, positions, expire, stopping.signal);
   return {
     metrics,
+    tcpAddress: listener?.address,
     requestKeyframes(reason) {
-      for (const stream of streams) stream.requestKeyframe(reason);
+      for (const stream of streams.keys()) stream.requestKeyframe(reason);
     },
     async close(graceMs = 5_000) {
       clearInterval(clock);
+      listener?.close();
       const deadline = setTimeout(() => {
         stopping.abort(new Error('the gateway closes'));
-        server.forceShutdown();
+        for (const server of servers) server.forceShutdown();
       }, graceMs);
-      await new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
+      await Promise.all(servers.map((server) => new Promise<void>((resolve) => server.tryShutdown(() => resolve()))));
       clearTimeout(deadline);
       stopping.abort(new Error('the gateway is closed'));
       await positions.save();
@@ -103,11 +149,13 @@ function startClock(
   { bus, ticks, figures, log }: GatewayOptions,
   metrics: GatewayMetrics,
   positions: Positions,
+  expire: () => void,
   signal: AbortSignal,
 ): NodeJS.Timeout {
   let number = 0;
   let busy = false;
   return setInterval(() => {
+    expire();
     // While the bus takes nothing, ticks do not queue up: time goes on when it does.
     if (busy) return;
     busy = true;

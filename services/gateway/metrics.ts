@@ -12,6 +12,8 @@ export interface GatewayMetrics {
   repeatedItems: number;
   /** Messages that could not be read. */
   invalidMessages: number;
+  /** Connections and streams that were refused, by reason: certificate, node, replay, hello. */
+  readonly refused: Record<string, number>;
   /** Bytes that wait for durability. */
   queuedBytes: number;
   /** Appends of streams to the bus that are durable. */
@@ -29,8 +31,14 @@ export function emptyGatewayMetrics(): GatewayMetrics {
     itemsQueued: 0,
     repeatedItems: 0,
     invalidMessages: 0,
+    refused: {},
     queuedBytes: 0,
     appends: 0,
     appendSeconds: 0,
   };
+}
+
+/** A connection or a stream is refused. */
+export function countRefused(metrics: GatewayMetrics, reason: 'certificate' | 'node' | 'replay' | 'hello'): void {
+  metrics.refused[reason] = (metrics.refused[reason] ?? 0) + 1;
 }

@@ -442,6 +442,7 @@ test('behind an append that failed for good nothing is appended or acked: the co
     },
     maxInFlightBytes: 2 ** 20,
     metrics,
+    refusalOf: () => undefined,
     warn: () => undefined,
   });
   const data = (body: CollectorBody): void => void call.emit('data', Buffer.from(CollectorMessage.encode(body).finish()));

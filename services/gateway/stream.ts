@@ -1,10 +1,11 @@
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { status } from '@grpc/grpc-js';
-import { messageOf } from '../../core/app-error.ts';
+import { type AppError, messageOf } from '../../core/app-error.ts';
 import type { MessageValue } from '../../core/bus/bus.ts';
 import { CollectorMessage, type GatewayBody, type Hello } from '../../proto/collect.ts';
+import type { Refusal } from './authorization.ts';
 import { gatewayError } from './errors.ts';
-import type { GatewayMetrics } from './metrics.ts';
+import { countRefused, type GatewayMetrics } from './metrics.ts';
 import { encodeReplayed, encodeStreamMessage } from './raw-encoder.ts';
 
 /** What a stream needs from the gateway. */
@@ -16,7 +17,9 @@ export interface StreamPorts {
   advance(session: string, seq: number, partition: number): void;
   readonly maxInFlightBytes: number;
   readonly metrics: GatewayMetrics;
-  warn(message: string): void;
+  /** Why it may not write as this node; undefined when it may. */
+  refusalOf(hello: Hello): Refusal | undefined;
+  warn(error: AppError): void;
 }
 
 /** As RFC 1123 has it for host names; the aggregator refuses longer ones. */
@@ -60,6 +63,11 @@ export class CollectorStream {
   /** Asks the collector for a keyframe. */
   requestKeyframe(reason: string): void {
     if (this.#hello !== undefined && !this.#ended) this.#call.write({ keyframeRequest: { reason } });
+  }
+
+  /** Ends the stream; the collector comes back and goes on behind what is acked. */
+  breakOff(reason: string, code: status): void {
+    this.#refuse(reason, code);
   }
 
   #receive(bytes: Buffer): void {
@@ -114,7 +122,15 @@ export class CollectorStream {
       const found =
         hello === undefined ? 'something else than Hello' : `a node name of ${nodeBytes} bytes and a session of ${session.length} bytes`;
       const expected = `Hello with a node name of 1 to ${maxNodeBytes} bytes and a session of 16 bytes`;
+      countRefused(this.#ports.metrics, 'hello');
       this.#refuse(gatewayError('GATEWAY_HELLO_INVALID', { found, expected }).message);
+      return;
+    }
+    const refusal = this.#ports.refusalOf(hello);
+    if (refusal !== undefined) {
+      countRefused(this.#ports.metrics, refusal.reason);
+      this.#ports.warn(refusal.error);
+      this.#refuse(refusal.error.message, refusal.status);
       return;
     }
     const sessionHex = session.toString('hex');
@@ -161,7 +177,7 @@ export class CollectorStream {
   /** What cannot be read is counted and passed over: the aggregator sees its items as a gap. */
   #invalid(cause: string): void {
     this.#ports.metrics.invalidMessages++;
-    this.#ports.warn(gatewayError('GATEWAY_MESSAGE_INVALID', { node: this.#hello?.node ?? 'unknown', cause }).message);
+    this.#ports.warn(gatewayError('GATEWAY_MESSAGE_INVALID', { node: this.#hello?.node ?? 'unknown', cause }));
     if (this.#hello === undefined) this.#refuse(cause);
   }
 
