@@ -30,7 +30,7 @@ test('the defaults are those of the design', () => {
     heldSize: 2 ** 23,
     checkpointInterval: 60_000,
   });
-  expect(config.gateway).toEqual({ inFlightSize: 2 ** 23, messageSize: 2 ** 22 });
+  expect(config.gateway).toEqual({ listen: 'off', allowPlaintext: false, replays: false, inFlightSize: 2 ** 23, messageSize: 2 ** 22 });
 });
 
 test('a node is called what is configured, else NODE_NAME, else the host', () => {
