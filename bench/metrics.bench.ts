@@ -1,6 +1,7 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { Gauge, Registry } from 'prom-client';
+import { atOnce } from '../core/pieces.ts';
 import { type CollectorBody, CollectorMessage } from '../proto/collect.ts';
 import { describeMetric } from '../schema/metrics.ts';
 import { PartitionState } from '../services/aggregator/partition-state.ts';
@@ -29,7 +30,7 @@ export async function run(): Promise<BenchRow[]> {
     if (body.keyframe) {
       session.identity.keyframe(body.keyframe, 0);
       state.series.input.keyframe(session, body.keyframe);
-    } else if (body.samples) state.series.input.samples(session, body.samples);
+    } else if (body.samples) atOnce(state.series.input.samples(session, body.samples));
   };
   const tick = async (): Promise<Uint8Array[]> => {
     appendedMs += 1000;

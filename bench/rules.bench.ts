@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import { atOnce } from '../core/pieces.ts';
 import { RecordReader } from '../schema/record.ts';
 import { Ends } from '../services/aggregator/end-names.ts';
 import { defaultRuleSettings, loadRules, ruleSetOf } from '../services/aggregator/rules/language/load-rules.ts';
@@ -64,7 +65,7 @@ function consume(nodes: readonly SyntheticNode[], from: number, to: number, step
         const { tsNs } = reader;
         if (tsNs > session.watermarkNs) {
           session.watermarkNs = tsNs;
-          engine?.watermark(session);
+          if (engine?.isDue(session, tsNs)) atOnce(engine.advance(session, tsNs));
         }
         ends.find(session, reader, undefined);
         engine?.record(session, reader, ends, round * batchRecords + index, index % eventEvery === 0);

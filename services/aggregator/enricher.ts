@@ -1,4 +1,5 @@
 import type { EventDescription, EventVariant } from '../../bpf/event.ts';
+import type { Pieces } from '../../core/pieces.ts';
 import { type Instant, maxUnixSeconds } from '../../core/time.ts';
 import type { Heartbeat, Identity, Keyframe, RecordBatch } from '../../proto/collect.ts';
 import { RecordReader } from '../../schema/record.ts';
@@ -24,6 +25,9 @@ export interface EnricherOptions {
   readonly maxHeldBytes: number;
 }
 
+/** Records that are taken in one piece. */
+const recordsPerPiece = 64;
+
 /** Turns the records of one partition into events. */
 export class Enricher {
   readonly #state: PartitionState;
@@ -44,12 +48,13 @@ export class Enricher {
     this.#kinds = recordKinds(options);
   }
 
-  batch(session: SessionState, batch: RecordBatch, repeatedSeq: boolean): void {
-    const { dispositions } = this.#state;
+  *batch(session: SessionState, batch: RecordBatch, repeatedSeq: boolean): Pieces {
+    const { dispositions, rules } = this.#state;
     const repeats = this.#counting(session, () => session.advance(batch, repeatedSeq, dispositions));
     session.clockOffset = instantFrom(batch.clockOffset);
     session.firstOffset ??= session.clockOffset;
     const reader = this.#reader;
+    const first = batch.firstItem ?? 0;
     const count = batch.count ?? 0;
     reader.reset(batch.records ?? new Uint8Array(0));
     this.#translations.reset(batch.translations ?? []);
@@ -59,7 +64,14 @@ export class Enricher {
         addTo(dispositions.rejected, 'malformed', count - index);
         break;
       }
-      if (index >= repeats) this.#record(session, reader, (batch.firstItem ?? 0) + index, this.#translations.at(index));
+      if (index < repeats) continue;
+      if (reader.tsNs > session.watermarkNs) {
+        session.watermarkNs = reader.tsNs;
+        if (session.held.dueNs <= session.watermarkNs) this.#releaseDue(session);
+        if (rules.isDue(session, session.watermarkNs)) yield* rules.advance(session, session.watermarkNs);
+      }
+      this.#record(session, reader, first + index, this.#translations.at(index));
+      if (index % recordsPerPiece === recordsPerPiece - 1) yield;
     }
     while (reader.next()) dispositions.unnumbered++;
     this.#releaseDue(session);
@@ -78,11 +90,12 @@ export class Enricher {
     if (session.identity.learn(identity, session.watermarkNs)) this.#reconsider(session);
   }
 
-  heartbeat(session: SessionState, heartbeat: Heartbeat): void {
+  *heartbeat(session: SessionState, heartbeat: Heartbeat): Pieces {
     this.#counting(session, () => session.reach(heartbeat.nextItem ?? 0, this.#state.dispositions));
     session.watermarkNs = Math.max(session.watermarkNs, heartbeat.bootNs ?? 0);
     this.#releaseDue(session);
-    this.#state.rules.watermark(session);
+    const { rules } = this.#state;
+    if (rules.isDue(session, session.watermarkNs)) yield* rules.advance(session, session.watermarkNs);
   }
 
   /** The partition's clock: a node whose stream stands still does not hold its records for ever. */
@@ -94,12 +107,6 @@ export class Enricher {
   }
 
   #record(session: SessionState, record: RecordReader, item: number, translated: Translated | undefined): void {
-    const bootNs = record.tsNs;
-    if (bootNs > session.watermarkNs) {
-      session.watermarkNs = bootNs;
-      if (session.held.dueNs <= bootNs) this.#releaseDue(session);
-      this.#state.rules.watermark(session);
-    }
     const untilNs = this.#ends.find(session, record, translated);
     if (untilNs <= session.watermarkNs) {
       this.#emit(session, record, item, session.clockOffset);

@@ -1,4 +1,3 @@
-import { deserialize, serialize } from 'node:v8';
 import { Turn } from '../../core/turn.ts';
 import { type Dispositions, emptyDispositions } from './dispositions.ts';
 import type { HeldTotal } from './held-records.ts';
@@ -19,8 +18,11 @@ const maxNodes = 10_000;
 /** Blocks of a checkpoint are made for so long before other work gets its turn. */
 const blocksMs = 10;
 
-/** 4: the blocks begin with the state of the rules. */
-export const snapshotVersion = 4;
+/** 5: the blocks of the rules do not grow with a node, and one that marks their end follows. */
+export const snapshotVersion = 5;
+
+/** No block of V8's serialization begins so. */
+const endOfRules = Buffer.from('end of rules');
 
 /** All that the aggregator knows of one raw partition. It follows from the partition's messages and nothing else. */
 export class PartitionState {
@@ -131,12 +133,12 @@ export class PartitionState {
 
   /** Rules and series for a checkpoint, in blocks. Nothing may change until the last one is taken. */
   async *blocks(): AsyncGenerator<Uint8Array, void, undefined> {
-    yield serialize(this.rules.blocks);
     const turn = new Turn(blocksMs);
     for (const block of this.rules.snapshot()) {
       yield block;
       if (turn.isOver()) await turn.next();
     }
+    yield endOfRules;
     yield* seriesBlocks(this.series.store);
   }
 
@@ -155,11 +157,11 @@ export class PartitionState {
     }
     const sessionOf = (node: string, session: string): SessionState | undefined => this.#nodes.get(node)?.get(session);
     if (blocks.length === 0) return;
-    const behindRules = 1 + (deserialize(blocks[0]) as number);
-    restoreSeries(this.series.store, blocks.slice(behindRules), sessionOf);
+    const end = blocks.findIndex((block) => endOfRules.equals(block));
+    restoreSeries(this.series.store, blocks.slice(end + 1), sessionOf);
     // What an older version did not write down: heard at the time of the checkpoint.
     for (const session of this.sessions()) session.heardMs = Math.min(session.heardMs, this.series.store.clockMs);
-    this.rules.restore(blocks.slice(1, behindRules), sessionOf);
+    this.rules.restore(blocks.slice(0, end), sessionOf);
     this.findings.restore(this.rules.open());
   }
 

@@ -2,8 +2,12 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Message } from '../../core/bus/bus.ts';
 import type { CollectorBody } from '../../proto/collect.ts';
+import { processInput } from './pipeline.ts';
+import { decodeRaw } from './raw-input.ts';
+import { ruleSetOf } from './rules/language/load-rules.ts';
+import { testRule } from './rules/test-rule.ts';
 import { rawStream } from './test-raw-stream.ts';
-import { batchOf, identityFault, netnsOf, rawOf, TestPartition } from './test-stream.ts';
+import { batchOf, identityFault, netnsOf, rawOf, reset, TestPartition } from './test-stream.ts';
 
 /** Feeds messages in fetches of these sizes, in turn. */
 async function runIn(sizes: readonly number[], values: readonly Uint8Array[], maxBatchBytes: number): Promise<TestPartition> {
@@ -108,4 +112,27 @@ test('output that is there already is made again silently, to the event', async 
   expect(target.numbers[0]).toBe(5);
   expect(whole.lines.slice(-target.lines.length)).toEqual(target.lines);
   expect(target.numbers).toEqual(target.lines.map((_, index) => 5 + index));
+});
+
+test('a message is taken in pieces, however many records and findings are in it', async () => {
+  const netns = Array.from({ length: 300 }, (_, at) => netnsOf(5000 + at));
+  const partition = new TestPartition({ rules: ruleSetOf([testRule({ settleS: 0, maxActive: 1000 })]) });
+  const firstOffset = { seconds: 1_790_000_000, nanos: 0 };
+  const keyframe = { nextItem: 0, part: 0, parts: 1, bootId: 'b', firstOffset, identity: { netns, nodeCgroups: [1] } };
+  await partition.feed(rawOf({ seq: 1, keyframe }));
+  // Each namespace has its finding in one and the same second, which the last records move the clock beyond.
+  const records = batchOf(0, 2000, (item) => reset({ net: 5000 + (item % 300), ts: 1e12 + (item < 1900 ? item * 1e5 : 9e9) }));
+  const input = decodeRaw({ offset: 1, value: rawOf({ seq: 2, batch: { ...records, clockOffset: firstOffset } }) }, 0);
+  if (input.kind === 'refused') throw new Error('it is refused');
+  const { dispositions } = partition.state;
+  const pieces: number[] = [];
+  let before = 0;
+  const work = processInput(input, partition.steps);
+  for (let done = false; !done; ) {
+    done = work.next().done === true;
+    pieces.push(dispositions.events + dispositions.findings - before);
+    before = dispositions.events + dispositions.findings;
+  }
+  expect(dispositions).toMatchObject({ events: 2000, findings: 300 });
+  expect(Math.max(...pieces)).toBeLessThanOrEqual(64);
 });

@@ -1,5 +1,6 @@
 import { concatMap, filter, from, last, map, mergeMap, type Observable, of, tap } from 'rxjs';
 import type { Fetch } from '../../core/bus/bus.ts';
+import type { Pieces } from '../../core/pieces.ts';
 import { Turn } from '../../core/turn.ts';
 import type { PartitionState } from './partition-state.ts';
 import type { PartitionSteps } from './partition-steps.ts';
@@ -38,7 +39,7 @@ export function aggregate(fetch: Fetch, steps: PartitionSteps, ports: PipelinePo
         state.dispositions.refusedMessages++;
         await ports.refuse(input);
       } else {
-        const batches = processInput(input, steps);
+        const batches = await turn.through(processInput(input, steps));
         if (batches.length > 0) await ports.publish(batches);
         if (input.kind === 'tick')
           for await (const batch of metrics.tick(input.offset, input.appendedMs)) await ports.publishMetrics(batch);
@@ -52,28 +53,28 @@ export function aggregate(fetch: Fetch, steps: PartitionSteps, ports: PipelinePo
 
 /**
  * One decoded message: its session drops repeats and finds gaps, identity learns, records become events or wait, rules look on.
- * Returns the event batches that it closed.
+ * Returns the event batches that it closed. However long it takes, its pieces are short.
  */
-export function processInput(input: RawInput, steps: PartitionSteps): readonly Uint8Array[] {
+export function* processInput(input: RawInput, steps: PartitionSteps): Pieces<readonly Uint8Array[]> {
   const { output, findings } = steps;
   output.begin(input.offset);
   findings.begin();
   if (steps.rules.next !== undefined) steps.state.rules.replace(steps.rules.next);
   steps.rules.next = undefined;
-  if (input.kind === 'tick') processTick(input, steps);
-  else if (input.kind === 'stream') processMessage(input, steps);
+  if (input.kind === 'tick') yield* processTick(input, steps);
+  else if (input.kind === 'stream') yield* processMessage(input, steps);
   findings.end();
   return output.finished();
 }
 
-function processTick({ appendedMs, pipeline }: RawInput & { kind: 'tick' }, { state, enricher, self }: PartitionSteps): void {
+function* processTick({ appendedMs, pipeline }: RawInput & { kind: 'tick' }, { state, enricher, self }: PartitionSteps): Pieces {
   enricher.tick(appendedMs);
   state.series.clock.tick(appendedMs);
   self.tick(pipeline);
-  state.rules.tick(appendedMs);
+  yield* state.rules.tick(appendedMs);
 }
 
-function processMessage(input: RawInput & { kind: 'stream' }, { state, enricher }: PartitionSteps): void {
+function* processMessage(input: RawInput & { kind: 'stream' }, { state, enricher }: PartitionSteps): Pieces {
   const { body } = input;
   const session = state.session(input.node, input.session);
   if (!session.placed) session.place(body, state.complete);
@@ -86,14 +87,14 @@ function processMessage(input: RawInput & { kind: 'stream' }, { state, enricher 
   series.heard(session);
   state.rules.heard(session, seq);
   session.nextSeq = Math.max(session.nextSeq, seq + 1);
-  if (body.batch) enricher.batch(session, body.batch, repeated);
+  if (body.batch) yield* enricher.batch(session, body.batch, repeated);
   else if (repeated) return;
   else if (body.identity) enricher.learn(session, body.identity);
   else if (body.keyframe) {
     enricher.keyframe(session, body.keyframe);
     series.keyframe(session, body.keyframe);
-  } else if (body.samples) series.samples(session, body.samples);
-  else if (body.heartbeat) enricher.heartbeat(session, body.heartbeat);
+  } else if (body.samples) yield* series.samples(session, body.samples);
+  else if (body.heartbeat) yield* enricher.heartbeat(session, body.heartbeat);
 }
 
 function noteHoles(holes: Fetch['holes'], state: PartitionState): void {

@@ -130,11 +130,11 @@ export class CounterTargets {
   }
 
   /** For a checkpoint: targets in the order in which they are added up. */
-  image(): TargetImage[] {
-    const targets = [...this.#ofEntity.values()].flatMap((some) => [...some]);
-    return [...targets, ...this.#unknown].map(({ contribution, session, readNs, second, resumedS, entity, container, firstS, waiting }) => {
-      return { key: contribution.key, session: session.state.session, readNs, second, resumedS, entity, container, firstS, waiting };
-    });
+  *images(): Generator<TargetImage> {
+    for (const targets of [...this.#ofEntity.values(), this.#unknown]) {
+      for (const { contribution, session, readNs, second, resumedS, entity, container, firstS, waiting } of targets)
+        yield { key: contribution.key, session: session.state.session, readNs, second, resumedS, entity, container, firstS, waiting };
+    }
   }
 
   /** Takes targets back. Windows have what they told. */
@@ -144,15 +144,7 @@ export class CounterTargets {
       const source = this.#domain.plan.windows.sources.get(contribution?.source.source ?? '');
       const session = sessionOf(told);
       if (contribution === undefined || source === undefined || session === undefined) continue;
-      const target: CounterTarget = {
-        ...image,
-        resumedS: image.resumedS ?? 0,
-        contribution,
-        source,
-        session,
-        adds: [],
-        own: contribution.own,
-      };
+      const target: CounterTarget = { ...image, contribution, source, session, adds: [], own: contribution.own };
       this.#targets.set(contribution, target);
       if (target.entity < 0) {
         this.#unknown.add(target);
@@ -278,12 +270,10 @@ export class CounterTargets {
 export type SessionOf = (session: string) => NodeSession | undefined;
 
 /** A target in a checkpoint. */
-export interface TargetImage extends Pick<CounterTarget, 'readNs' | 'second' | 'entity' | 'container' | 'firstS' | 'waiting'> {
+export interface TargetImage extends Pick<CounterTarget, 'readNs' | 'second' | 'resumedS' | 'entity' | 'container' | 'firstS' | 'waiting'> {
   /** Key of its contribution. */
   readonly key: string;
   readonly session: string;
-  /** Absent in checkpoints of versions without it. */
-  readonly resumedS?: number;
 }
 
 /** Fields of a source that a plan asks for, 1 each. */

@@ -44,8 +44,7 @@ export class DistinctWindow {
   }
 
   image(): SketchImage {
-    const of = (values: Int32Array): number[] => [...values.subarray(0, this.#count)];
-    return [[...this.#values.subarray(0, this.#count)], of(this.#last), of(this.#before)];
+    return [this.#values.slice(0, this.#count), this.#last.slice(0, this.#count), this.#before.slice(0, this.#count)];
   }
 
   restore([values, last, before]: SketchImage): void {
@@ -63,4 +62,4 @@ export class DistinctWindow {
 }
 
 /** A sketch in a checkpoint: its columns. */
-export type SketchImage = readonly [readonly number[], readonly number[], readonly number[]];
+export type SketchImage = readonly [ArrayLike<number>, ArrayLike<number>, ArrayLike<number>];

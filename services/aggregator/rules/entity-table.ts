@@ -74,19 +74,21 @@ export class EntityTable {
     this.version++;
   }
 
+  /** For a checkpoint, beside the entities themselves. */
   image(): EntityTableImage {
-    return { all: this.all, free: this.#free };
+    return { places: this.all.length, free: this.#free };
   }
 
-  restore({ all, free }: EntityTableImage): void {
-    for (const entity of all) {
-      if (entity === undefined) continue;
-      // Checkpoints of older versions do not say all of it.
-      this.all[entity.index] = { ...unknownEntity, ...entity };
-      this.#byKey.set(entity.key, entity.index);
-    }
+  /** Makes room for what a checkpoint has. */
+  restore({ places, free }: EntityTableImage): void {
+    while (this.all.length < places) this.all.push(undefined);
     this.#free = [...free];
-    for (let index = 0; index < all.length; index++) if (all[index] === undefined) this.all[index] = undefined;
+  }
+
+  /** Takes an entity of a checkpoint back. */
+  put(entity: RuleEntity): void {
+    this.all[entity.index] = entity;
+    this.#byKey.set(entity.key, entity.index);
   }
 
   #entity(key: string, isNew: (entity: RuleEntity) => void, info: () => FindingEntity): RuleEntity | undefined {
@@ -113,7 +115,8 @@ export class EntityTable {
 
 /** The table in a checkpoint. */
 export interface EntityTableImage {
-  readonly all: readonly (RuleEntity | undefined)[];
+  /** Places that were ever used. */
+  readonly places: number;
   readonly free: readonly number[];
 }
 

@@ -166,7 +166,10 @@ test('rules are told, before each tick, what is known of the nodes and what the 
         .map((label) => `/${label}`)
         .join('')} ${value}`,
     );
-  rules.tick = (appendedMs) => void told.push(`tick ${appendedMs}`);
+  // biome-ignore lint/correctness/useYield: nothing is left to do
+  rules.tick = function* (appendedMs) {
+    told.push(`tick ${appendedMs}`);
+  };
   const losses = {
     kernelLosses: [{ probe: 1, count: 4, reason: 'ring_full' }],
     skipped: [{ firstItem: 2, count: 3, reason: 'spool_full' }],
@@ -212,7 +215,11 @@ test('rules are told what is lost, and the clock before the record that moves it
   const told: string[] = [];
   const { rules } = partition.state;
   rules.lost = (_, items) => void told.push(`lost ${items}`);
-  rules.watermark = ({ watermarkNs }) => void told.push(`at ${watermarkNs / 1e9}`);
+  const { advance } = rules;
+  rules.advance = (session, bootNs) => {
+    told.push(`at ${bootNs / 1e9}`);
+    return advance.call(rules, session, bootNs);
+  };
   rules.record = (_session, { tsNs }, _ends, item, isEvent) => void told.push(`${item} of ${tsNs / 1e9}${isEvent ? '' : ' counted'}`);
   const times = [5, 5, 7, 6];
   await partition.feed(

@@ -105,10 +105,10 @@ export class GroupTable {
     if (this.#parts.peerAt >= 0) this.#ends[entity] = undefined;
   }
 
-  /** For a checkpoint: all groups in the order of their rows. */
-  image(node: string): GroupImage[] {
+  /** For a checkpoint: all groups of the entities from one up to another, in the order of their rows. */
+  image(node: string, from: number, to: number): GroupImage[] {
     const images: GroupImage[] = [];
-    for (let entity = 0; entity < this.#entities; entity++) {
+    for (let entity = from; entity < Math.min(to, this.#entities); entity++) {
       for (let slot = 0; slot < this.#used[entity]; slot++) {
         const row = entity * maxGroups + slot;
         const end = this.#parts.peerAt < 0 ? undefined : (this.#ends[entity] as FarEnds).image(slot, node);

@@ -1,3 +1,4 @@
+import { atOnce, type Pieces } from '../../../core/pieces.ts';
 import { addressText } from '../address-text.ts';
 import { labelOfNetns } from '../netns.ts';
 import { labelOfPod } from '../pod.ts';
@@ -114,11 +115,11 @@ export class NodeRules {
   }
 
   /** The node's clock reaches a second: those that are over are evaluated. */
-  moveTo(second: number, session: NodeSession): void {
+  *moveTo(second: number, session: NodeSession): Pieces {
     if (second <= this.nowS) return;
     this.nowS = second;
     this.leader = session;
-    this.own.advance(second - latenessS);
+    yield* this.own.advance(second - latenessS);
     this.losses.moveTo(second);
   }
 
@@ -140,7 +141,7 @@ export class NodeRules {
     this.own.restart();
     this.losses.restart();
     this.nowS = 0;
-    this.moveTo(second, session);
+    atOnce(this.moveTo(second, session));
     this.counters.restart(second);
   }
 

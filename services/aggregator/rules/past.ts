@@ -62,7 +62,7 @@ export async function explainPast(messages: AsyncIterable<Message>, asked: Asked
     // Before this message, all that is of the time was known.
     if (input.appendedMs > asked.atS * 1000 + maxDelayMs) break;
     toMs = input.appendedMs;
-    processInput(input, steps);
+    await turn.through(processInput(input, steps));
     if (isNear(input, asked.atS)) {
       const found = state.rules.explain(asked.rule, asked.entity);
       // Who was heard of only later was not known then.

@@ -81,8 +81,7 @@ export class QuantileWindow {
   }
 
   image(): SketchImage {
-    const until = this.#size;
-    return [[...this.#seconds.subarray(0, until)], [...this.#buckets.subarray(0, until)], [...this.#counts.subarray(0, until)]];
+    return [this.#seconds.slice(0, this.#size), this.#buckets.slice(0, this.#size), this.#counts.slice(0, this.#size)];
   }
 
   restore([seconds, buckets, told]: SketchImage): void {

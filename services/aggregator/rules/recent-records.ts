@@ -106,19 +106,27 @@ export class RecentRecords {
     this.#sinceS[entity] = 0;
   }
 
-  image(): RecentImage {
-    const [entries, seen, sinceS, lastPeer, lastEvent] = [this.#entries, this.#seen, this.#sinceS, this.#lastPeer, this.#lastEvent];
-    return { entities: this.#entities, entries, seen, sinceS, lastPeer, lastEvent };
+  /** Of the entities from one up to another. */
+  image(from: number, until: number): RecentImage {
+    const to = Math.min(until, this.#entities);
+    return {
+      from,
+      entries: this.#entries.slice(from * slots * this.#width, to * slots * this.#width),
+      seen: this.#seen.slice(from, to),
+      sinceS: this.#sinceS.slice(from, to),
+      lastPeer: this.#lastPeer.slice(from, to),
+      lastEvent: this.#lastEvent.slice(from, to),
+    };
   }
 
-  restore({ entities, entries, seen, sinceS, lastPeer, lastEvent }: RecentImage): void {
-    if (entities === 0) return;
-    this.#reach(entities - 1);
-    this.#entries.set(entries);
-    this.#seen.set(seen);
-    this.#sinceS.set(sinceS);
-    this.#lastPeer.set(lastPeer);
-    this.#lastEvent.set(lastEvent);
+  restore({ from, entries, seen, sinceS, lastPeer, lastEvent }: RecentImage): void {
+    if (seen.length === 0) return;
+    this.#reach(from + seen.length - 1);
+    this.#entries.set(entries, from * slots * this.#width);
+    this.#seen.set(seen, from);
+    this.#sinceS.set(sinceS, from);
+    this.#lastPeer.set(lastPeer, from);
+    this.#lastEvent.set(lastEvent, from);
   }
 
   #write(slot: number, second: number, weight: number, { w0, w1, w2, w3 }: FarAddress): number {
@@ -166,7 +174,7 @@ export class RecentRecords {
 
 /** The records of a probe in a checkpoint. Selectors are told by their places: it fits the same rules only. */
 export interface RecentImage {
-  readonly entities: number;
+  readonly from: number;
   readonly entries: Int32Array;
   readonly seen: Uint32Array;
   readonly sinceS: Int32Array;

@@ -1,3 +1,4 @@
+import { atOnce, type Pieces } from '../../../core/pieces.ts';
 import { maxUnixSeconds } from '../../../core/time.ts';
 import { EntityTable, nodeIndex, type RuleEntity } from './entity-table.ts';
 import type { FindingEntity, ResolvedReason, Transition } from './finding.ts';
@@ -34,6 +35,8 @@ interface Judged {
 const sweepS = 60;
 /** What an entity that is gone told last is evaluated as long behind its end: until then it may have new findings. */
 const lastWordsS = 3;
+/** Pairs of entity and rule that are judged in one piece. */
+const judgedPerPiece = 2048;
 
 /**
  * Entities and rules that follow one clock: those of a node, the node itself as the partition sees it, or the pipeline.
@@ -83,20 +86,20 @@ export class RuleDomain {
   }
 
   /** Evaluates all seconds up to one. The first call only says where time begins. No clock goes beyond what stores keep. */
-  advance(until: number): void {
+  *advance(until: number): Pieces {
     const second = Math.min(until, maxUnixSeconds);
     if (!(second > this.evaluatedS)) return;
     if (this.evaluatedS === 0) {
       this.skipTo(second - 1);
     } else if (second - this.evaluatedS > this.plan.memoryS) {
       const last = this.evaluatedS + this.plan.memoryS;
-      while (this.evaluatedS < last) this.#evaluate(this.evaluatedS + 1);
+      while (this.evaluatedS < last) yield* this.#evaluate(this.evaluatedS + 1);
       this.skipTo(second - 1);
     }
-    while (this.evaluatedS < second - 1) this.#evaluate(this.evaluatedS + 1);
+    while (this.evaluatedS < second - 1) yield* this.#evaluate(this.evaluatedS + 1);
     if (this.isSilenced) for (const entity of this.entities.all) if (entity !== undefined) this.#judgeAllOf(entity);
     this.isSilenced = false;
-    this.#evaluate(second);
+    yield* this.#evaluate(second);
   }
 
   /** Whether a rule has a finding on the node (or pipeline) itself. */
@@ -106,17 +109,18 @@ export class RuleDomain {
   }
 
   /** The node is silent: what is open is resolved, what is pending goes. What still holds in the second at which it goes on is a finding again. */
-  silence(atS: number): void {
+  *silence(atS: number): Pieces {
     for (const finding of this.book.sorted()) {
       this.book.remove(finding);
       if (finding.firing) this.#tell(finding, atS, 'resolved', 'NO_DATA');
+      yield;
     }
     this.isSilenced = true;
   }
 
   /** The clock begins anew: what is open is resolved, windows are emptied, and the next second is the first one. */
   restart(): void {
-    this.silence(this.evaluatedS);
+    atOnce(this.silence(this.evaluatedS));
     for (const entity of this.entities.all) {
       if (entity === undefined) continue;
       this.windows.clear(entity.index);
@@ -160,25 +164,29 @@ export class RuleDomain {
     this.evaluatedS = second;
   }
 
-  #evaluate(second: number): void {
+  *#evaluate(second: number): Pieces {
     this.windows.fold(second);
-    this.values.refresh(second);
+    yield;
+    yield* this.values.refresh(second);
     for (const key of this.book.keys()) this.#toJudgeKey(key);
-    const hot = this.#judgeAll(second);
+    const hot = yield* this.#judgeAll(second);
     this.evaluatedS = second;
     for (const { finding, action, reason } of hot) {
       const found = finding.firing && action !== 'resolved' && this.#findCauses(finding);
       if (action !== undefined) this.#tell(finding, second, action, reason);
       else if (found) this.#tell(finding, second, 'updated', undefined);
+      yield;
     }
     if (second % sweepS === 0) this.#sweep(second);
   }
 
   /** Judges what is to be judged. Returns findings that are open or were resolved, in order. */
-  #judgeAll(second: number): Judged[] {
+  *#judgeAll(second: number): Pieces<Judged[]> {
     const rules = this.plan.rules;
     const hot: { key: number; severity: Severity | 0; resolves: boolean }[] = [];
-    for (const key of this.#judge) {
+    for (let index = 0; index < this.#judge.length; index++) {
+      if (index % judgedPerPiece === judgedPerPiece - 1) yield;
+      const key = this.#judge[index];
       this.#isToJudge[key] = 0;
       const entity = this.entities.all[Math.floor(key / rules.length)];
       if (entity === undefined) continue;
@@ -190,21 +198,30 @@ export class RuleDomain {
     }
     this.#judge = [];
     hot.sort((a, b) => a.key - b.key);
-    return hot.flatMap(({ key, severity, resolves }): Judged[] => {
-      const entity = this.entities.all[Math.floor(key / rules.length)] as RuleEntity;
-      const goneS = this.#goneS(entity, second);
-      // What is left in windows of who is gone, or from before a silence, would open what was resolved once more.
-      const mayBegin = !this.isSilenced && (goneS === 0 || (!entity.resolvedGone && second - goneS <= lastWordsS));
-      const stepped = this.book.step(key, second, severity, resolves, goneS, mayBegin);
-      if (stepped === undefined || stepped.step === 'drop' || !stepped.finding.firing) return [];
-      const { finding } = stepped;
-      if (stepped.step === 'resolve') {
-        entity.resolvedGone = goneS > 0;
-        return [{ finding, action: 'resolved', reason: goneS > 0 ? 'ENTITY_GONE' : 'CONDITION_ENDED' }];
-      }
-      const action = stepped.step === 'open' ? 'opened' : stepped.step === 'update' ? 'updated' : undefined;
-      return [{ finding, action, reason: undefined }];
-    });
+    const judged: Judged[] = [];
+    for (const [index, { key, severity, resolves }] of hot.entries()) {
+      if (index % judgedPerPiece === judgedPerPiece - 1) yield;
+      const step = this.#step(second, key, severity, resolves);
+      if (step !== undefined) judged.push(step);
+    }
+    return judged;
+  }
+
+  /** Takes a second into a finding; undefined: nothing is to be told of it. */
+  #step(second: number, key: number, severity: Severity | 0, resolves: boolean): Judged | undefined {
+    const entity = this.entities.all[Math.floor(key / this.plan.rules.length)] as RuleEntity;
+    const goneS = this.#goneS(entity, second);
+    // What is left in windows of who is gone, or from before a silence, would open what was resolved once more.
+    const mayBegin = !this.isSilenced && (goneS === 0 || (!entity.resolvedGone && second - goneS <= lastWordsS));
+    const stepped = this.book.step(key, second, severity, resolves, goneS, mayBegin);
+    if (stepped === undefined || stepped.step === 'drop' || !stepped.finding.firing) return undefined;
+    const { finding } = stepped;
+    if (stepped.step === 'resolve') {
+      entity.resolvedGone = goneS > 0;
+      return { finding, action: 'resolved', reason: goneS > 0 ? 'ENTITY_GONE' : 'CONDITION_ENDED' };
+    }
+    const action = stepped.step === 'open' ? 'opened' : stepped.step === 'update' ? 'updated' : undefined;
+    return { finding, action, reason: undefined };
   }
 
   /** Looks for causes that were not found before. */

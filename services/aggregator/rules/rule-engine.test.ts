@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { atOnce } from '../../../core/pieces.ts';
 import { netnsOf, podOf } from '../test-stream.ts';
 import type { RecordGroup, Rule, Signal } from './rule.ts';
 import { bootS, ruleSet, TestEngine } from './test-engine.ts';
@@ -69,7 +70,7 @@ test('beyond its limit a rule opens no more, and counts each once', () => {
 
 test('a node that is silent resolves what is open, and goes on when it comes back', () => {
   const engine = new TestEngine(ruleSet(testRule())).record(10).until(15);
-  for (let second = 0; second <= 16; second++) engine.engine.tick((bootS + 100 + second) * 1000);
+  for (let second = 0; second <= 16; second++) atOnce(engine.engine.tick((bootS + 100 + second) * 1000));
   expect(engine.told).toEqual(['12 1 opened 2', '115 2 resolved 2']);
   expect(engine.transitions[1].reason).toBe('NO_DATA');
   engine.engine.heard(engine.state);

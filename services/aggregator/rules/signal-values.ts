@@ -1,3 +1,4 @@
+import type { Pieces } from '../../../core/pieces.ts';
 import type { CellRows } from './cell-rows.ts';
 import { maxGroups } from './group-table.ts';
 import type { SignalListener, SignalWindows } from './signal-windows.ts';
@@ -8,6 +9,9 @@ export type Absence = 'NO_DATA' | 'BELOW_MIN_VOLUME' | undefined;
 
 /** What the aggregator knows itself. */
 const selfSources: ReadonlySet<string> = new Set(['node', 'pipeline']);
+
+/** Signals that are read in one piece. */
+const readPerPiece = 4096;
 
 const quantiles: Readonly<Record<string, number>> = { p50: 0.5, p95: 0.95, p99: 0.99 };
 
@@ -117,10 +121,11 @@ export class SignalValues {
   }
 
   /** Reads what was marked, for a second that was folded. */
-  refresh(second: number): void {
+  *refresh(second: number): Pieces {
     this.#refreshCycles(second);
     const { values, width } = this;
     for (let index = 0; index < this.#markedCount; index++) {
+      if (index % readPerPiece === readPerPiece - 1) yield;
       const at = this.#marked[index];
       this.#marks[at] = 0;
       const entity = Math.floor(at / width);
@@ -165,13 +170,15 @@ export class SignalValues {
   }
 
   /** A signal's values as they were read last, for a checkpoint: they are told as long as no second is evaluated. */
-  image(signal: number): Float64Array {
-    return Float64Array.from({ length: this.#entities }, (_, entity) => this.values[entity * this.width + signal]);
+  image(signal: number, from: number, to: number): Float64Array {
+    const image = new Float64Array(to - from);
+    for (let entity = from; entity < to; entity++) image[entity - from] = this.values[entity * this.width + signal];
+    return image;
   }
 
-  restore(signal: number, image: Float64Array): void {
-    for (let entity = 0; entity < Math.min(image.length, this.#entities); entity++)
-      this.values[entity * this.width + signal] = image[entity];
+  /** @param from the entity that the image begins with */
+  restore(signal: number, from: number, image: Float64Array): void {
+    for (let index = 0; index < image.length; index++) this.values[(from + index) * this.width + signal] = image[index];
   }
 
   #judged(entity: number, signal: number, before: number): number {

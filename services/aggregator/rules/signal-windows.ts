@@ -87,14 +87,15 @@ export class SignalWindows {
     for (const rows of this.rows) rows.skipTo(second);
   }
 
-  /** All windows of a signal, for a checkpoint. */
-  image(signal: number, node: string): SignalImage {
-    const { feed, main, second } = this.plan.signals[signal];
+  /** The windows of a signal for a checkpoint, of the entities from one up to another. */
+  image(signal: number, node: string, from: number, to: number): SignalImage {
+    const { feed, main, second, group } = this.plan.signals[signal];
+    const each = group === undefined ? 1 : maxGroups;
     return {
-      main: main < 0 ? undefined : this.rows[feed].image(main),
-      second: second < 0 ? undefined : this.rows[feed].image(second),
-      groups: this.groups[signal]?.image(node),
-      sketches: this.sketches[signal]?.image(),
+      main: main < 0 ? undefined : this.rows[feed].image(main, from * each, to * each),
+      second: second < 0 ? undefined : this.rows[feed].image(second, from * each, to * each),
+      groups: this.groups[signal]?.image(node, from, to),
+      sketches: this.sketches[signal]?.image(from * each, to * each),
     };
   }
 

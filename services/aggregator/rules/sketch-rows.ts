@@ -47,8 +47,15 @@ export class SketchRows {
     this.#rows.delete(row);
   }
 
-  image(): (readonly [row: number, image: SketchImage])[] {
-    return [...this.#rows].map(([row, window]) => [row, window.image()] as const);
+  /** Of the rows from one up to another. */
+  image(from: number, to: number): (readonly [row: number, image: SketchImage])[] {
+    const images: (readonly [row: number, image: SketchImage])[] = [];
+    if (this.#rows.size === 0) return images;
+    for (let row = from; row < to; row++) {
+      const window = this.#rows.get(row);
+      if (window !== undefined) images.push([row, window.image()]);
+    }
+    return images;
   }
 
   restore(images: readonly (readonly [row: number, image: SketchImage])[]): void {

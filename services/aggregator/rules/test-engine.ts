@@ -1,3 +1,4 @@
+import { atOnce } from '../../../core/pieces.ts';
 import { RecordReader } from '../../../schema/record.ts';
 import { type RecordFields, writeRecords } from '../../../schema/record-writer.ts';
 import { Ends } from '../end-names.ts';
@@ -46,7 +47,7 @@ export class TestEngine {
     this.#reader.next();
     if (ts > this.state.watermarkNs) {
       this.state.watermarkNs = ts;
-      this.engine.watermark(this.state);
+      atOnce(this.engine.advance(this.state, ts));
     }
     this.#ends.find(this.state, this.#reader, undefined);
     this.engine.record(this.state, this.#reader, this.#ends, this.#item++, isEvent);
@@ -56,7 +57,7 @@ export class TestEngine {
   /** The node's stream reaches a second. */
   until(at: number): this {
     this.state.watermarkNs = Math.max(this.state.watermarkNs, Math.round(at * 1e9));
-    this.engine.watermark(this.state);
+    atOnce(this.engine.advance(this.state, this.state.watermarkNs));
     return this;
   }
 

@@ -1,6 +1,6 @@
 import { severities } from '../../../schema/batch.ts';
 import type { FindingEntity, Transition } from '../rules/finding.ts';
-import type { OpenFinding } from '../rules/rule-engine.ts';
+import type { OpenFinding } from '../rules/rule-state.ts';
 import { Contribution } from './contribution.ts';
 import { type Labels, labelsFrom, labelsKey, noLabels } from './labels.ts';
 import type { Place } from './place.ts';

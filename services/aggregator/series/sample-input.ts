@@ -1,3 +1,4 @@
+import type { Pieces } from '../../../core/pieces.ts';
 import type { CounterSample, Keyframe, Samples, TargetSamples } from '../../../proto/collect.ts';
 import { isOwnSource } from '../../../schema/metrics.ts';
 import { addTo } from '../dispositions.ts';
@@ -53,7 +54,7 @@ export class SampleInput {
     if ((keyframe.part ?? 0) + 1 >= (keyframe.parts ?? 1)) this.watcher?.keyframe(session);
   }
 
-  samples(session: SessionState, samples: Samples): void {
+  *samples(session: SessionState, samples: Samples): Pieces {
     const { counters } = this.#store;
     const node = this.#store.node(session.node);
     const told = node.session(session.session);
@@ -71,8 +72,9 @@ export class SampleInput {
       return;
     }
     for (const target of targets) {
+      yield;
       counters.targets++;
-      const reason = this.#target(node, told, told.bootId, session, target);
+      const reason = yield* this.#target(node, told, told.bootId, session, target);
       if (reason !== undefined) addTo(counters.dropped, reason, 1);
     }
     this.#counters(node, told.bootId, session, samples.counters ?? []);
@@ -99,13 +101,13 @@ export class SampleInput {
   }
 
   /** Takes a target in; the reason when it cannot be used. */
-  #target(
+  *#target(
     node: NodeSeries,
     told: SampleSession,
     bootId: string,
     session: SessionState,
     target: TargetSamples,
-  ): 'unknown_layout' | 'invalid_labels' | 'too_many_targets' | 'late' | undefined {
+  ): Pieces<'unknown_layout' | 'invalid_labels' | 'too_many_targets' | 'late' | undefined> {
     const layout = told.layouts.get(target.layout ?? 0);
     if (layout === undefined) return 'unknown_layout';
     const own = ownLabels(target.labels);
@@ -121,8 +123,12 @@ export class SampleInput {
     if (contribution.closed) this.#store.reopen(contribution);
     contribution.readNs = readNs;
     if (readNs >= contribution.endedReadNs) this.#revive(node, contribution);
-    const watched = this.watcher?.watched(layout.source);
-    if (watched !== undefined) this.watcher?.reading(session, contribution, readNs);
+    const { watcher } = this;
+    const watched = watcher?.watched(layout.source);
+    if (watcher !== undefined && watched !== undefined) {
+      if (watcher.isDue(session, readNs)) yield* watcher.advance(session, readNs);
+      watcher.reading(session, contribution, readNs);
+    }
     this.#values(contribution, layout, target, watched);
     if (target.last) this.#store.close(contribution, readNs);
     return undefined;

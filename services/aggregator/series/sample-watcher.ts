@@ -1,3 +1,4 @@
+import type { Pieces } from '../../../core/pieces.ts';
 import type { SessionState } from '../session.ts';
 import type { Contribution } from './contribution.ts';
 import type { SourceFields } from './source-fields.ts';
@@ -6,6 +7,9 @@ import type { SourceFields } from './source-fields.ts';
 export interface SampleWatcher {
   /** Places of a source's fields that are looked at, 1 each; shorter than the source has fields, or undefined: not these. */
   watched(source: SourceFields): Uint8Array | undefined;
+  /** Whether a time of the session moves its node's clock: then `advance` is due before what was read then is told. */
+  isDue(session: SessionState, bootNs: number): boolean;
+  advance(session: SessionState, bootNs: number): Pieces;
   /** A target of a watched source is about to be told: its values follow. @param readNs boot time at which it was read */
   reading(session: SessionState, contribution: Contribution, readNs: number): void;
   /**

@@ -1,5 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { deserialize, serialize } from 'node:v8';
+import { slices } from '../../../core/slices.ts';
 import type { SessionState } from '../session.ts';
 import { Contribution } from './contribution.ts';
 import type { Labels } from './labels.ts';
@@ -90,13 +91,13 @@ export async function* seriesBlocks(store: SeriesStore): AsyncGenerator<Uint8Arr
     layouts: layouts.all.map(({ source, places }) => [indexOf(source), places]),
   };
   yield serialize(head);
-  for (const groups of slices(store.groups.values())) {
+  for (const groups of slices(store.groups.values(), perBlock)) {
     yield blockOf({ groups: groups.map((group) => groupRow(group, indexOf(group.source))) });
     await nextTurn();
   }
   for (const node of nodes) {
     yield blockOf({ node });
-    for (const some of slices((store.nodes.get(node.name) as NodeSeries).contributions.values())) {
+    for (const some of slices((store.nodes.get(node.name) as NodeSeries).contributions.values(), perBlock)) {
       yield blockOf({ contributions: some.map((contribution) => contributionRow(contribution, indexOf(contribution.source))) });
       await nextTurn();
     }
@@ -129,16 +130,6 @@ export function restoreSeries(
 
 function blockOf(block: Block): Uint8Array {
   return serialize(block);
-}
-
-function* slices<Item>(items: Iterable<Item>): Generator<Item[]> {
-  let slice: Item[] = [];
-  for (const item of items) {
-    if (slice.push(item) < perBlock) continue;
-    yield slice;
-    slice = [];
-  }
-  if (slice.length > 0) yield slice;
 }
 
 /** Sessions of nodes with the same kernel have the same layouts: each is written once. */
