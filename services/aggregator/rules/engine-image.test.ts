@@ -18,7 +18,7 @@ const byPeer = {
   eventsOnly: false,
   value: undefined,
   where: undefined,
-  by: { name: 'peer', of: 'peer' },
+  by: [{ name: 'peer', of: 'peer' }],
 } as const;
 const byPort = { ...byPeer, value: ({ sport }: { sport: number }) => sport, by: undefined } as const;
 const kinds: readonly Partial<Signal>[] = [
