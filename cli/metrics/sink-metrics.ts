@@ -80,6 +80,21 @@ export function addSinkMetrics(set: MetricSet, stats: () => readonly SinkCounter
     ['sink'],
     perSink(({ delivery }) => [[{}, delivery.possiblyDuplicatedEvents]]),
   );
+  addElasticsearchMetrics(set, stats);
+}
+
+function addElasticsearchMetrics(set: MetricSet, stats: () => readonly SinkCounters[]): void {
+  const of = (name: string) => (): Sample[] =>
+    stats()
+      .filter(({ sink }) => sink === 'elasticsearch')
+      .map(({ store }): Sample => [{}, store[name] ?? 0]);
+  set.counter(
+    'jitterscope_elasticsearch_already_stored_events_total',
+    'Events that Elasticsearch held already when they were sent: sent again after a crash or without an answer, and not stored twice.',
+    [],
+    of('alreadyStored'),
+  );
+  set.counter('jitterscope_elasticsearch_request_bytes_total', 'Bytes of bulk requests before compression.', [], of('requestBytes'));
 }
 
 /** Hop 6: what /metrics shows of nodes and Pods. */

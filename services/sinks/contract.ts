@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { decodeEventBatch, joinEventBatches } from '../../schema/event-batch.ts';
 import type { Batch, Sink } from './sink.ts';
-import { encodeEvents, idOf, viewOf } from './test-events.ts';
+import { encodeEvents, idIn, idOf, viewOf } from './test-events.ts';
 
 /** A store under test. */
 export interface SinkUnderTest {
@@ -15,10 +15,10 @@ export interface SinkUnderTest {
   refuse?(number: number): void;
 }
 
-const ids = (first: number, count: number) => Array.from({ length: count }, (_, index) => idOf(first + index));
+const ids = (first: number, count: number, partition = 0) => Array.from({ length: count }, (_, index) => idIn(partition, first + index));
 const all = (partition: number, first: number, count: number): Batch => ({
   partition,
-  view: viewOf(first, count),
+  view: viewOf(first, count, partition),
   items: Uint32Array.from({ length: count }, (_, row) => row),
 });
 
@@ -42,7 +42,7 @@ export function sinkContract(name: string, make: () => Promise<SinkUnderTest>): 
       expect(await sink.deliver(all(3, batch * 7, 7), signal)).toEqual({});
     }
     expect(await under.stored(0)).toEqual(ids(0, 50));
-    expect(await under.stored(3)).toEqual(ids(0, 35));
+    expect(await under.stored(3)).toEqual(ids(0, 35, 3));
     expect(await under.stored(1)).toEqual([]);
   });
 
@@ -52,7 +52,7 @@ export function sinkContract(name: string, make: () => Promise<SinkUnderTest>): 
         for (let batch = 0; batch < 5; batch++) await sink.deliver(all(partition, batch * 10, 10), signal);
       }),
     );
-    for (const partition of [0, 1, 2, 3]) expect(await under.stored(partition)).toEqual(ids(0, 50));
+    for (const partition of [0, 1, 2, 3]) expect(await under.stored(partition)).toEqual(ids(0, 50, partition));
   });
 
   contract('stores the named items only', async (under, sink, signal) => {

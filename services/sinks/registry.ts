@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import type { Log } from '../../core/log.ts';
+import { elasticsearchSink } from './elasticsearch/index.ts';
 import { fileSink } from './file/index.ts';
 import type { Sink } from './sink.ts';
 
@@ -24,6 +25,7 @@ export interface SinkDefinition<Schema extends z.ZodType> {
 /** All sinks by name: name of the section under `sinks`, of the consumer group (`sink-<name>`) and in metrics. */
 export const sinkRegistry = {
   file: fileSink,
+  elasticsearch: elasticsearchSink,
 } satisfies Readonly<Record<string, SinkDefinition<z.ZodType>>>;
 
 export type SinkName = keyof typeof sinkRegistry;
