@@ -29,8 +29,9 @@ export function size(defaultText: string, range: QuantityRange = {}) {
 }
 
 /** A duration in the configuration: a string with its unit, milliseconds after parsing. */
-export function duration(defaultText: string) {
-  return quantity(defaultText, parseDurationMs, 'a duration such as 30s, at most 24d');
+export function duration(defaultText: string, range: QuantityRange = {}) {
+  const kind = `a duration such as 30s${range.atMost === undefined ? ', at most 24d' : ''}`;
+  return quantity(defaultText, parseDurationMs, kind, range);
 }
 
 function quantity(defaultText: string, parse: (text: string) => number | undefined, kind: string, { atLeast, atMost }: QuantityRange = {}) {

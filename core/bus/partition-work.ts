@@ -1,16 +1,26 @@
-import { messageOf } from '../app-error.ts';
-import type { ConsumeOptions } from './bus.ts';
-import type { ConsumerGroup } from './consumer-group.ts';
+import { type AppError, messageOf } from '../app-error.ts';
+import type { Commit, ConsumeOptions, Fetch, ReadOptions } from './bus.ts';
 import { busError } from './errors.ts';
 
 /** How long an aborted `handle` is waited for; what hangs longer is left behind, and reported. */
 const ABORTED_MS = 2_000;
 
+/** The group that work is done for, and what it reads. */
+export interface WorkGroup {
+  readonly name: string;
+  readonly topic: string;
+  readonly log: {
+    read(partition: number, from: number, options: ReadOptions): AsyncIterable<Fetch>;
+    committed(partition: number): Commit | undefined | Promise<Commit | undefined>;
+    warned(warning: AppError): void;
+  };
+}
+
 /** A member's work on one partition: read, handle, read on, until it is stopped. */
 export class PartitionWork {
   /** Rejects when `assigned`, `handle` or a read failed; resolves once stopped. */
   readonly failed: Promise<void>;
-  readonly #group: ConsumerGroup;
+  readonly #group: WorkGroup;
   readonly #partition: number;
   readonly #options: ConsumeOptions;
   /** No further fetch. */
@@ -19,7 +29,7 @@ export class PartitionWork {
   readonly #abort = new AbortController();
   readonly #ended: Promise<void>;
 
-  constructor(group: ConsumerGroup, partition: number, options: ConsumeOptions) {
+  constructor(group: WorkGroup, partition: number, options: ConsumeOptions) {
     this.#group = group;
     this.#partition = partition;
     this.#options = options;
@@ -28,6 +38,17 @@ export class PartitionWork {
       () => undefined,
       () => undefined,
     );
+  }
+
+  /** Whether it was told to end. */
+  get isStopping(): boolean {
+    return this.#stop.signal.aborted;
+  }
+
+  /** Somebody else has the partition: the running `handle` has to give up at once. `stop` still is to be called. */
+  abandon(): void {
+    this.#stop.abort();
+    this.#abort.abort();
   }
 
   /** Lets `handle` end for `graceMs`, then aborts it, and tells the member that the partition is gone. */
@@ -59,11 +80,11 @@ export class PartitionWork {
   async #run(): Promise<void> {
     const { log } = this.#group;
     const { assigned, maxBytes } = this.#options;
-    const committed = log.committed(this.#partition);
-    const chosen = await assigned?.call(this.#options, this.#partition, committed);
-    const from = chosen ?? committed?.offset ?? 0;
     const limits = maxBytes === undefined ? {} : { maxBytes };
     try {
+      const committed = await log.committed(this.#partition);
+      const chosen = await assigned?.call(this.#options, this.#partition, committed);
+      const from = chosen ?? committed?.offset ?? 0;
       for await (const fetch of log.read(this.#partition, from, { signal: this.#stop.signal, ...limits })) {
         if (this.#stop.signal.aborted) return;
         await this.#options.handle(fetch, this.#abort.signal);

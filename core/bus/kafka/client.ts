@@ -1,0 +1,195 @@
+import type { SASLOptions } from 'kafkajs';
+import type { AppError } from '../../app-error.ts';
+import { FollowedFile } from '../../followed-file.ts';
+import type { Log } from '../../log.ts';
+import { TlsFiles } from '../../tls.ts';
+import type { Broker, ClusterMetadata } from './broker.ts';
+import type { KafkaConfig } from './config.ts';
+import { errorType, isConnectionFailure, kafkaError, kafkaFailure } from './errors.ts';
+import { abandon, connectBroker } from './kafkajs.ts';
+import { type Address, BrokerLink } from './link.ts';
+
+export interface KafkaClientOptions {
+  readonly config: KafkaConfig;
+  readonly log: Log;
+}
+
+const clientId = 'jitterscope';
+const connectTimeoutMs = 5_000;
+/** Metadata are asked for again after this time, so that brokers that were added are known before they are needed. */
+const metadataAgeMs = 60_000;
+const groupCoordinator = 0;
+
+/** A cluster: who leads what, and connections to those. It has no retries of its own but the next broker of the list. */
+export class KafkaClient {
+  readonly brokers: string;
+  readonly #options: KafkaClientOptions;
+  readonly #tls: TlsFiles | undefined;
+  readonly #password: FollowedFile | undefined;
+  readonly #links = new Set<BrokerLink>();
+  #topics: readonly string[] = [];
+  #seed: Broker | undefined;
+  #metadata: Promise<ClusterMetadata> | undefined;
+  #metadataAtMs = 0;
+  #known: readonly Address[] = [];
+  #problem: AppError | undefined;
+
+  constructor(options: KafkaClientOptions) {
+    const { brokers, tls, sasl } = options.config;
+    this.#options = options;
+    this.brokers = brokers.join(', ');
+    this.#tls = tls && new TlsFiles(tls, options.log);
+    this.#password = sasl?.passwordFile === undefined ? undefined : new FollowedFile('bus.kafka.sasl.passwordFile', sasl.passwordFile);
+  }
+
+  /** Why the last request to a broker failed; undefined when it did not. */
+  get problem(): AppError | undefined {
+    return this.#problem;
+  }
+
+  /** A connection of its own to the leader of a partition. What waits on it holds up nothing else. */
+  leaderLink(topic: string, partition: number): BrokerLink {
+    return this.#link(async () => this.#addressOf(await this.#leaderOf(topic, partition)));
+  }
+
+  /** A connection of its own to the coordinator of a group. */
+  coordinatorLink(group: string): BrokerLink {
+    return this.#link(async () => {
+      const broker = await this.#seedBroker();
+      const { coordinator } = await broker.findGroupCoordinator({ groupId: group, coordinatorType: groupCoordinator });
+      return { host: coordinator.host, port: coordinator.port };
+    });
+  }
+
+  /** A connection of its own to the controller. */
+  controllerLink(): BrokerLink {
+    return this.#link(async () => this.#addressOf((await this.#cluster()).controllerId));
+  }
+
+  /** What the brokers say of topics, now. */
+  async metadataOf(topics: readonly string[]): Promise<ClusterMetadata> {
+    try {
+      const found = await (await this.#seedBroker()).metadata(topics);
+      this.answered();
+      return found;
+    } catch (thrown) {
+      throw this.failed(thrown, 'metadata');
+    }
+  }
+
+  /** Names the topics that are worked with: those that exist, because a question for one that does not fails as a whole. */
+  workWith(topics: readonly string[]): void {
+    this.#topics = topics;
+    this.#metadata = undefined;
+  }
+
+  /** A broker has answered. */
+  answered(): void {
+    this.#problem = undefined;
+  }
+
+  /** A request has failed: the error to throw. Who leads what is asked anew where that may be why. */
+  failed(thrown: unknown, what: string): AppError {
+    const failure = kafkaFailure(thrown, what, this.brokers);
+    if (isConnectionFailure(failure.cause ?? failure) || isStale(thrown)) this.#forget();
+    // A broker that refuses a request is there.
+    if (/^KAFKA_(UNREACHABLE|TLS|AUTHENTICATION|FORBIDDEN|NOT_READY)$/.test(failure.code)) this.#problem = failure;
+    return failure;
+  }
+
+  /** Connects to an address as the configuration says. */
+  connect(address: Address): Promise<Broker> {
+    const { requestTimeout } = this.#options.config;
+    return connectBroker(address, {
+      clientId,
+      ssl: this.#tls?.current(),
+      sasl: this.#sasl(),
+      connectTimeoutMs,
+      requestTimeoutMs: requestTimeout,
+    });
+  }
+
+  close(): void {
+    for (const link of this.#links) link.close();
+    this.#forget();
+  }
+
+  #link(locate: () => Promise<Address>): BrokerLink {
+    const link: BrokerLink = new BrokerLink(this, locate, () => this.#links.delete(link));
+    this.#links.add(link);
+    return link;
+  }
+
+  #forget(): void {
+    this.#metadata = undefined;
+    if (this.#seed !== undefined) abandon(this.#seed);
+    this.#seed = undefined;
+  }
+
+  async #leaderOf(topic: string, partition: number): Promise<number> {
+    const { topicMetadata } = await this.#cluster();
+    const found = topicMetadata.find((row) => row.topic === topic)?.partitionMetadata.find((row) => row.partitionId === partition);
+    if (found === undefined || found.leader < 0) {
+      this.#metadata = undefined;
+      throw kafkaError('KAFKA_NOT_READY', { what: `${topic}/${partition}`, cause: 'the partition has no leader' });
+    }
+    return found.leader;
+  }
+
+  async #addressOf(nodeId: number): Promise<Address> {
+    const found = (await this.#cluster()).brokers.find((broker) => broker.nodeId === nodeId);
+    if (found !== undefined) return found;
+    this.#metadata = undefined;
+    throw kafkaError('KAFKA_NOT_READY', { what: 'requests', cause: `broker ${nodeId} is not among those that are known` });
+  }
+
+  /** Metadata of the cluster; one question at a time for all who ask. */
+  #cluster(): Promise<ClusterMetadata> {
+    if (this.#metadata !== undefined && performance.now() - this.#metadataAtMs < metadataAgeMs) return this.#metadata;
+    const asked = this.metadataOf(this.#topics).then((found) => {
+      this.#known = found.brokers;
+      return found;
+    });
+    this.#metadata = asked;
+    this.#metadataAtMs = performance.now();
+    asked.catch(() => {
+      if (this.#metadata === asked) this.#metadata = undefined;
+    });
+    return asked;
+  }
+
+  /** Any broker that answers: those that are known, then those of the configuration. */
+  async #seedBroker(): Promise<Broker> {
+    if (this.#seed !== undefined) return this.#seed;
+    let last: unknown;
+    for (const address of [...this.#known, ...this.#options.config.brokers.map(parseAddress)]) {
+      try {
+        this.#seed = await this.connect(address);
+        return this.#seed;
+      } catch (thrown) {
+        last = thrown;
+      }
+    }
+    throw last;
+  }
+
+  #sasl(): SASLOptions | undefined {
+    const { sasl } = this.#options.config;
+    if (sasl === undefined) return undefined;
+    const password = sasl.password ?? this.#password?.read().toString('utf8').trimEnd() ?? '';
+    return { mechanism: sasl.mechanism, username: sasl.username, password } as SASLOptions;
+  }
+}
+
+const stale =
+  /^(UNKNOWN_TOPIC_OR_PARTITION|LEADER_NOT_AVAILABLE|NOT_LEADER_FOR_PARTITION|.*COORDINATOR.*|NOT_CONTROLLER|FENCED_LEADER_EPOCH|UNKNOWN_LEADER_EPOCH|KAFKA_STORAGE_ERROR)$/;
+
+/** Whether another broker than the one that was asked may be the right one now. */
+export function isStale(thrown: unknown): boolean {
+  return stale.test(errorType(thrown) ?? '');
+}
+
+function parseAddress(text: string): Address {
+  const colon = text.lastIndexOf(':');
+  return { host: text.slice(0, colon).replace(/^\[|\]$/g, ''), port: Number(text.slice(colon + 1)) };
+}

@@ -1,0 +1,280 @@
+import { AppError } from '../../app-error.ts';
+import { type Log, LogLimiter } from '../../log.ts';
+import { retry } from '../../retry.ts';
+import type { Bus, BusObserver, Commit, ConsumeOptions, Consumer, Fetch, MessageValue, ReadOptions, TopicSpec } from '../bus.ts';
+import { busError } from '../errors.ts';
+import { MAX_MESSAGE_BYTES } from '../frame.ts';
+import { checkName, checkSpec } from '../topic-folder.ts';
+import { KafkaClient } from './client.ts';
+import { Commits, type Committer, outsider } from './commits.ts';
+import type { KafkaConfig } from './config.ts';
+import { KafkaConsumer } from './kafka-consumer.ts';
+import type { BrokerLink } from './link.ts';
+import { PartitionProducer } from './partition-producer.ts';
+import { readPartition } from './partition-reader.ts';
+import { sizeOf } from './record-batch.ts';
+import { prepareTopics } from './topics.ts';
+
+export interface KafkaBusOptions {
+  readonly config: KafkaConfig;
+  readonly topics: readonly TopicSpec[];
+  readonly observer?: BusObserver;
+  readonly log: Log;
+  /** Ends the wait for brokers that do not answer at the start. */
+  readonly signal?: AbortSignal;
+}
+
+const closeGraceMs = 10_000;
+const policy = { initialMs: 50, maxMs: 2_000 };
+const earliestOffset = -2;
+const latestOffset = -1;
+/** Groups of several installations, and of others, share the names of a cluster. */
+const groupPrefix = 'jitterscope.';
+
+/** A partition with what works on it. */
+interface Partition {
+  readonly producer: PartitionProducer;
+  /** For short questions. */
+  readonly link: BrokerLink;
+  /** Offset of the checkpoint before: what lies below may go. */
+  checkpoint: number | undefined;
+}
+
+/**
+ * Connects to a cluster, and creates or checks the topics. Brokers that do not answer are waited for, until the signal
+ * aborts; a user, certificate or topic that cannot be used is an error at once.
+ */
+export async function openKafkaBus(options: KafkaBusOptions): Promise<KafkaBus> {
+  for (const spec of options.topics) checkSpec(spec);
+  const { config, log, signal = new AbortController().signal } = options;
+  const topics = options.topics.map((spec) => ({ ...spec, name: config.topicPrefix + spec.name }));
+  const client = new KafkaClient({ config, log });
+  const limiter = new LogLimiter();
+  try {
+    await retry(() => prepareTopics(client, config, topics), {
+      ...policy,
+      signal,
+      retryable: (thrown) => thrown instanceof AppError && thrown.retryable,
+      failed: (thrown) => {
+        const { code, remedy, message } = thrown as AppError;
+        limiter.once(code, (heldBack) => log.warn({ code, remedy, heldBack }, `waiting for Kafka: ${message}`));
+      },
+    });
+  } catch (thrown) {
+    client.close();
+    throw thrown;
+  }
+  return new KafkaBus(client, options, limiter);
+}
+
+/** The bus of a cluster: topics of Kafka. */
+export class KafkaBus implements Bus {
+  readonly #client: KafkaClient;
+  readonly #options: KafkaBusOptions;
+  readonly #limiter: LogLimiter;
+  readonly #specs: ReadonlyMap<string, TopicSpec>;
+  readonly #partitions = new Map<string, Partition>();
+  readonly #commits: Commits;
+  readonly #consumers = new Set<KafkaConsumer>();
+  readonly #closed = new AbortController();
+  #closing: Promise<void> | undefined;
+
+  constructor(client: KafkaClient, options: KafkaBusOptions, limiter: LogLimiter) {
+    this.#client = client;
+    this.#options = options;
+    this.#limiter = limiter;
+    this.#specs = new Map(options.topics.map((spec) => [spec.name, spec]));
+    this.#commits = new Commits(client);
+  }
+
+  /** Why brokers cannot be worked with now; undefined when they can. */
+  get problem(): AppError | undefined {
+    return this.#client.problem;
+  }
+
+  partitions(topic: string): number {
+    return this.#spec(topic).partitions;
+  }
+
+  /** See Bus.append. Repeats what was stored when the answer got lost and the caller comes again. */
+  async append(topic: string, partition: number, values: readonly MessageValue[]): Promise<number> {
+    const { producer } = this.#partition(topic, partition);
+    this.#refuseClosed();
+    for (const value of values) {
+      const found = sizeOf(value);
+      if (found > MAX_MESSAGE_BYTES) throw busError('BUS_MESSAGE_TOO_LARGE', { topic, found, limit: MAX_MESSAGE_BYTES });
+    }
+    return producer.append(values);
+  }
+
+  offsets(topic: string, partition: number): Promise<{ readonly earliest: number; readonly next: number }> {
+    return this.#persistently(`offsets of ${topic}`, () => this.#offsetsOnce(topic, partition));
+  }
+
+  read(topic: string, partition: number, from: number, options: ReadOptions): AsyncIterable<Fetch> {
+    this.#partition(topic, partition);
+    const signals = [this.#closed.signal, ...(options.signal === undefined ? [] : [options.signal])];
+    const name = this.#topicName(topic);
+    const place = {
+      topic: name,
+      partition,
+      from,
+      link: this.#client.leaderLink(name, partition),
+      offsets: () => this.offsets(topic, partition),
+      failed: (error: AppError) => this.#tell(`reading ${topic}`, error),
+    };
+    return renamed(topic, readPartition(place, { ...options, signal: AbortSignal.any(signals) }));
+  }
+
+  async consume(options: ConsumeOptions): Promise<Consumer> {
+    this.#refuseClosed();
+    const { group, topic } = options;
+    checkName('group', group);
+    const { partitions } = this.#spec(topic);
+    const { observer, config } = this.#options;
+    const consumer = new KafkaConsumer(options, {
+      membership: {
+        group: this.#groupName(group),
+        topic: this.#topicName(topic),
+        partitions,
+        sessionTimeoutMs: config.sessionTimeout,
+        link: this.#client.coordinatorLink(this.#groupName(group)),
+      },
+      read: (partition, from, limits) => this.read(topic, partition, from, limits),
+      offsets: (partition) => this.#offsetsOnce(topic, partition),
+      committed: (partition) => this.committed(group, topic, partition),
+      commit: (partition, commit, as) => this.#commit(group, topic, partition, commit, as),
+      missed: (partition, messages) => observer?.lost?.({ topic, partition, reason: 'retention', group, messages, bytes: 0 }),
+      warned: (warning) => observer?.warned?.(warning),
+      failed: (what, error) => this.#tell(what, error),
+    });
+    this.#consumers.add(consumer);
+    const forget = (): void => void this.#consumers.delete(consumer);
+    consumer.finished.then(forget, forget);
+    return consumer;
+  }
+
+  async committed(group: string, topic: string, partition: number): Promise<Commit | undefined> {
+    this.#partition(topic, partition);
+    return this.#persistently(`the position of ${group}`, () =>
+      this.#commits.get(this.#groupName(group), this.#topicName(topic), partition),
+    );
+  }
+
+  /** See Bus.commit. For groups without members; a consumer commits as its own. */
+  async commit(group: string, topic: string, partition: number, commit: Commit): Promise<void> {
+    this.#partition(topic, partition);
+    await this.#persistently(`the position of ${group}`, () => this.#commit(group, topic, partition, commit, outsider));
+  }
+
+  /**
+   * See Bus.checkpointed. What lies below the checkpoint *before* is deleted: when the newest one cannot be read, the one
+   * before it still has its messages.
+   */
+  async checkpointed(topic: string, partition: number, offset: number): Promise<void> {
+    const state = this.#partition(topic, partition);
+    const before = state.checkpoint;
+    if (before !== undefined && before >= offset) return;
+    state.checkpoint = offset;
+    if (this.#spec(topic).retain !== 'checkpoint' || before === undefined || before === 0) return;
+    const name = this.#topicName(topic);
+    state.link
+      .ask(`deleting what is no longer needed of ${topic}`, (broker) =>
+        broker.deleteRecords({ topics: [{ topic: name, partitions: [{ partition, offset: String(before) }] }] }),
+      )
+      .catch((thrown: unknown) => this.#tell(`deleting from ${topic}`, thrown as AppError));
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    await Promise.all([...this.#consumers].map((consumer) => consumer.close(closeGraceMs)));
+    this.#closed.abort(busError('BUS_CLOSED'));
+    await Promise.all([...this.#partitions.values()].map(({ producer }) => producer.flushed()));
+    for (const { producer } of this.#partitions.values()) producer.close(busError('BUS_CLOSED'));
+    this.#client.close();
+  }
+
+  async #commit(group: string, topic: string, partition: number, commit: Commit, as: Committer): Promise<void> {
+    await this.#commits.put(this.#groupName(group), this.#topicName(topic), partition, commit, as);
+  }
+
+  async #offsetsOnce(topic: string, partition: number): Promise<{ readonly earliest: number; readonly next: number }> {
+    const { link } = this.#partition(topic, partition);
+    const name = this.#topicName(topic);
+    const at = async (timestamp: number): Promise<number> => {
+      const { responses } = await link.ask(`offsets of ${topic}`, (broker) =>
+        broker.listOffsets({ replicaId: -1, isolationLevel: 0, topics: [{ topic: name, partitions: [{ partition, timestamp }] }] }),
+      );
+      return Number(responses[0].partitions[0].offset);
+    };
+    const [earliest, next] = await Promise.all([at(earliestOffset), at(latestOffset)]);
+    return { earliest, next };
+  }
+
+  /** Asks for as long as the brokers may come back, until the bus closes. */
+  #persistently<Result>(what: string, action: () => Promise<Result>): Promise<Result> {
+    return retry(action, {
+      ...policy,
+      signal: this.#closed.signal,
+      retryable: (thrown) => thrown instanceof AppError && thrown.retryable,
+      failed: (thrown) => this.#tell(what, thrown as AppError),
+    });
+  }
+
+  #tell(what: string, { code, message, remedy }: AppError): void {
+    if (this.#closing !== undefined) return;
+    this.#limiter.once(`${what} ${code}`, (heldBack) => this.#options.log.warn({ code, what, remedy, heldBack }, message));
+  }
+
+  #spec(topic: string): TopicSpec {
+    const spec = this.#specs.get(topic);
+    if (spec === undefined) throw busError('BUS_TOPIC', { topic, expected: [...this.#specs.keys()].join(', ') });
+    return spec;
+  }
+
+  #partition(topic: string, partition: number): Partition {
+    const { partitions } = this.#spec(topic);
+    if (!Number.isInteger(partition) || partition < 0 || partition >= partitions)
+      throw busError('BUS_PARTITION', { topic, found: partition, last: partitions - 1 });
+    const key = `${topic}/${partition}`;
+    const known = this.#partitions.get(key);
+    if (known !== undefined) return known;
+    const { config, observer } = this.#options;
+    const name = this.#topicName(topic);
+    const made: Partition = {
+      producer: new PartitionProducer({
+        topic: name,
+        partition,
+        compression: config.compression,
+        timeoutMs: config.requestTimeout,
+        link: this.#client.leaderLink(name, partition),
+        produced: (messages, bytes) => observer?.appended?.(topic, messages, bytes),
+      }),
+      link: this.#client.leaderLink(name, partition),
+      checkpoint: undefined,
+    };
+    this.#partitions.set(key, made);
+    return made;
+  }
+
+  #topicName(topic: string): string {
+    return this.#options.config.topicPrefix + topic;
+  }
+
+  #groupName(group: string): string {
+    return this.#options.config.topicPrefix + groupPrefix + group;
+  }
+
+  #refuseClosed(): void {
+    if (this.#closing !== undefined) throw busError('BUS_CLOSED');
+  }
+}
+
+/** Fetches under the name that the service knows the topic by. */
+async function* renamed(topic: string, fetches: AsyncIterable<Fetch>): AsyncGenerator<Fetch> {
+  for await (const fetch of fetches) yield { ...fetch, topic };
+}

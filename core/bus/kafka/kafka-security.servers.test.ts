@@ -1,0 +1,126 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { z } from 'zod';
+import { kafkaUser, type RunningKafka } from '../../../scripts/servers/kafka.mjs';
+import { startKafka } from '../../../test/support/servers.ts';
+import { readAll, text } from '../contract.ts';
+import { kafkaSchema } from './config.ts';
+import { type KafkaBus, openKafkaBus } from './kafka-bus.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'jitterscope-kafka-secured-'));
+const topic = { name: 'secured', partitions: 2, maxBytes: 64 * 1024 * 1024, retain: 'oldest' } as const;
+const passwordFile = join(folder, 'password');
+let kafka: RunningKafka;
+
+beforeAll(async () => {
+  kafka = await startKafka({ dataDir: join(folder, 'kafka'), secured: true });
+  writeFileSync(passwordFile, `${kafkaUser.password}\n`);
+});
+
+afterAll(async () => {
+  await kafka?.kill();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+type Section = z.input<typeof kafkaSchema>;
+
+function open(
+  listener: 'PLAINTEXT' | 'SSL' | 'SASL_SSL',
+  more: Partial<Section> = {},
+  topics: Parameters<typeof openKafkaBus>[0]['topics'] = [topic],
+) {
+  const config = kafkaSchema.parse({ brokers: [`127.0.0.1:${kafka.ports[listener]}`], replicationFactor: 1, ...more });
+  return openKafkaBus({ config, topics, log: pino({ level: 'silent' }), signal: AbortSignal.timeout(20_000) });
+}
+
+async function works(bus: KafkaBus): Promise<void> {
+  try {
+    const offset = await bus.append(topic.name, 1, [text('secret'), text('message')]);
+    expect((await readAll(bus, topic.name, 1, offset, offset + 2)).values).toEqual(['secret', 'message']);
+    await bus.commit('g', topic.name, 1, { offset, metadata: 'm' });
+    expect(await bus.committed('g', topic.name, 1)).toEqual({ offset, metadata: 'm' });
+  } finally {
+    await bus.close();
+  }
+}
+
+const ca = () => ({ ca: kafka.certificates?.ca ?? '' });
+
+test('mutual TLS: with the authority and an own certificate', async () => {
+  const { key, cert } = kafka.certificates?.client ?? { key: '', cert: '' };
+  await works(await open('SSL', { tls: { ...ca(), key, cert } }));
+});
+
+test.each(['plain', 'scram-sha-256', 'scram-sha-512'] as const)('SASL %s over TLS, with the password from a file', async (mechanism) => {
+  await works(await open('SASL_SSL', { tls: ca(), sasl: { mechanism, username: kafkaUser.name, passwordFile } }));
+});
+
+test.each(['none', 'gzip', 'snappy'] as const)('a large batch survives %s', async (compression) => {
+  const bus = await open('PLAINTEXT', { compression });
+  const values = Array.from({ length: 300 }, (_, index) => text(`${index} ${'x'.repeat(5_000)}`));
+  const offset = await bus.append(topic.name, 0, values);
+  const { values: read } = await readAll(bus, topic.name, 0, offset, offset + values.length);
+  expect(read).toEqual(values.map((value) => Buffer.from(value).toString()));
+  await bus.close();
+});
+
+test.each<[string, 'PLAINTEXT' | 'SSL' | 'SASL_SSL', (() => Partial<Section>) | undefined, string, RegExp]>([
+  ['a broker of an unknown authority', 'SASL_SSL', () => ({ tls: {} }), 'KAFKA_TLS', /self.signed|issuer|verify/i],
+  [
+    'another name in its certificate',
+    'SASL_SSL',
+    () => ({ tls: { ...ca(), serverName: 'kafka.example' } }),
+    'KAFKA_TLS',
+    /altnames|kafka\.example/,
+  ],
+  ['no certificate where one is asked for', 'SSL', () => ({ tls: ca() }), 'KAFKA_TLS', /certificate/i],
+  [
+    'a wrong password',
+    'SASL_SSL',
+    () => ({ tls: ca(), sasl: { mechanism: 'scram-sha-512', username: kafkaUser.name, password: 'not it' } }),
+    'KAFKA_AUTHENTICATION',
+    /refuses the user/,
+  ],
+  [
+    'a wrong password by PLAIN',
+    'SASL_SSL',
+    () => ({ tls: ca(), sasl: { mechanism: 'plain', username: kafkaUser.name, password: 'not it' } }),
+    'KAFKA_AUTHENTICATION',
+    /refuses the user/,
+  ],
+])('%s is told as what it is, and not tried for ever', async (_, listener, section, code, message) => {
+  const failure = await open(listener, section?.()).then(
+    (bus) => bus.close(),
+    (thrown: unknown) => thrown,
+  );
+  expect(failure).toMatchObject({ code, retryable: false, message: expect.stringMatching(message) });
+  expect(JSON.stringify(failure)).not.toContain('not it');
+});
+
+test('a topic with another number of partitions, a compacted one, and a missing one are refused with what to do', async () => {
+  await (await open('PLAINTEXT')).close();
+  await expect(open('PLAINTEXT', {}, [{ ...topic, partitions: 3 }])).rejects.toMatchObject({
+    code: 'KAFKA_TOPIC_PARTITIONS',
+    message: 'topic secured has 2 partitions, but `bus.kafka.partitions` is 3',
+    exitCode: 78,
+  });
+  await expect(open('PLAINTEXT', { createTopics: false }, [{ ...topic, name: 'absent' }])).rejects.toMatchObject({
+    code: 'KAFKA_TOPIC_MISSING',
+  });
+  await compactedTopic('compacted');
+  await expect(open('PLAINTEXT', {}, [{ ...topic, name: 'compacted' }])).rejects.toMatchObject({
+    code: 'KAFKA_TOPIC_SETTING',
+    message: expect.stringMatching(/cleanup\.policy=compact; expected delete/),
+  });
+});
+
+async function compactedTopic(name: string): Promise<void> {
+  const { Kafka, logLevel } = await import('kafkajs');
+  const admin = new Kafka({ brokers: [kafka.address], logLevel: logLevel.NOTHING }).admin();
+  await admin.connect();
+  await admin.createTopics({ topics: [{ topic: name, numPartitions: 2, configEntries: [{ name: 'cleanup.policy', value: 'compact' }] }] });
+  await admin.disconnect();
+}

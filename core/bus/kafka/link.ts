@@ -1,0 +1,69 @@
+import type { Broker, BrokerRequest } from './broker.ts';
+import { isStale, type KafkaClient } from './client.ts';
+import { isConnectionFailure } from './errors.ts';
+import { abandon } from './kafkajs.ts';
+
+/** Where a broker listens. */
+export interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** One connection to the broker that has a role (leads a partition, coordinates a group), whoever has it now. */
+export class BrokerLink {
+  readonly #client: KafkaClient;
+  readonly #locate: () => Promise<Address>;
+  readonly #closed: () => void;
+  #broker: Promise<Broker> | undefined;
+  #isClosed = false;
+
+  constructor(client: KafkaClient, locate: () => Promise<Address>, closed: () => void) {
+    this.#client = client;
+    this.#locate = locate;
+    this.#closed = closed;
+  }
+
+  /**
+   * One request. Rejects with an error of kafkaError; a connection that broke, and a broker that lost the role, are left for
+   * the next call to find anew. @param what the request, in words
+   */
+  async ask<Answer>(what: string, request: (broker: Broker) => Promise<Answer>): Promise<Answer> {
+    try {
+      const answer = await request(await this.#connected());
+      this.#client.answered();
+      return answer;
+    } catch (thrown) {
+      if (isConnectionFailure(thrown) || isStale(thrown) || this.#isClosed) this.reset();
+      throw this.#client.failed(thrown, what);
+    }
+  }
+
+  /** As `ask`, for a request of our own making. */
+  send<Answer>(what: string, request: BrokerRequest<Answer>): Promise<Answer> {
+    return this.ask(what, ({ connectionPool }) => connectionPool.pool[0].send(request));
+  }
+
+  /** Ends the connection; requests that wait are rejected. The next one makes another. */
+  reset(): void {
+    const broker = this.#broker;
+    this.#broker = undefined;
+    broker?.then(abandon, () => undefined);
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.reset();
+    this.#closed();
+  }
+
+  #connected(): Promise<Broker> {
+    if (this.#isClosed) return Promise.reject(new Error('the connection is closed'));
+    if (this.#broker !== undefined) return this.#broker;
+    const connecting = this.#locate().then((address) => this.#client.connect(address));
+    this.#broker = connecting;
+    connecting.catch(() => {
+      if (this.#broker === connecting) this.#broker = undefined;
+    });
+    return connecting;
+  }
+}

@@ -1,0 +1,95 @@
+import { crc32c } from '../../crc32c.ts';
+import type { Hole, Message } from '../bus.ts';
+import { decompress } from './compression.ts';
+import { batchField, batchHeaderBytes, lengthFrom, magic } from './record-batch.ts';
+
+const codecMask = 7;
+const controlFlag = 0x20;
+
+/** What a range of record batches holds. */
+export interface DecodedBatches {
+  readonly messages: readonly Message[];
+  readonly holes: readonly Hole[];
+  /** Offset behind the last whole batch. */
+  readonly next: number;
+}
+
+/** A codec that is not spoken here. */
+export class UnknownCodec extends Error {
+  readonly codec: number;
+
+  constructor(codec: number) {
+    super(`codec ${codec}`);
+    this.codec = codec;
+  }
+}
+
+/**
+ * Reads record batches as a broker sends them: from an offset within the first one, the last one cut off anywhere.
+ * What does not match its checksum is a hole: brokers do not look at it when they read.
+ * @param from offset asked for; what lies before it in its batch is left out
+ */
+export async function decodeRecordBatches(bytes: Buffer, from: number): Promise<DecodedBatches> {
+  const messages: Message[] = [];
+  const holes: Hole[] = [];
+  let next = from;
+  for (let at = 0; at + batchHeaderBytes <= bytes.length; ) {
+    const end = at + lengthFrom + bytes.readInt32BE(at + batchField.length);
+    if (end > bytes.length || end < at + batchHeaderBytes) break;
+    const batch = bytes.subarray(at, end);
+    const base = Number(batch.readBigInt64BE(batchField.baseOffset));
+    const behind = base + batch.readInt32BE(batchField.lastOffsetDelta) + 1;
+    const attributes = batch.readInt16BE(batchField.attributes);
+    if (batch[batchField.magic] !== magic || crc32c(batch.subarray(batchField.attributes)) !== batch.readUInt32BE(batchField.crc)) {
+      holes.push({ from: Math.max(base, next), to: behind, reason: 'damaged' });
+    } else if ((attributes & controlFlag) === 0) {
+      const records = await decompress(attributes & codecMask, batch.subarray(batchHeaderBytes));
+      if (records === undefined) throw new UnknownCodec(attributes & codecMask);
+      readRecords(records, base, batch.readInt32BE(batchField.count), next, messages);
+    }
+    next = Math.max(next, behind);
+    at = end;
+  }
+  return { messages, holes, next };
+}
+
+function readRecords(records: Buffer, base: number, count: number, from: number, into: Message[]): void {
+  const cursor = new Cursor(records);
+  for (let index = 0; index < count; index++) {
+    const end = cursor.varint() + cursor.at;
+    cursor.at++;
+    cursor.skipVarint();
+    const offset = base + cursor.varint();
+    const keyBytes = Math.max(0, cursor.varint());
+    cursor.at += keyBytes;
+    const valueBytes = Math.max(0, cursor.varint());
+    if (offset >= from) into.push({ offset, value: records.subarray(cursor.at, cursor.at + valueBytes) });
+    cursor.at = end;
+  }
+}
+
+class Cursor {
+  at = 0;
+  readonly #bytes: Buffer;
+
+  constructor(bytes: Buffer) {
+    this.#bytes = bytes;
+  }
+
+  /** Zigzag, up to 32 bits. */
+  varint(): number {
+    let raw = 0;
+    let shift = 0;
+    let byte: number;
+    do {
+      byte = this.#bytes[this.at++];
+      raw |= (byte & 127) << shift;
+      shift += 7;
+    } while (byte > 127);
+    return (raw >>> 1) ^ -(raw & 1);
+  }
+
+  skipVarint(): void {
+    while (this.#bytes[this.at++] > 127);
+  }
+}

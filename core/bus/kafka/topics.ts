@@ -1,0 +1,127 @@
+import type { TopicSpec } from '../bus.ts';
+import { MAX_MESSAGE_BYTES } from '../frame.ts';
+import type { KafkaClient } from './client.ts';
+import type { KafkaConfig } from './config.ts';
+import { errorType, kafkaError } from './errors.ts';
+import { batchHeaderBytes, maxRecordOverheadBytes } from './record-batch.ts';
+
+const topicResource = 2;
+const createTimeoutMs = 30_000;
+const createdWaitMs = 100;
+const createdLimitMs = 15_000;
+const mebibyte = 1024 * 1024;
+const topicExists = 'TOPIC_ALREADY_EXISTS';
+const unknownTopic = 'UNKNOWN_TOPIC_OR_PARTITION';
+
+/** A batch with the largest message. */
+export const maxBatchBytes = MAX_MESSAGE_BYTES + batchHeaderBytes + maxRecordOverheadBytes;
+
+/**
+ * Settings that a topic is created with. By checkpoint: nothing is deleted by age or size, what lies below a checkpoint is
+ * deleted by its owner. By size: Kafka deletes the oldest segment at the cap. Nothing is compacted: every message counts.
+ */
+export function settingsOf({ retain, maxBytes }: TopicSpec): Record<string, string> {
+  return {
+    'cleanup.policy': 'delete',
+    'retention.ms': '-1',
+    'retention.bytes': retain === 'checkpoint' ? '-1' : String(maxBytes),
+    // Deleted as a whole; a segment has to hold the largest batch.
+    'segment.bytes': String(Math.max(16 * mebibyte, Math.min(64 * mebibyte, Math.floor(maxBytes / 4)))),
+    'max.message.bytes': String(maxBatchBytes),
+    'compression.type': 'producer',
+    'message.timestamp.type': 'CreateTime',
+  };
+}
+
+/** Creates what is missing, and checks what is there: number of partitions, clean-up, size of messages. */
+export async function prepareTopics(client: KafkaClient, config: KafkaConfig, specs: readonly TopicSpec[]): Promise<void> {
+  const missing = await missingOf(client, specs);
+  client.workWith(specs.filter((spec) => !missing.includes(spec)).map(({ name }) => name));
+  if (missing.length > 0) {
+    if (!config.createTopics) throw kafkaError('KAFKA_TOPIC_MISSING', { topic: missing[0].name, partitions: missing[0].partitions });
+    await createTopics(client, config, missing);
+    const limit = performance.now() + createdLimitMs;
+    while ((await missingOf(client, specs)).length > 0 && performance.now() < limit)
+      await new Promise((resolve) => setTimeout(resolve, createdWaitMs));
+  }
+  client.workWith(specs.map(({ name }) => name));
+  await checkTopics(client, specs);
+}
+
+/** Number of partitions by topic; topics that do not exist are left out. */
+async function partitionsOf(client: KafkaClient, specs: readonly TopicSpec[]): Promise<Map<string, number>> {
+  const found = new Map<string, number>();
+  for (const { name } of specs) {
+    try {
+      const { topicMetadata } = await client.metadataOf([name]);
+      for (const { topic, partitionMetadata } of topicMetadata) found.set(topic, partitionMetadata.length);
+    } catch (thrown) {
+      if (errorType(thrown) !== unknownTopic) throw thrown;
+    }
+  }
+  return found;
+}
+
+async function missingOf(client: KafkaClient, specs: readonly TopicSpec[]): Promise<TopicSpec[]> {
+  const found = await partitionsOf(client, specs);
+  return specs.filter(({ name }) => !found.has(name));
+}
+
+async function createTopics(client: KafkaClient, { replicationFactor }: KafkaConfig, specs: readonly TopicSpec[]): Promise<void> {
+  const link = client.controllerLink();
+  try {
+    for (const spec of specs) {
+      const configEntries = Object.entries(settingsOf(spec)).map(([name, value]) => ({ name, value }));
+      const topic = { topic: spec.name, numPartitions: spec.partitions, replicationFactor, configEntries };
+      await link
+        .ask(`the topic ${spec.name}`, async (broker) => {
+          try {
+            await broker.createTopics({ topics: [topic], timeout: createTimeoutMs });
+          } catch (thrown) {
+            // kafkajs gathers the errors of topics; there is one.
+            throw (thrown as { readonly errors?: readonly unknown[] }).errors?.[0] ?? thrown;
+          }
+        })
+        .catch((thrown: unknown) => {
+          // Another process was faster.
+          if (errorType(thrown) !== topicExists) throw thrown;
+        });
+    }
+  } finally {
+    link.close();
+  }
+}
+
+async function checkTopics(client: KafkaClient, specs: readonly TopicSpec[]): Promise<void> {
+  const found = await partitionsOf(client, specs);
+  for (const { name: topic, partitions: expected } of specs) {
+    if (found.get(topic) !== expected) throw kafkaError('KAFKA_TOPIC_PARTITIONS', { topic, found: found.get(topic) ?? 0, expected });
+  }
+  const link = client.controllerLink();
+  try {
+    const names = ['cleanup.policy', 'max.message.bytes', 'retention.ms', 'retention.bytes'];
+    const asked = specs.map(({ name }) => ({ type: topicResource, name, configNames: names }));
+    const { resources } = await link.ask('the settings of the topics', (broker) => broker.describeConfigs({ resources: asked }));
+    for (const spec of specs) {
+      const entries = resources.find(({ resourceName }) => resourceName === spec.name)?.configEntries ?? [];
+      checkSettings(spec, new Map(entries.map(({ configName, configValue }) => [configName, configValue ?? ''])));
+    }
+  } finally {
+    link.close();
+  }
+}
+
+function checkSettings({ name: topic, retain }: TopicSpec, settings: ReadonlyMap<string, string>): void {
+  const refuse = (setting: string, expected: string, remedy: string) =>
+    kafkaError('KAFKA_TOPIC_SETTING', { topic, setting, found: settings.get(setting) ?? 'nothing', expected, remedy });
+  if ((settings.get('cleanup.policy') ?? 'delete').includes('compact'))
+    throw refuse('cleanup.policy', 'delete', 'Messages have no keys, and each of them counts: a compacted topic loses them.');
+  if (Number(settings.get('max.message.bytes') ?? maxBatchBytes) < maxBatchBytes)
+    throw refuse('max.message.bytes', `at least ${maxBatchBytes}`, 'Raise it, on the topic or on the brokers.');
+  if (retain === 'checkpoint' && Number(settings.get('retention.bytes') ?? -1) >= 0)
+    throw refuse(
+      'retention.bytes',
+      '-1',
+      'What lies below a checkpoint is deleted by jitterscope itself; anything else would be lost unread.',
+    );
+}
