@@ -177,7 +177,7 @@ export class KafkaClient {
     const { sasl } = this.#options.config;
     if (sasl === undefined) return undefined;
     const password = sasl.password ?? this.#password?.read().toString('utf8').trimEnd() ?? '';
-    return { mechanism: sasl.mechanism, username: sasl.username, password } as SASLOptions;
+    return { mechanism: sasl.mechanism, username: sasl.username, password };
   }
 }
 

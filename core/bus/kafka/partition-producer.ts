@@ -74,7 +74,7 @@ export class PartitionProducer {
 
   async #run(): Promise<void> {
     // What is called in the same turn goes into one batch.
-    await undefined;
+    await Promise.resolve();
     while (this.#calls.length > 0) await this.#produce();
     this.#running = undefined;
   }
