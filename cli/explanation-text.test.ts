@@ -5,7 +5,7 @@ import { explanationText } from './explanation-text.ts';
 const colours = new RegExp(`${String.fromCharCode(27)}\\[\\d+m`, 'g');
 const shown = (answer: ExplainAnswer): string => explanationText(answer).replace(colours, '');
 
-const signal = { unit: null, aggregation: 'rate', windowSeconds: 10, volume: 12, minVolume: 0, absent: null, groups: [] };
+const signal = { unit: null, aggregation: 'rate', windowSeconds: 10, volume: 12, minVolume: 0, absent: null, note: null, groups: [] };
 
 const firing: ExplainAnswer = {
   partition: 0,

@@ -42,14 +42,21 @@ export function explanationText(answer: ExplainAnswer): string {
   return lines.join('\n');
 }
 
+const absences: Readonly<Record<string, (volume: number | null, least: number) => string>> = {
+  BELOW_MIN_VOLUME: (volume, least) => `too little of it: ${volume}, expected at least ${least}`,
+  PROBE_OFF: () => 'its probe is off',
+  READ_LATE: () => 'its source is read too seldom',
+};
+
 type Signal = ExplainAnswer['explanation']['signals'][number];
 
-function signalLines({ name, value, unit, aggregation, windowSeconds, volume, minVolume, absent, groups }: Signal): string[] {
-  const why = absent === 'BELOW_MIN_VOLUME' ? `too little of it: ${volume}, expected at least ${minVolume}` : 'no data in the window';
+function signalLines({ name, value, unit, aggregation, windowSeconds, volume, minVolume, absent, note, groups }: Signal): string[] {
+  const why = absences[absent ?? '']?.(volume, minVolume) ?? 'no data in the window';
   const shown = value === null ? pc.dim(`none (${why})`) : `${pc.bold(numberText(value))}${unit === null ? '' : ` ${unit}`}`;
   const told = absent !== null && value !== null ? pc.dim(` (${why})`) : '';
   return [
     row(name, `${shown}${told} ${pc.dim(`${aggregation} over ${windowSeconds} s`)}`),
+    ...(note === null ? [] : [row('', pc.yellow(note))]),
     ...groups.map((group) => row('', pc.dim(`${group.label}: ${group.value === null ? 'none' : numberText(group.value)}`))),
   ];
 }

@@ -16,6 +16,7 @@ export type Identity = jitterscope.collect.v1.Identity.$Properties;
 export type NetworkNamespace = jitterscope.collect.v1.NetworkNamespace.$Properties;
 export type Keyframe = jitterscope.collect.v1.Keyframe.$Properties;
 export type Heartbeat = jitterscope.collect.v1.Heartbeat.$Properties;
+export type ProbeGap = jitterscope.collect.v1.ProbeGap.$Properties;
 export type EnumNames = jitterscope.collect.v1.EnumNames.$Properties;
 export type CounterSample = jitterscope.collect.v1.CounterSample.$Properties;
 export type KernelLoss = jitterscope.collect.v1.KernelLoss.$Properties;

@@ -1883,6 +1883,9 @@ export namespace jitterscope {
                 /** Heartbeat nextItem. */
                 nextItem: number;
 
+                /** Heartbeat probeGaps. */
+                probeGaps: jitterscope.collect.v1.ProbeGap.$Properties[];
+
                 /**
                  * Encodes the specified Heartbeat message. Does not implicitly {@link jitterscope.collect.v1.Heartbeat.verify|verify} messages.
                  * @param message Heartbeat message or plain object to encode
@@ -1916,12 +1919,90 @@ export namespace jitterscope {
                     /** Heartbeat nextItem */
                     nextItem?: (number|null);
 
+                    /** Heartbeat probeGaps */
+                    probeGaps?: (jitterscope.collect.v1.ProbeGap.$Properties[]|null);
+
                     /** Unknown fields preserved while decoding when enabled */
                     $unknowns?: Uint8Array[];
                 }
 
                 /** Shape of a Heartbeat. */
                 type $Shape = jitterscope.collect.v1.Heartbeat.$Properties;
+            }
+
+            /**
+             * Properties of a ProbeGap.
+             * @deprecated Use jitterscope.collect.v1.ProbeGap.$Properties instead.
+             */
+            interface IProbeGap extends jitterscope.collect.v1.ProbeGap.$Properties {
+            }
+
+            /** Represents a ProbeGap. */
+            class ProbeGap {
+
+                /**
+                 * Constructs a new ProbeGap.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: jitterscope.collect.v1.ProbeGap.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** ProbeGap probe. */
+                probe: number;
+
+                /** ProbeGap state. */
+                state: string;
+
+                /** ProbeGap netns. */
+                netns: number[];
+
+                /** ProbeGap cause. */
+                cause: string;
+
+                /**
+                 * Encodes the specified ProbeGap message. Does not implicitly {@link jitterscope.collect.v1.ProbeGap.verify|verify} messages.
+                 * @param message ProbeGap message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: jitterscope.collect.v1.ProbeGap.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a ProbeGap message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {jitterscope.collect.v1.ProbeGap & jitterscope.collect.v1.ProbeGap.$Shape} ProbeGap
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): jitterscope.collect.v1.ProbeGap & jitterscope.collect.v1.ProbeGap.$Shape;
+            }
+
+            namespace ProbeGap {
+
+                /** Properties of a ProbeGap. */
+                interface $Properties {
+
+                    /** ProbeGap probe */
+                    probe?: (number|null);
+
+                    /** ProbeGap state */
+                    state?: (string|null);
+
+                    /** ProbeGap netns */
+                    netns?: (number[]|null);
+
+                    /** ProbeGap cause */
+                    cause?: (string|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a ProbeGap. */
+                type $Shape = jitterscope.collect.v1.ProbeGap.$Properties;
             }
 
             /**

@@ -3049,6 +3049,7 @@ export const jitterscope = $root.jitterscope = (() => {
             v1.Heartbeat = (function() {
 
                 const Heartbeat = function (properties) {
+                    this.probeGaps = [];
                     if (properties)
                         for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
                             if (properties[keys[i]] != null && keys[i] !== "__proto__")
@@ -3058,6 +3059,7 @@ export const jitterscope = $root.jitterscope = (() => {
                 Heartbeat.prototype.bootNs = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
                 Heartbeat.prototype.clockOffset = null;
                 Heartbeat.prototype.nextItem = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+                Heartbeat.prototype.probeGaps = $util.emptyArray;
 
                 Heartbeat.encode = function (message, writer, _depth) {
                     if (!writer)
@@ -3072,6 +3074,9 @@ export const jitterscope = $root.jitterscope = (() => {
                         $root.jitterscope.collect.v1.TimeOffset.encode(message.clockOffset, writer.uint32(18).fork(), _depth + 1).ldelim();
                     if (message.nextItem != null && $Object.hasOwnProperty.call(message, "nextItem") && (typeof message.nextItem === "object" ? message.nextItem.low || message.nextItem.high : message.nextItem !== 0))
                         writer.uint32(24).uint64(message.nextItem);
+                    if (message.probeGaps != null && message.probeGaps.length)
+                        for (let i = 0; i < message.probeGaps.length; ++i)
+                            $root.jitterscope.collect.v1.ProbeGap.encode(message.probeGaps[i], writer.uint32(34).fork(), _depth + 1).ldelim();
                     if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                         for (let i = 0; i < message.$unknowns.length; ++i)
                             writer.raw(message.$unknowns[i]);
@@ -3129,6 +3134,14 @@ export const jitterscope = $root.jitterscope = (() => {
                                     delete message.nextItem;
                                 continue;
                             }
+                        case 4: {
+                                if (wireType !== 2)
+                                    break;
+                                if (!(message.probeGaps && message.probeGaps.length))
+                                    message.probeGaps = [];
+                                message.probeGaps.push($root.jitterscope.collect.v1.ProbeGap.decode(reader, reader.size(), $undefined, _depth + 1));
+                                continue;
+                            }
                         }
                         reader.skipType(wireType, _depth, tag);
                         if (!reader.discardUnknown) {
@@ -3147,6 +3160,130 @@ export const jitterscope = $root.jitterscope = (() => {
                 };
 
                 return Heartbeat;
+            })();
+
+            v1.ProbeGap = (function() {
+
+                const ProbeGap = function (properties) {
+                    this.netns = [];
+                    if (properties)
+                        for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                            if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                                this[keys[i]] = properties[keys[i]];
+                };
+
+                ProbeGap.prototype.probe = 0;
+                ProbeGap.prototype.state = "";
+                ProbeGap.prototype.netns = $util.emptyArray;
+                ProbeGap.prototype.cause = "";
+
+                ProbeGap.encode = function (message, writer, _depth) {
+                    if (!writer)
+                        writer = $Writer.create();
+                    if (_depth === $undefined)
+                        _depth = 0;
+                    if (_depth > $util.recursionLimit)
+                        throw $Error("max depth exceeded");
+                    if (message.probe != null && $Object.hasOwnProperty.call(message, "probe") && message.probe !== 0)
+                        writer.uint32(8).uint32(message.probe);
+                    if (message.state != null && $Object.hasOwnProperty.call(message, "state") && message.state !== "")
+                        writer.uint32(18).string(message.state);
+                    if (message.netns != null && message.netns.length)
+                        writer.uint32(26).uint64s(message.netns);
+                    if (message.cause != null && $Object.hasOwnProperty.call(message, "cause") && message.cause !== "")
+                        writer.uint32(34).string(message.cause);
+                    if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                        for (let i = 0; i < message.$unknowns.length; ++i)
+                            writer.raw(message.$unknowns[i]);
+                    return writer;
+                };
+
+                ProbeGap.decode = function (reader, length, _end, _depth, _target) {
+                    if (!(reader instanceof $Reader))
+                        reader = $Reader.create(reader);
+                    if (_depth === $undefined)
+                        _depth = 0;
+                    if (_depth > $Reader.recursionLimit)
+                        throw $Error("max depth exceeded");
+                    let end, message, value;
+                    if (length === $undefined)
+                        end = reader.len;
+                    else {
+                        end = reader.pos + length;
+                        if (end > reader.len)
+                            throw $RangeError("index out of range");
+                        length = reader.len;
+                        reader.len = end;
+                    }
+                    message = _target || new $root.jitterscope.collect.v1.ProbeGap();
+                    while (reader.pos < end) {
+                        let start = reader.pos;
+                        let tag = reader.tag();
+                        if (tag === _end) {
+                            _end = $undefined;
+                            break;
+                        }
+                        let wireType = tag & 7;
+                        switch (tag >>>= 3) {
+                        case 1: {
+                                if (wireType !== 0)
+                                    break;
+                                if (value = reader.uint32())
+                                    message.probe = value;
+                                else
+                                    delete message.probe;
+                                continue;
+                            }
+                        case 2: {
+                                if (wireType !== 2)
+                                    break;
+                                if ((value = reader.stringVerify()).length)
+                                    message.state = value;
+                                else
+                                    delete message.state;
+                                continue;
+                            }
+                        case 3: {
+                                if (wireType === 2) {
+                                    if (!(message.netns && message.netns.length))
+                                        message.netns = [];
+                                    reader.uint64s(message.netns);
+                                    continue;
+                                }
+                                if (wireType !== 0)
+                                    break;
+                                if (!(message.netns && message.netns.length))
+                                    message.netns = [];
+                                message.netns.push(reader.uint64());
+                                continue;
+                            }
+                        case 4: {
+                                if (wireType !== 2)
+                                    break;
+                                if ((value = reader.stringVerify()).length)
+                                    message.cause = value;
+                                else
+                                    delete message.cause;
+                                continue;
+                            }
+                        }
+                        reader.skipType(wireType, _depth, tag);
+                        if (!reader.discardUnknown) {
+                            $util.makeProp(message, "$unknowns", false);
+                            (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                        }
+                    }
+                    if (length !== $undefined) {
+                        if (reader.pos !== end)
+                            throw $RangeError("index out of range");
+                        reader.len = length;
+                    }
+                    if (_end !== $undefined)
+                        throw $Error("missing end group");
+                    return message;
+                };
+
+                return ProbeGap;
             })();
 
             v1.GatewayMessage = (function() {

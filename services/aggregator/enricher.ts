@@ -11,6 +11,7 @@ import type { Translated } from './far-end.ts';
 import type { HeldRecord } from './held-records.ts';
 import { holdNs } from './identity.ts';
 import type { PartitionState } from './partition-state.ts';
+import { probeGaps } from './probe-gaps.ts';
 import { instantFrom, type SessionState } from './session.ts';
 import { Translations } from './translations.ts';
 
@@ -96,6 +97,10 @@ export class Enricher {
     this.#releaseDue(session);
     const { rules } = this.#state;
     if (rules.isDue(session, session.watermarkNs)) yield* rules.advance(session, session.watermarkNs);
+    const gaps = probeGaps(heartbeat, session.probeGaps);
+    if (gaps === session.probeGaps) return;
+    session.probeGaps = gaps;
+    rules.gaps(session);
   }
 
   /** The partition's clock: a node whose stream stands still does not hold its records for ever. */

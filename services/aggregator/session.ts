@@ -7,6 +7,7 @@ import { HeldRecords, type HeldSnapshot, type HeldTotal } from './held-records.t
 import { type IdentitySnapshot, NodeIdentity } from './identity.ts';
 import { KernelCodeNames, type KernelCodeSnapshot } from './kernel-names.ts';
 import { type NodeLosses, noLosses } from './node-losses.ts';
+import type { ProbeGap } from './probe-gaps.ts';
 
 /** Kernel enumerations of a node, and values of one, that are kept. */
 const maxEnums = 64;
@@ -49,6 +50,8 @@ export class SessionState {
   readonly losses: NodeLosses;
   /** Items that are known to be lost: gaps, and what the kernel had no room for. */
   lostItems = 0;
+  /** What the node's probes do not see, as the newest heartbeat told it. */
+  probeGaps: readonly ProbeGap[] = [];
   /** Kernel enumerations by name. */
   readonly enums = new Map<string, Map<number, string>>();
   /** Another object each time that `enums` changed. */
@@ -161,6 +164,8 @@ export interface SessionSnapshot {
   code?: KernelCodeSnapshot;
   held: HeldSnapshot;
   kernelLost: readonly (readonly [string, number])[];
+  /** Absent in checkpoints of versions without it. */
+  probeGaps?: readonly ProbeGap[];
   enums: readonly (readonly [string, readonly (readonly [number, string])[]])[];
 }
 
@@ -182,6 +187,7 @@ export function snapshotOf(state: SessionState): SessionSnapshot {
     code: state.code.snapshot(),
     held: state.held.snapshot(),
     kernelLost: [...state.kernelLost],
+    probeGaps: state.probeGaps,
     enums: [...state.enums].map(([name, values]) => [name, [...values]] as const),
   };
 }
@@ -197,6 +203,7 @@ export function sessionFrom(snapshot: SessionSnapshot, heldTotal: HeldTotal, los
   state.identity.restore(snapshot.identity);
   if (snapshot.code !== undefined) state.code.restore(snapshot.code);
   state.held.restore(snapshot.held);
+  state.probeGaps = snapshot.probeGaps ?? [];
   for (const [key, total] of snapshot.kernelLost) state.kernelLost.set(key, total);
   for (const [name, values] of snapshot.enums) state.enums.set(name, new Map(values));
   return state;

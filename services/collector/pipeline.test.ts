@@ -65,7 +65,7 @@ function nodeOf() {
       stop: () => Promise.resolve(),
       close: () => undefined,
     },
-    orders: { start: () => ({ attached: ['all'] }), follow: () => undefined, close: () => undefined },
+    orders: { start: () => ({ attached: ['all'] }), follow: () => undefined, close: () => undefined, gaps: () => [] },
     places: new KernelPlaces([], { stext: undefined, nameOf: () => '', readStack: () => undefined, deleteStack: () => undefined }),
     enums: [],
     config: collectorConfig.parse({}),

@@ -26,7 +26,7 @@ export interface PipelineParts {
   /** Undefined: translated addresses are not looked up. */
   readonly translator: Translator | undefined;
   readonly host: ProbeHost;
-  readonly orders: Pick<ProbeOrders, 'start' | 'configure' | 'follow' | 'close'>;
+  readonly orders: Pick<ProbeOrders, 'start' | 'configure' | 'follow' | 'close' | 'gaps'>;
   readonly places: KernelPlaces;
   readonly enums: readonly EnumNames[];
   readonly config: CollectorConfig;
@@ -207,7 +207,7 @@ export class CollectorPipeline {
   }
 
   #beat(): void {
-    const { clock, host, log, ship } = this.#parts;
+    const { clock, host, orders, log, ship } = this.#parts;
     if (clock.stepped()) {
       this.#batcher.flush();
       log.warn({ code: 'COLLECTOR_CLOCK_STEPPED' }, 'the wall clock was stepped by more than a second: timestamps follow it from here on');
@@ -220,7 +220,9 @@ export class CollectorPipeline {
     // Who begins to read at the heartbeat takes what is numbered below its next item for read.
     this.#batcher.flush();
     const { seconds, nanos } = clock.offset;
-    ship({ heartbeat: { bootNs: clock.bootNs(), clockOffset: { seconds, nanos }, nextItem: this.#batcher.nextItem } });
+    ship({
+      heartbeat: { bootNs: clock.bootNs(), clockOffset: { seconds, nanos }, nextItem: this.#batcher.nextItem, probeGaps: orders.gaps() },
+    });
     if (host.running().length > 0) this.#signLife();
   }
 

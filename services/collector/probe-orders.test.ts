@@ -65,6 +65,25 @@ test('what the configuration leaves off is enabled by an order, and the other wa
   expect(row('tcplife')).toMatchObject({ state: 'disabled' });
 });
 
+test('what probes do not see is told as it is now', async () => {
+  const { orders } = nodeOf();
+  const gaps = (): unknown[] => orders.gaps().filter(({ probe }) => probe !== 3);
+  expect(gaps()).toEqual([
+    { probe: 1, state: 'off' },
+    { probe: 2, state: 'off' },
+  ]);
+  await orders.order('tcpreset', { enable: false, target: 'shop/web-0' });
+  await orders.order('tcplife', { enable: true, target: 'demo-web' }, 60_000);
+  await orders.order('failed', { enable: true }).catch(() => undefined);
+  expect(gaps()).toEqual([
+    { probe: 0, state: 'unlisted', netns: [11] },
+    { probe: 1, state: 'listed', netns: [21] },
+    { probe: 2, state: 'failed', cause: 'failed: because' },
+  ]);
+  await vi.advanceTimersByTimeAsync(60_001);
+  expect(gaps()[1]).toEqual({ probe: 1, state: 'off' });
+});
+
 test('orders expire one by one, and what was wanted before holds again', async () => {
   const { orders, choices, row } = nodeOf();
   await orders.order('tcpreset', { enable: false }, 60_000);

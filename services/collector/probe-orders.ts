@@ -2,6 +2,7 @@ import type { Probe } from '../../bpf/probe.ts';
 import { messageOf } from '../../core/app-error.ts';
 import type { Log } from '../../core/log.ts';
 import { suggestion } from '../../core/suggestion.ts';
+import type { ProbeGap } from '../../proto/collect.ts';
 import { collectorError } from './errors.ts';
 import type { ProbeSetup, ProbeStatus } from './hosted-probe.ts';
 import type { ProbeHost } from './probe-host.ts';
@@ -111,6 +112,19 @@ export class ProbeOrders {
     return [...this.#probes.values()].map((ordered) => this.#row(ordered));
   }
 
+  /** What probes do not see now, for who judges by what they tell. */
+  gaps(): ProbeGap[] {
+    return this.list().flatMap(({ name, state, intent, problems }) => {
+      const probe = this.#ordered(name).probe.number;
+      if (state === 'disabled') return [{ probe, state: 'off' }];
+      const causes = problems.map(({ what, reason }) => `${what}: ${reason}`).join('; ');
+      if (state === 'failed') return [{ probe, state, cause: causes }];
+      const gaps: ProbeGap[] = state === 'degraded' ? [{ probe, state, cause: causes }] : [];
+      if ('targets' in intent) gaps.push({ probe, state: intent.mode, netns: this.#netnsOf(intent) });
+      return gaps;
+    });
+  }
+
   /** Namespaces came or went: targets may have others now. */
   follow(): void {
     for (const ordered of this.#probes.values()) {
@@ -183,12 +197,16 @@ export class ProbeOrders {
 
   #choose(ordered: Ordered): void {
     const intent = intentOf(ordered);
-    const netns = new Set(targetsOf(intent).flatMap((target) => this.#parts.identity.netnsOf(target) ?? []));
+    const netns = new Set(this.#netnsOf(intent));
     const mode = intent.mode === 'off' ? 'all' : intent.mode;
     const chosen = [mode, ...netns].join(' ');
     if (chosen === ordered.chosen) return;
     this.#parts.host.choose(ordered.probe.name, { mode, netns });
     ordered.chosen = chosen;
+  }
+
+  #netnsOf(intent: ProbeIntent): number[] {
+    return targetsOf(intent).flatMap((target) => this.#parts.identity.netnsOf(target) ?? []);
   }
 
   #row(ordered: Ordered): OrderedProbe {

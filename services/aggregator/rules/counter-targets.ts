@@ -65,7 +65,7 @@ export class CounterTargets {
         session,
         readNs,
         second,
-        resumedS: this.#isOutage(this.#domain.values.cycleS || second, second) ? second : 0,
+        resumedS: this.#isOutage(this.#domain.values.sight.cycleS || second, second) ? second : 0,
         entity: -1,
         container: '',
         firstS: second,
@@ -77,7 +77,7 @@ export class CounterTargets {
       this.#unknown.add(target);
     }
     // What did not change is not told: what a cycle was silent about had not risen by then.
-    if (this.#isOutage(Math.max(target.second, this.#domain.values.cycleS), second)) target.resumedS = second;
+    if (this.#isOutage(Math.max(target.second, this.#domain.values.sight.cycleS), second)) target.resumedS = second;
     target.session = session;
     target.readNs = readNs;
     target.second = second;
@@ -117,7 +117,7 @@ export class CounterTargets {
       if (target.entity < 0 && second - target.firstS > holdS) target.waiting = undefined;
     }
     for (const target of this.#targets.values()) if (!target.contribution.live) this.#remove(target, second);
-    this.#domain.values.cycle(second);
+    this.#domain.values.sight.cycle(second);
   }
 
   /** The node's clock begins anew: gauges are what they are, and what rises is counted from the next readings on. */

@@ -18,6 +18,8 @@ interface FindingImage extends FindingState, Pick<Finding, 'entity' | 'anomalyId
 interface DomainHead {
   readonly evaluatedS: number;
   readonly cycleS: number;
+  /** Absent in checkpoints of versions without it. */
+  readonly intervalS?: number;
   readonly isSilenced: boolean;
   readonly entities: EntityTableImage;
   readonly keys: readonly string[];
@@ -50,7 +52,8 @@ const refusedPerPart = 10_000;
 export function* domainParts(domain: RuleDomain): Generator<DomainPart, void, undefined> {
   const { plan, evaluatedS, isSilenced, values, entities, windows, book } = domain;
   const probes = windows.intakes.flatMap((intake, probe) => (intake === undefined ? [] : [[probe, keysOf(plan, probe)] as const]));
-  yield { head: { evaluatedS, cycleS: values.cycleS, isSilenced, entities: entities.image(), keys: plan.keys, probes } };
+  const { cycleS, intervalS } = values.sight;
+  yield { head: { evaluatedS, cycleS, intervalS, isSilenced, entities: entities.image(), keys: plan.keys, probes } };
   const each = Math.max(1, Math.floor(windowsPerPart / Math.max(1, plan.keys.length)));
   for (let from = 0; from < entities.all.length; from += each)
     yield { some: entitiesPart(domain, from, Math.min(from + each, entities.all.length)) };
@@ -96,7 +99,7 @@ export class DomainRestore {
     else for (const [ruleId, entity] of part.refused) this.#refused(ruleId, entity);
   }
 
-  #begin({ evaluatedS, cycleS, isSilenced, entities, keys, probes }: DomainHead): void {
+  #begin({ evaluatedS, cycleS, intervalS, isSilenced, entities, keys, probes }: DomainHead): void {
     const domain = this.#domain;
     const places = new Map(domain.plan.keys.map((key, place) => [key, place]));
     this.#signals = keys.map((key) => places.get(key) ?? -1);
@@ -104,7 +107,7 @@ export class DomainRestore {
     domain.entities.restore(entities);
     domain.skipTo(evaluatedS);
     domain.isSilenced = isSilenced;
-    domain.values.cycle(cycleS);
+    Object.assign(domain.values.sight, { cycleS, intervalS: intervalS ?? 0 });
   }
 
   #entities({ from, entities, signals, recent }: EntitiesPart): void {

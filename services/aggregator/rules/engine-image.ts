@@ -143,6 +143,7 @@ class NodeRestore {
       session.cycled = cycled;
     }
     node.current = head.current === undefined ? undefined : node.sessions.get(head.current);
+    node.tellGaps();
     node.leader = head.leader === undefined ? undefined : node.sessions.get(head.leader);
   }
 

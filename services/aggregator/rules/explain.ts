@@ -3,6 +3,7 @@ import type { Explanation, SignalExplanation } from './explanation.ts';
 import type { RuleSet } from './rule.ts';
 import type { RuleDomain } from './rule-domain.ts';
 import type { PlannedRule } from './rule-plan.ts';
+import { sightNote } from './sight-note.ts';
 import { peersOf, templateValuesOf } from './transition-of.ts';
 
 /** All that a rule looks at for an entity, as of the last second; undefined when the domain has no such rule or entity. */
@@ -38,7 +39,8 @@ export function explain(domain: RuleDomain, rules: RuleSet, ruleId: string, labe
 function signalOf(domain: RuleDomain, rule: PlannedRule, entity: RuleEntity, slot: number, name: string, value: number): SignalExplanation {
   const at = rule.ofNode[slot] === 1 ? nodeIndex : entity.index;
   const signal = rule.signals[slot];
-  return { name, value, ...domain.values.volume(at, signal), groups: domain.values.groups(at, signal, domain.entities.node) };
+  const groups = domain.values.groups(at, signal, domain.entities.node);
+  return { name, value, ...domain.values.volume(at, signal), note: sightNote(domain, { index: at }, signal), groups };
 }
 
 function stateOf({ book }: RuleDomain, rule: PlannedRule, entity: RuleEntity): Explanation['state'] {

@@ -27,6 +27,8 @@ export interface ExplanationReport {
     readonly volume: number | null;
     readonly minVolume: number;
     readonly absent: string | null;
+    /** What keeps it from being seen as it should, and what to do about it. */
+    readonly note: string | null;
     readonly groups: readonly { readonly label: string; readonly value: number | null }[];
   }[];
   readonly params: readonly { readonly name: string; readonly value: number; readonly from: string }[];
@@ -49,7 +51,7 @@ export function explanationReport({ rule, entity, atS, state, ...explanation }: 
     severity: severity === undefined ? null : severities[severity],
     anomaly: anomalyId ?? null,
     causedBy,
-    signals: explanation.signals.map(({ name, value, volume, absent, groups }) => {
+    signals: explanation.signals.map(({ name, value, volume, absent, note, groups }) => {
       const ruleSignal = rule.signals.find((one) => one.name === name);
       return {
         name,
@@ -60,6 +62,7 @@ export function explanationReport({ rule, entity, atS, state, ...explanation }: 
         volume: known(volume),
         minVolume: ruleSignal?.signal.minVolume ?? 0,
         absent: absent ?? null,
+        note: note ?? null,
         groups: groups.map((group) => ({ label: group.label, value: known(group.value) })),
       };
     }),

@@ -23,8 +23,10 @@ export interface SignalExplanation {
   readonly value: number;
   /** What `minVolume` is compared with. */
   readonly volume: number;
-  /** Why it has no value of its own: no cycle or record in the window, or too little of it. */
-  readonly absent: 'NO_DATA' | 'BELOW_MIN_VOLUME' | undefined;
+  /** Why it has no value of its own: no cycle or record in the window, too little of it, or nobody looks. */
+  readonly absent: 'NO_DATA' | 'BELOW_MIN_VOLUME' | 'PROBE_OFF' | 'READ_LATE' | undefined;
+  /** What keeps it from being seen as it should, and what to do about it. */
+  readonly note: string | undefined;
   /** The groups of a signal with `by`, the worst first. */
   readonly groups: readonly { readonly label: string; readonly value: number }[];
 }

@@ -1,4 +1,4 @@
-import { type FindingState, pendingSince, type Step, step } from './finding-state.ts';
+import { type FindingState, pendingSince, type Sight, type Step, step } from './finding-state.ts';
 import type { Severity } from './rule.ts';
 import type { PlannedRule } from './rule-plan.ts';
 
@@ -79,6 +79,7 @@ export class FindingBook {
     resolves: boolean,
     goneS: number,
     mayBegin: boolean,
+    sight: Sight,
   ): { finding: Finding; step: Step } | undefined {
     const known = this.#findings.get(key);
     if (known === undefined) {
@@ -88,8 +89,8 @@ export class FindingBook {
       if (created === undefined) return undefined;
       return { finding: created, step: step(created, created.rule.rule, second, severity, resolves, goneS) };
     }
-    const taken = step(known, known.rule.rule, second, severity, resolves, goneS);
-    if (taken === 'resolve' || taken === 'drop') this.remove(known);
+    const taken = step(known, known.rule.rule, second, severity, resolves, goneS, sight);
+    if (taken === 'resolve' || taken === 'drop' || taken === 'lose') this.remove(known);
     return { finding: known, step: taken };
   }
 

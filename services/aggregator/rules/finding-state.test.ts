@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { type FindingState, pendingSince, step } from './finding-state.ts';
+import { type FindingState, pendingSince, type Sight, step } from './finding-state.ts';
 import type { Severity } from './rule.ts';
 
 /** `for` 2 s, `settle` 1 s, `keep_firing_for` 3 s. */
@@ -7,23 +7,25 @@ const timing = { forS: 2, settleS: 1, keepFiringForS: 3 };
 
 /**
  * What each second does: severities from second 100 on, a character each (`.` none holds; `-` none holds, and `resolve`
- * does not). The finding is pending since second 100. @param goneS second behind 100 from which its entity is gone
+ * does not; `l` sources are late, `o` nobody looks). The finding is pending since second 100. @param goneS second behind 100 from which its entity is gone
  */
-function steps(severities: string, more: Partial<typeof timing> & { goneS?: number } = {}): string {
+function steps(severities: string, more: Partial<typeof timing> & { goneS?: number; leastKeepS?: number } = {}): string {
   const finding: FindingState = pendingSince(100, Number(severities[0]) as Severity);
   return [...severities]
     .map((character, index) => {
-      const severity = (character === '.' || character === '-' ? 0 : Number(character)) as Severity | 0;
+      const severity = ('.-lo'.includes(character) ? 0 : Number(character)) as Severity | 0;
+      const state = character === 'l' ? 'late' : character === 'o' ? 'off' : 'clear';
+      const sight: Sight = { state, leastKeepS: more.leastKeepS ?? 0 };
       const goneS = more.goneS !== undefined && index >= more.goneS ? 100 + more.goneS : 0;
-      const taken = step(finding, { ...timing, ...more }, 100 + index, severity, character === '.', goneS);
+      const taken = step(finding, { ...timing, ...more }, 100 + index, severity, character !== '-', goneS, sight);
       return taken === 'none'
         ? '.'
         : taken === 'open'
           ? `O${finding.severity}`
           : taken === 'update'
             ? `U${finding.severity}`
-            : taken === 'drop'
-              ? 'D'
+            : taken === 'drop' || taken === 'lose'
+              ? taken[0].toUpperCase()
               : 'R';
     })
     .join('');
@@ -51,6 +53,20 @@ test.each([
   ['222.', 1, '...D', 'is dropped while it is pending'],
 ])('an entity that is gone: %s from second %i gives %s: it %s', (severities, goneS, expected) => {
   expect(steps(severities, { goneS })).toBe(expected);
+});
+
+test.each([
+  ['2222llllll...', '...O2........R', 'stays while sources are late, and `keep_firing_for` behind'],
+  ['2222..ll22...', '...O2........R', 'goes on when it holds behind'],
+  [`2222${'l'.repeat(61)}`, `...O2${'.'.repeat(60)}L`, 'ends when nothing can be said for a minute'],
+  ['2222o', '...O2L', 'ends at once when nobody looks'],
+  ['22o', '..D', 'is dropped while it is pending'],
+])('a finding that cannot be seen: %s gives %s: it %s', (severities, expected) => {
+  expect(steps(severities)).toBe(expected);
+});
+
+test('a finding stays until its sources were read twice', () => {
+  expect(steps('2222.....', { leastKeepS: 5 })).toBe('...O2....R');
 });
 
 test('without any waiting it opens and resolves in the first seconds', () => {

@@ -12,10 +12,26 @@ export interface FindingState {
   /** Since when only a lower severity holds, and the highest of these; 0: none. */
   lowerS: number;
   lowerSeverity: Severity;
+  /** Since when, and until when, nobody could see whether it holds, as sources were read too late; 0: it was always seen. */
+  unseenFromS?: number;
+  unseenToS?: number;
 }
 
-/** What a second does to a finding: `drop`: it is gone before it was opened. */
-export type Step = 'none' | 'open' | 'update' | 'resolve' | 'drop';
+/** Whether what decides about a finding can be seen. */
+export interface Sight {
+  /** late: sources are read too seldom to say; off: nobody looks. */
+  readonly state: 'clear' | 'late' | 'off';
+  /** Seconds in which sources are read twice: a finding that no longer holds stays open as long, at least. */
+  readonly leastKeepS: number;
+}
+
+export const clearSight: Sight = { state: 'clear', leastKeepS: 0 };
+
+/** A finding about which nothing can be said for so long is over. */
+const maxUnseenS = 60;
+
+/** What a second does to a finding. `drop`: it is gone before it was opened; `lose`: nobody can say whether it still holds. */
+export type Step = 'none' | 'open' | 'update' | 'resolve' | 'drop' | 'lose';
 
 /** A finding that is pending since a second. */
 export function pendingSince(second: number, severity: Severity): FindingState {
@@ -27,6 +43,7 @@ export function pendingSince(second: number, severity: Severity): FindingState {
  * @param severity that holds; 0: none
  * @param resolves whether the rule's `resolve` holds
  * @param goneS since when its entity is gone; 0: it lives
+ * @param sight asked only where no severity holds
  */
 export function step(
   finding: FindingState,
@@ -35,6 +52,7 @@ export function step(
   severity: Severity | 0,
   resolves: boolean,
   goneS: number,
+  sight: Sight = clearSight,
 ): Step {
   if (!finding.firing) {
     if (severity === 0) return 'drop';
@@ -47,9 +65,13 @@ export function step(
   if (goneS > 0 && (severity === 0 || second - goneS >= keepFiringForS)) return 'resolve';
   if (severity === 0) {
     finding.lowerS = 0;
-    return resolves && second - finding.heldS >= keepFiringForS ? 'resolve' : 'none';
+    if (sight.state !== 'clear') return unseen(finding, second, sight);
+    finding.unseenFromS = 0;
+    const keepS = Math.max(keepFiringForS, sight.leastKeepS);
+    return resolves && second - Math.max(finding.heldS, finding.unseenToS ?? 0) >= keepS ? 'resolve' : 'none';
   }
   finding.heldS = second;
+  finding.unseenFromS = 0;
   if (severity > finding.severity) {
     finding.severity = severity;
     finding.lowerS = 0;
@@ -58,6 +80,13 @@ export function step(
   if (severity === finding.severity) finding.lowerS = 0;
   else return stepDown(finding, forS, second, severity) ? 'update' : 'none';
   return 'none';
+}
+
+/** A finding must not end because a source was read late; where nobody looks, nobody knows. */
+function unseen(finding: FindingState, second: number, { state }: Sight): Step {
+  finding.unseenFromS ||= second;
+  finding.unseenToS = second;
+  return state === 'off' || second - finding.unseenFromS >= maxUnseenS ? 'lose' : 'none';
 }
 
 /** A lower severity takes over once it has held for `for`. */

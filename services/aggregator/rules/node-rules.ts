@@ -114,6 +114,11 @@ export class NodeRules {
     return created;
   }
 
+  /** What probes do not see is what the session says that lives. */
+  tellGaps(): void {
+    if (this.current !== undefined) this.own.tellGaps(this.current.state.probeGaps);
+  }
+
   /** The node's clock reaches a second: those that are over are evaluated. */
   *moveTo(second: number, session: NodeSession): Pieces {
     if (second <= this.nowS) return;

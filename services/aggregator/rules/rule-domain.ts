@@ -1,11 +1,15 @@
+import { probes } from '../../../bpf/registry.ts';
 import { atOnce, type Pieces } from '../../../core/pieces.ts';
 import { maxUnixSeconds } from '../../../core/time.ts';
+import type { ProbeGap } from '../probe-gaps.ts';
 import { EntityTable, nodeIndex, type RuleEntity } from './entity-table.ts';
 import type { FindingEntity, ResolvedReason, Transition } from './finding.ts';
 import { type Finding, FindingBook, type FindingLimits } from './finding-book.ts';
+import { clearSight, type Sight } from './finding-state.ts';
 import { ParamSettings } from './param-settings.ts';
 import type { Severity } from './rule.ts';
 import type { PlannedRule, RulePlan } from './rule-plan.ts';
+import { SignalSight } from './signal-sight.ts';
 import { SignalValues } from './signal-values.ts';
 import { SignalWindows } from './signal-windows.ts';
 import { anomalyIdOf, type OriginNames, type TransitionInput, transitionOf } from './transition-of.ts';
@@ -24,12 +28,24 @@ export interface DomainContext extends OriginNames {
   countInvalidParam(): void;
 }
 
+/** What the conditions of a rule say of an entity in a second. */
+interface Verdict {
+  /** entity * rules + rule */
+  readonly key: number;
+  /** 0: none holds. */
+  readonly severity: Severity | 0;
+  readonly resolves: boolean;
+  readonly sight: Sight;
+}
+
 /** A finding that is open or was resolved, and what is to be told of it. */
 interface Judged {
   readonly finding: Finding;
   readonly action: Transition['action'] | undefined;
   readonly reason: ResolvedReason | undefined;
 }
+
+const probeNumbers: ReadonlyMap<string, number> = new Map(probes.map(({ name, number }) => [name, number]));
 
 /** How often entities that are gone are looked for. */
 const sweepS = 60;
@@ -67,7 +83,9 @@ export class RuleDomain {
     this.windows = new SignalWindows(plan.windows, (entity, signal) => {
       this.values.mark(entity, signal);
     });
-    this.values = new SignalValues(this.windows, (entity, signal) => {
+    const signals = plan.windows.signals.map(({ signal }) => signal);
+    const sight = new SignalSight(signals, probeNumbers, (entity) => this.entities.all[entity]?.info.cookie ?? 0);
+    this.values = new SignalValues(this.windows, sight, (entity, signal) => {
       this.#readersChanged(entity, signal);
     });
     this.book = new FindingBook(plan.rules, context.limits);
@@ -102,6 +120,11 @@ export class RuleDomain {
     yield* this.#evaluate(second);
   }
 
+  /** What probes do not look at, all of it. */
+  tellGaps(gaps: readonly ProbeGap[]): void {
+    if (this.values.sight.tellGaps(gaps)) this.values.markAll();
+  }
+
   /** Whether a rule has a finding on the node (or pipeline) itself. */
   isOpenOnNode(ruleId: string): boolean {
     const rule = this.plan.rules.find(({ rule }) => rule.id === ruleId);
@@ -127,7 +150,8 @@ export class RuleDomain {
       // Times of the clock that was wrong say nothing.
       Object.assign(entity, { goneS: 0, resolvedGone: false, podFromS: Number.NEGATIVE_INFINITY });
     }
-    this.values.restart();
+    this.values.sight.restart();
+    this.values.markAll();
     this.evaluatedS = 0;
   }
 
@@ -183,7 +207,7 @@ export class RuleDomain {
   /** Judges what is to be judged. Returns findings that are open or were resolved, in order. */
   *#judgeAll(second: number): Pieces<Judged[]> {
     const rules = this.plan.rules;
-    const hot: { key: number; severity: Severity | 0; resolves: boolean }[] = [];
+    const hot: Verdict[] = [];
     for (let index = 0; index < this.#judge.length; index++) {
       if (index % judgedPerPiece === judgedPerPiece - 1) yield;
       const key = this.#judge[index];
@@ -194,28 +218,30 @@ export class RuleDomain {
       const slots = this.slots(rule, entity);
       const severity = severityOf(rule, slots);
       if (severity === 0 && !this.book.has(key)) continue;
-      hot.push({ key, severity, resolves: rule.rule.resolve?.(slots) ?? severity === 0 });
+      const sight = severity === 0 ? this.values.sight.ofRule(rule, entity.index) : clearSight;
+      hot.push({ key, severity, resolves: rule.rule.resolve?.(slots) ?? severity === 0, sight });
     }
     this.#judge = [];
     hot.sort((a, b) => a.key - b.key);
     const judged: Judged[] = [];
-    for (const [index, { key, severity, resolves }] of hot.entries()) {
+    for (const [index, verdict] of hot.entries()) {
       if (index % judgedPerPiece === judgedPerPiece - 1) yield;
-      const step = this.#step(second, key, severity, resolves);
+      const step = this.#step(second, verdict);
       if (step !== undefined) judged.push(step);
     }
     return judged;
   }
 
   /** Takes a second into a finding; undefined: nothing is to be told of it. */
-  #step(second: number, key: number, severity: Severity | 0, resolves: boolean): Judged | undefined {
+  #step(second: number, { key, severity, resolves, sight }: Verdict): Judged | undefined {
     const entity = this.entities.all[Math.floor(key / this.plan.rules.length)] as RuleEntity;
     const goneS = this.#goneS(entity, second);
     // What is left in windows of who is gone, or from before a silence, would open what was resolved once more.
     const mayBegin = !this.isSilenced && (goneS === 0 || (!entity.resolvedGone && second - goneS <= lastWordsS));
-    const stepped = this.book.step(key, second, severity, resolves, goneS, mayBegin);
+    const stepped = this.book.step(key, second, severity, resolves, goneS, mayBegin, sight);
     if (stepped === undefined || stepped.step === 'drop' || !stepped.finding.firing) return undefined;
     const { finding } = stepped;
+    if (stepped.step === 'lose') return { finding, action: 'resolved', reason: 'NO_DATA' };
     if (stepped.step === 'resolve') {
       entity.resolvedGone = goneS > 0;
       return { finding, action: 'resolved', reason: goneS > 0 ? 'ENTITY_GONE' : 'CONDITION_ENDED' };

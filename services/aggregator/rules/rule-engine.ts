@@ -100,6 +100,11 @@ export class RuleEngine implements SampleWatcher {
     this.#nextNs = session.startOf(node.nowS + 1);
   }
 
+  /** What probes do not see was told by a heartbeat: `state.probeGaps`. */
+  gaps(state: SessionState): void {
+    this.#enter(state).node.tellGaps();
+  }
+
   /** Items of the session that were lost: gaps, skipped ranges, losses of the kernel. They lower the confidence of findings. */
   lost(state: SessionState, items: number): void {
     this.#enter(state).node.losses.lost += items;
@@ -166,6 +171,7 @@ export class RuleEngine implements SampleWatcher {
     const { node, session } = this.#enter(state);
     session.keyframed = true;
     node.current = session;
+    node.tellGaps();
   }
 
   /**

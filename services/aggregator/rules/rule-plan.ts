@@ -14,6 +14,8 @@ export interface PlannedRule {
   readonly signals: Int32Array;
   /** 1: the signal is the node's. */
   readonly ofNode: Uint8Array;
+  /** Slots of the signals that decide. */
+  readonly deciding: readonly number[];
   /** Signals that make it fire while they are absent. */
   readonly firing: readonly number[];
   /** Place of the first param among the slots. */
@@ -60,6 +62,7 @@ export function planRules(set: RuleSet, takes: (rule: Rule) => boolean): RulePla
       ofEveryEntity: ofEveryEntity(rule),
       signals: Int32Array.from(own),
       ofNode: Uint8Array.from(rule.signals, ({ signal }) => (signal.scope === 'node' ? 1 : 0)),
+      deciding: rule.deciding ?? own.map((_, slot) => slot),
       firing: rule.signals.flatMap(({ signal }, slot) => (signal.absent === 'fires' ? [slot] : [])),
       paramsAt: own.length,
       params: set.params(rule),

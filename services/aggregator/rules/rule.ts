@@ -147,6 +147,8 @@ export interface Rule {
   readonly entity: EntityKind;
   readonly clock: RuleClock;
   readonly signals: readonly RuleSignal[];
+  /** Places of the signals that `when` and `resolve` read; left out: all of them. What only evidence reads decides nothing. */
+  readonly deciding?: readonly number[];
   readonly params: readonly RuleParam[];
   /** The most severe one first. */
   readonly when: readonly { readonly severity: Severity; readonly condition: Condition; readonly expression?: string }[];

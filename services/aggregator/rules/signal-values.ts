@@ -1,14 +1,12 @@
 import type { Pieces } from '../../../core/pieces.ts';
 import type { CellRows } from './cell-rows.ts';
 import { maxGroups } from './group-table.ts';
+import { type Blindness, isCyclic, type SignalSight } from './signal-sight.ts';
 import type { SignalListener, SignalWindows } from './signal-windows.ts';
 import { isAdditive, type SignalPlan } from './window-plan.ts';
 
 /** Why a signal has no value of its own. */
-export type Absence = 'NO_DATA' | 'BELOW_MIN_VOLUME' | undefined;
-
-/** What the aggregator knows itself. */
-const selfSources: ReadonlySet<string> = new Set(['node', 'pipeline']);
+export type Absence = 'NO_DATA' | 'BELOW_MIN_VOLUME' | Blindness;
 
 /** Signals that are read in one piece. */
 const readPerPiece = 4096;
@@ -24,6 +22,7 @@ export class SignalValues {
   readonly width: number;
   /** By entity * width + signal; NaN: no data. */
   values = new Float64Array(0);
+  readonly sight: SignalSight;
   readonly #windows: SignalWindows;
   readonly #plans: readonly SignalPlan[];
   readonly #changed: SignalListener;
@@ -36,12 +35,6 @@ export class SignalValues {
   readonly #sources: number;
   /** Source that a signal is read from; -1: records. */
   readonly #sourceOf: Int32Array;
-  /** 1: it is read in cycles. What the aggregator knows itself is told with each tick. */
-  readonly #isCyclic: Uint8Array;
-  /** The second in which a cycle was completed last. */
-  #cycleS = 0;
-  /** Whether a cycle lies in the windows of these lengths. */
-  readonly #fresh = new Map<number, boolean>();
   readonly #nodeOnly: Uint8Array;
   /** By signal: where it is the sum of a window of records, and by what that is divided. Most signals are read so. */
   readonly #sums: readonly (CellRows | undefined)[];
@@ -50,8 +43,9 @@ export class SignalValues {
   /** Set by `#read`. */
   #volume = 0;
 
-  constructor(windows: SignalWindows, changed: SignalListener) {
+  constructor(windows: SignalWindows, sight: SignalSight, changed: SignalListener) {
     this.#windows = windows;
+    this.sight = sight;
     this.#plans = windows.plan.signals;
     this.#changed = changed;
     this.width = this.#plans.length;
@@ -59,16 +53,10 @@ export class SignalValues {
     this.#sourceOf = Int32Array.from(this.#plans, ({ signal: { input } }) =>
       input.kind === 'record' ? -1 : (windows.plan.sources.get(input.counter.source)?.index ?? -1),
     );
-    this.#isCyclic = Uint8Array.from(this.#plans, ({ signal: { input } }) =>
-      input.kind === 'counter' && !selfSources.has(input.counter.source) ? 1 : 0,
-    );
     this.#nodeOnly = Uint8Array.from(this.#plans, ({ nodeOnly }) => (nodeOnly ? 1 : 0));
     this.#sums = this.#plans.map((plan) => (isPlainSum(plan) ? windows.rows[plan.feed] : undefined));
     this.#cells = Int32Array.from(this.#plans, ({ main }) => main);
     this.#divisors = Float64Array.from(this.#plans, ({ signal }) => (signal.aggregation === 'rate' ? signal.windowS : 1));
-    this.#plans.forEach(({ signal }, index) => {
-      if (this.#isCyclic[index] === 1) this.#fresh.set(signal.windowS, false);
-    });
   }
 
   /** Makes room for an entity, of which nothing is known; all of its signals are to be read. */
@@ -104,20 +92,9 @@ export class SignalValues {
     return this.#present[entity * this.#sources + source] === 1;
   }
 
-  /** A cycle was completed in a second. */
-  cycle(second: number): void {
-    this.#cycleS = Math.max(this.#cycleS, second);
-  }
-
-  /** The clock begins anew: no cycle was completed yet, and all is to be read. */
-  restart(): void {
-    this.#cycleS = 0;
+  /** All is to be read. */
+  markAll(): void {
     for (let entity = 0; entity < this.#entities; entity++) for (let signal = 0; signal < this.width; signal++) this.mark(entity, signal);
-  }
-
-  /** Second of the newest cycle; 0: none. */
-  get cycleS(): number {
-    return this.#cycleS;
   }
 
   /** Reads what was marked, for a second that was folded. */
@@ -133,7 +110,9 @@ export class SignalValues {
       const before = values[at];
       const sums = this.#sums[signal];
       const value =
-        sums === undefined ? this.#judged(entity, signal, before) : sums.sum(entity, this.#cells[signal]) / this.#divisors[signal];
+        sums === undefined || this.sight.of(entity, signal) !== undefined
+          ? this.#judged(entity, signal, before)
+          : sums.sum(entity, this.#cells[signal]) / this.#divisors[signal];
       if (value === before || (Number.isNaN(value) && Number.isNaN(before))) continue;
       values[at] = value;
       this.#changed(entity, signal);
@@ -166,6 +145,8 @@ export class SignalValues {
     const value = this.#read(entity, signal);
     const volume = this.#volume;
     if (!Number.isNaN(value)) return { volume, absent: undefined };
+    const blindness = this.sight.of(entity, signal);
+    if (blindness !== undefined) return { volume, absent: blindness };
     return { volume, absent: volume > 0 && volume < this.#plans[signal].signal.minVolume ? 'BELOW_MIN_VOLUME' : 'NO_DATA' };
   }
 
@@ -194,7 +175,7 @@ export class SignalValues {
     this.#volume = 0;
     const source = this.#sourceOf[signal];
     if (source >= 0 && !this.isPresent(entity, source)) return Number.NaN;
-    if (this.#isCyclic[signal] === 1 && this.#fresh.get(plan.signal.windowS) !== true) return Number.NaN;
+    if (!this.sight.isRead(signal) || this.sight.of(entity, signal) !== undefined) return Number.NaN;
     if (plan.group === undefined) return this.#withVolume(signal, entity);
     const row = this.#worstRow(entity, signal);
     if (row >= 0) return this.#withVolume(signal, row);
@@ -282,12 +263,9 @@ export class SignalValues {
   }
 
   #refreshCycles(second: number): void {
-    for (const [windowS, was] of this.#fresh) {
-      const is = this.#cycleS > second - windowS;
-      if (is === was) continue;
-      this.#fresh.set(windowS, is);
+    for (const windowS of this.sight.refresh(second)) {
       this.#plans.forEach(({ signal }, index) => {
-        if (this.#isCyclic[index] === 0 || signal.windowS !== windowS) return;
+        if (!isCyclic(signal) || signal.windowS !== windowS) return;
         for (let entity = 0; entity < this.#entities; entity++) this.mark(entity, index);
       });
     }

@@ -1,4 +1,4 @@
-import type { CollectorBody, Identity } from '../../../proto/collect.ts';
+import type { CollectorBody, Identity, ProbeGap } from '../../../proto/collect.ts';
 import { batchOf, netnsOf, podOf, rawOf, reset, sessionOne, TestPartition, tickOf } from '../test-stream.ts';
 import type { Rule, RuleSet, Signal } from './rule.ts';
 import { testRule } from './test-rule.ts';
@@ -47,8 +47,8 @@ export class TestNode {
   }
 
   /** The boot clock is so far. */
-  heartbeat(at: number, now = bootS + at): Promise<void> {
-    return this.say(at, { heartbeat: { bootNs: now * 1e9, clockOffset: this.offset, nextItem: this.#item } });
+  heartbeat(at: number, now = bootS + at, probeGaps: readonly ProbeGap[] = []): Promise<void> {
+    return this.say(at, { heartbeat: { bootNs: now * 1e9, clockOffset: this.offset, nextItem: this.#item, probeGaps: [...probeGaps] } });
   }
 
   /** Resets of web-0 in a second. */

@@ -59,6 +59,8 @@ class RuleReader {
   readonly #params: readonly string[];
   /** Signals and params that something uses. */
   readonly #used = new Set<string>();
+  /** Those that conditions of `when` and `resolve` use. */
+  readonly #deciding = new Set<string>();
 
   constructor(text: RuleText, document: RuleDocument, options: RuleFileOptions) {
     this.#text = text;
@@ -74,7 +76,7 @@ class RuleReader {
     this.#checkNames();
     if (this.#text.problems.length > 0) return undefined;
     const signals = this.#readSignals();
-    const rule: Rule = {
+    const rule: Omit<Rule, 'deciding'> = {
       id: document.id,
       title: document.title,
       why: document.why,
@@ -96,7 +98,7 @@ class RuleReader {
       maxActive: document.max_active,
     };
     this.#checkUse();
-    return rule;
+    return { ...rule, deciding: signals.flatMap(({ name }, slot) => (this.#deciding.has(name) ? [slot] : [])) };
   }
 
   #checkNames(): void {
@@ -157,7 +159,10 @@ class RuleReader {
 
   #condition(expression: string, path: Path): Condition {
     const compiled = placed(this.#text, path, () => compileCondition(expression, this.#signals, this.#params));
-    for (const name of compiled?.used ?? []) this.#used.add(name);
+    for (const name of compiled?.used ?? []) {
+      this.#used.add(name);
+      if (path[0] !== 'evidence') this.#deciding.add(name);
+    }
     return compiled?.condition ?? (() => false);
   }
 

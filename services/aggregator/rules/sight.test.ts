@@ -1,0 +1,119 @@
+import { expect, test } from 'vitest';
+import type { ProbeGap } from '../../../proto/collect.ts';
+import { TestPartition } from '../test-stream.ts';
+import { ruleSetOf } from './language/load-rules.ts';
+import { beyondFive, cycleSignal, TestNode } from './test-node.ts';
+import { testRule } from './test-rule.ts';
+
+const tcpreset = 1;
+const off: readonly ProbeGap[] = [{ probe: tcpreset, state: 'off' }];
+
+/** What `rules explain` says of a rule's first signal. */
+function signalOf(node: TestNode, ruleId = 'some-resets', entity = 'shop/web-0') {
+  return node.partition.state.rules.explain(ruleId, entity)?.signals[0];
+}
+
+/** Resets of web-0 each second from 1 to 10, then whatever the gaps are from 6 on. */
+async function withGaps(probeGaps: readonly ProbeGap[]): Promise<TestNode> {
+  const node = new TestNode(new TestPartition({ rules: ruleSetOf([testRule({ keepFiringForS: 30 })]) }));
+  await node.keyframe(0);
+  for (let at = 1; at <= 5; at++) await node.resets(at, 3);
+  for (let at = 6; at < 12; at++) {
+    await node.heartbeat(at, undefined, probeGaps);
+    if (at === 8) await node.restart(ruleSetOf([testRule({ keepFiringForS: 30 })]));
+  }
+  return node;
+}
+
+test.each<readonly [string, readonly ProbeGap[], string, RegExp | undefined]>([
+  ['off', off, '5 resolved NO_DATA', /^the probe tcpreset is off; turn it on with: jitterscope probes enable tcpreset$/],
+  [
+    'failed',
+    [{ probe: tcpreset, state: 'failed', cause: 'all of it: no BTF' }],
+    '5 resolved NO_DATA',
+    /cannot be attached: all of it: no BTF/,
+  ],
+  ['for others only', [{ probe: tcpreset, state: 'listed', netns: [4102] }], '5 resolved NO_DATA', /is off here/],
+  ['for all but it', [{ probe: tcpreset, state: 'unlisted', netns: [4101] }], '5 resolved NO_DATA', /is off here/],
+  ['for it only', [{ probe: tcpreset, state: 'listed', netns: [4101] }], '', undefined],
+  ['for all but others', [{ probe: tcpreset, state: 'unlisted', netns: [4102] }], '', undefined],
+  [
+    'in part',
+    [{ probe: tcpreset, state: 'degraded', cause: 'resets of closed ports: no kprobe' }],
+    '',
+    /does not see all: resets of closed ports/,
+  ],
+  ['another', [{ probe: 2, state: 'off' }], '', undefined],
+])('a finding whose probe is turned off ends without data, and the rule says how to turn it on: %s', async (_, gaps, told, note) => {
+  const node = await withGaps(gaps);
+  expect(node.told.slice(1)).toEqual(told === '' ? [] : [told]);
+  const signal = signalOf(node);
+  expect(signal?.absent).toBe(told === '' ? undefined : 'PROBE_OFF');
+  expect(signal?.note ?? '').toMatch(note ?? /^$/);
+});
+
+test('a probe that is on again is seen again', async () => {
+  const node = await withGaps(off);
+  for (let at = 12; at < 20; at++) {
+    await node.heartbeat(at);
+    await node.resets(at, 1);
+  }
+  expect(node.told.at(-1)).toBe('13 opened');
+  expect(signalOf(node)?.absent).toBeUndefined();
+});
+
+test('what only evidence reads ends nothing', async () => {
+  const rules = ruleSetOf([testRule({ deciding: [] })]);
+  const node = new TestNode(new TestPartition({ rules }));
+  await node.keyframe(0);
+  for (let at = 1; at <= 5; at++) await node.resets(at, 3);
+  for (let at = 6; at < 30; at++) await node.heartbeat(at, undefined, off);
+  expect(node.told.at(-1)).toMatch(/CONDITION_ENDED/);
+});
+
+/** Cycles at these seconds; the counter rises by 2 each second until `until`. */
+async function cyclesAt(seconds: readonly number[], until: number, windowS = 10): Promise<TestNode> {
+  const signal = cycleSignal('counter', { windowS });
+  const node = new TestNode(new TestPartition({ rules: ruleSetOf([beyondFive(signal, { keepFiringForS: 4 })]) }));
+  await node.keyframe(0);
+  for (let at = 1; at <= (seconds.at(-1) ?? 0); at++) {
+    if (seconds.includes(at)) await node.cycle(at, 1000 + 2 * Math.min(at, until), at === seconds[0]);
+    await node.heartbeat(at + 0.9);
+    await node.tick(at + 1);
+  }
+  return node;
+}
+
+const each = (from: number, to: number, step: number): number[] =>
+  Array.from({ length: Math.floor((to - from) / step) + 1 }, (_, index) => from + index * step);
+
+test('a finding does not come and go because its source is read late', async () => {
+  // Every 2 s, then with two breaks, in which the machine is busy.
+  const seconds = [...each(1, 31, 2), 43, 45, 47, ...each(60, 90, 2)];
+  expect((await cyclesAt(seconds, 1000)).told.map((text) => text.split(' ')[1])).toEqual(['opened']);
+  const ended = await cyclesAt([...seconds, ...each(92, 130, 2)], 90);
+  expect(ended.told.map((text) => text.replace(/^\d+ /, ''))).toEqual(['opened', 'resolved CONDITION_ENDED']);
+});
+
+test('a source that is read more seldom than twice in a window says nothing, and the rule says why', async () => {
+  const seldom = await cyclesAt(each(1, 121, 12), 1000);
+  expect(seldom.told).toEqual([]);
+  const signal = signalOf(seldom, 'some-resets');
+  expect(signal?.absent).toBe('READ_LATE');
+  expect(signal?.note).toMatch(/read each 12 s or later, too seldom for a window of 10 s/);
+  expect((await cyclesAt(each(1, 121, 12), 1000, 24)).told.map((text) => text.split(' ')[1])).toEqual(['opened']);
+});
+
+test('a source that is never read again ends its findings without data', async () => {
+  const node = await cyclesAt([...each(1, 31, 2), 150], 1000);
+  expect(node.told.map((text) => text.replace(/^\d+ /, ''))).toEqual(['opened', 'resolved NO_DATA']);
+});
+
+test('a finding that no longer holds stays until its source was read twice', async () => {
+  const node = await cyclesAt([...each(1, 31, 2), ...each(41, 141, 10)], 41, 30);
+  const [opened, resolved] = node.told;
+  expect(opened).toMatch(/opened/);
+  // It holds until 71, when the reading of 41 leaves the window; `keep_firing_for` alone would be 4 s.
+  expect(Number(resolved?.split(' ')[0])).toBeGreaterThanOrEqual(88);
+  expect(resolved).toMatch(/resolved CONDITION_ENDED/);
+});

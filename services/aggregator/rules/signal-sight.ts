@@ -1,0 +1,131 @@
+import type { ProbeGap } from '../probe-gaps.ts';
+import { nodeIndex } from './entity-table.ts';
+import type { Sight } from './finding-state.ts';
+import type { Signal } from './rule.ts';
+import type { PlannedRule } from './rule-plan.ts';
+
+/** Why a signal cannot be seen, whatever its windows hold: nobody looks at it, or its source is read too seldom for its window. */
+export type Blindness = 'PROBE_OFF' | 'READ_LATE' | undefined;
+
+/** What the aggregator knows itself. */
+const selfSources: ReadonlySet<string> = new Set(['node', 'pipeline']);
+
+/** Whether a counter is read in cycles; what the aggregator knows itself is told with each tick. */
+export function isCyclic({ input }: Signal): boolean {
+  return input.kind === 'counter' && !selfSources.has(input.counter.source);
+}
+
+/**
+ * Which signals of a set of entities can be seen now. A source that is read more seldom than twice in a window says
+ * nothing about it: its sums would rise and fall with the readings. A probe that is off counts nothing.
+ */
+export class SignalSight {
+  /** Second of the newest cycle; 0: none. */
+  cycleS = 0;
+  /** Seconds between the last two cycles; 0: there was no other. */
+  intervalS = 0;
+  readonly #signals: readonly Signal[];
+  /** Number of the probe that a signal is of; -1: no probe's. */
+  readonly #probes: Int32Array;
+  /** 1: it is read in cycles. */
+  readonly #isCyclic: Uint8Array;
+  readonly #cookieOf: (entity: number) => number;
+  /** Windows of what is read in cycles, and whether they hold two readings. */
+  readonly #seen = new Map<number, boolean>();
+  #gaps: readonly ProbeGap[] = [];
+  /** Whether something of a probe is not looked at, by number. */
+  #isGap = new Uint8Array(0);
+
+  /**
+   * @param probes numbers of the probes by name
+   * @param cookieOf cookie of an entity's network namespace; 0: the node's own
+   */
+  constructor(signals: readonly Signal[], probes: ReadonlyMap<string, number>, cookieOf: (entity: number) => number) {
+    this.#signals = signals;
+    this.#cookieOf = cookieOf;
+    this.#probes = Int32Array.from(signals, ({ input }) =>
+      input.kind === 'record' ? input.probe : (probes.get(input.counter.source) ?? -1),
+    );
+    this.#isCyclic = Uint8Array.from(signals, (signal) => (isCyclic(signal) ? 1 : 0));
+    for (const signal of signals) if (isCyclic(signal)) this.#seen.set(signal.windowS, false);
+  }
+
+  /** A cycle was completed in a second. */
+  cycle(second: number): void {
+    if (second <= this.cycleS) return;
+    this.intervalS = this.cycleS === 0 ? 0 : second - this.cycleS;
+    this.cycleS = second;
+  }
+
+  /** The clock begins anew. */
+  restart(): void {
+    this.cycleS = 0;
+    this.intervalS = 0;
+  }
+
+  /** A second is evaluated. @returns windows of cyclic signals that are seen now and were not, or the other way round */
+  refresh(second: number): readonly number[] {
+    const changed: number[] = [];
+    for (const [windowS, was] of this.#seen) {
+      const is = this.cycleS > 0 && Math.max(second - this.cycleS, this.intervalS) <= longestGapS(windowS);
+      if (is === was) continue;
+      this.#seen.set(windowS, is);
+      changed.push(windowS);
+    }
+    return changed;
+  }
+
+  /** What probes do not look at, all of it. @returns whether it changed */
+  tellGaps(gaps: readonly ProbeGap[]): boolean {
+    if (gaps === this.#gaps) return false;
+    this.#gaps = gaps;
+    this.#isGap = new Uint8Array(1 + gaps.reduce((most, { probe }) => Math.max(most, probe), 0));
+    for (const { probe } of gaps) this.#isGap[probe] = 1;
+    return true;
+  }
+
+  /** Why a signal of an entity cannot be seen. */
+  of(entity: number, signal: number): Blindness {
+    const probe = this.#probes[signal];
+    if (probe >= 0 && this.#isGap[probe] === 1 && this.#isOff(entity, probe)) return 'PROBE_OFF';
+    if (this.isRead(signal) || this.cycleS === 0) return undefined;
+    return 'READ_LATE';
+  }
+
+  /** Whether readings of a signal's source lie in its window; of what is not read in cycles always. */
+  isRead(signal: number): boolean {
+    return this.#isCyclic[signal] === 0 || this.#seen.get(this.#signals[signal].windowS) === true;
+  }
+
+  /** Whether what a rule decides by can be seen of an entity. */
+  ofRule({ signals, ofNode, deciding }: Pick<PlannedRule, 'signals' | 'ofNode' | 'deciding'>, entity: number): Sight {
+    let [state, leastKeepS]: [Sight['state'], number] = ['clear', 0];
+    for (const slot of deciding) {
+      const blindness = this.of(ofNode[slot] === 1 ? nodeIndex : entity, signals[slot]);
+      if (blindness === 'PROBE_OFF') return { state: 'off', leastKeepS };
+      if (blindness === 'READ_LATE') state = 'late';
+      if (this.#isCyclic[signals[slot]] === 1) leastKeepS = 2 * this.intervalS;
+    }
+    return { state, leastKeepS };
+  }
+
+  /** What the probe of a signal does not look at. */
+  gapsOf(signal: number): readonly ProbeGap[] {
+    return this.#gaps.filter(({ probe }) => probe === this.#probes[signal]);
+  }
+
+  #isOff(entity: number, probe: number): boolean {
+    const cookie = this.#cookieOf(entity);
+    return this.#gaps.some((gap) => {
+      if (gap.probe !== probe) return false;
+      if (gap.state === 'off' || gap.state === 'failed') return true;
+      if (gap.state === 'listed') return !gap.netns.includes(cookie);
+      return gap.state === 'unlisted' && gap.netns.includes(cookie);
+    });
+  }
+}
+
+/** Two readings must lie in a window; whole seconds may make a gap one longer than it was. */
+function longestGapS(windowS: number): number {
+  return Math.floor(windowS / 2) + 1;
+}
