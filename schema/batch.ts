@@ -25,6 +25,8 @@ export interface EventBatchView {
   severity(row: number): (typeof severities)[number];
   namespace(row: number): string;
   pod(row: number): string;
+  /** kubernetes.pod.uid; empty where there is no Pod, or in a batch older than the column. */
+  podUid(row: number): string;
   node(row: number): string;
   /** Bytes of the line with its newline. */
   lineLength(row: number): number;

@@ -29,6 +29,7 @@ export function encodeSingleEvent(view: EventBatchView, row: number): Uint8Array
     view.namespace(row),
     view.pod(row),
     view.node(row),
+    view.podUid(row),
   );
   return writer.finish(view.eventNumber(row));
 }
@@ -101,6 +102,10 @@ class JoinedEventBatches implements EventBatchView {
 
   pod(row: number): string {
     return this.#of(row).pod(this.#at(row));
+  }
+
+  podUid(row: number): string {
+    return this.#of(row).podUid(this.#at(row));
   }
 
   node(row: number): string {

@@ -39,6 +39,7 @@ class DecodedEventBatch implements EventBatchView {
   readonly #namespace: Uint16Array;
   readonly #pod: Uint16Array;
   readonly #node: Uint16Array;
+  readonly #podUid: Uint16Array;
   readonly #lineOffsets: Uint32Array;
   readonly #lines: Uint8Array;
   readonly #dictionary: readonly string[];
@@ -77,6 +78,8 @@ class DecodedEventBatch implements EventBatchView {
     this.#namespace = column('namespace', body.namespace, 2, u16);
     this.#pod = column('pod', body.pod, 2, u16);
     this.#node = column('node', body.node, 2, u16);
+    // Absent: index 0, the empty string.
+    this.#podUid = body.podUid?.length ? column('pod_uid', body.podUid, 2, u16) : new Uint16Array(count);
     this.#lineOffsets = column('line_offsets', body.lineOffsets, 4, u32);
     this.#lines = body.lines ?? empty;
     this.#dictionary = body.dictionary ?? [];
@@ -142,6 +145,10 @@ class DecodedEventBatch implements EventBatchView {
     return this.#word(this.#pod, row);
   }
 
+  podUid(row: number): string {
+    return this.#word(this.#podUid, row);
+  }
+
   node(row: number): string {
     return this.#word(this.#node, row);
   }
@@ -168,7 +175,7 @@ class DecodedEventBatch implements EventBatchView {
 
   #unindexed(): [string, string] | undefined {
     const words = this.#dictionary.length;
-    for (const column of [this.#idPrefix, this.#type, this.#namespace, this.#pod, this.#node]) {
+    for (const column of [this.#idPrefix, this.#type, this.#namespace, this.#pod, this.#node, this.#podUid]) {
       for (let row = 0; row < this.count; row++) {
         if (column[row] >= words) return [`dictionary index ${column[row]}`, `less than ${words}`];
       }

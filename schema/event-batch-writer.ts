@@ -7,7 +7,7 @@ export interface Reservation {
   at: number;
 }
 
-const rowBytes = 8 + 8 + 8 + 2 + 1 + 2 + 1 + 2 + 2 + 2 + 4;
+const rowBytes = 8 + 8 + 8 + 2 + 1 + 2 + 1 + 2 + 2 + 2 + 2 + 4;
 const two16 = 0x1_0000;
 const two32 = 0x1_0000_0000;
 const linesTag = (16 << 3) | 2;
@@ -37,7 +37,7 @@ export class EventBatchWriter {
   #lineOffsets = new Uint32Array(0);
   #kind = new Uint8Array(0);
   #severity = new Uint8Array(0);
-  readonly #columns: readonly [Column, Column, Column, Column, Column];
+  readonly #columns: readonly [Column, Column, Column, Column, Column, Column];
   readonly #dictionary = new Map<string, number>();
   #dictionaryBytes = 0;
   #baseRawOffset = 0;
@@ -49,7 +49,7 @@ export class EventBatchWriter {
   constructor(initialBytes = 512 * 1024) {
     this.#lines = Buffer.allocUnsafeSlow(Math.max(64, initialBytes));
     this.#reservation = { buffer: this.#lines, at: 0 };
-    this.#columns = [column(), column(), column(), column(), column()];
+    this.#columns = [column(), column(), column(), column(), column(), column()];
     this.#growColumns(256);
     this.reset();
   }
@@ -100,6 +100,7 @@ export class EventBatchWriter {
     namespace: string,
     pod: string,
     node: string,
+    podUid = '',
   ): void {
     const row = this.count;
     if (row === this.#capacity) this.#growColumns(row * 2);
@@ -113,7 +114,7 @@ export class EventBatchWriter {
     }
     if (this.#linesEnd === this.#lineStart || this.#lines[this.#linesEnd - 1] !== 10)
       throw misused('a line without its newline', 'one committed line a row');
-    if (this.#dictionary.size > two16 - 5) throw misused(`${this.#dictionary.size} distinct strings`, 'less than 65531');
+    if (this.#dictionary.size > two16 - 6) throw misused(`${this.#dictionary.size} distinct strings`, 'less than 65530');
 
     const pair = row * 2;
     // seconds * 1e9 + nanos in 64 bits, by halves that stay exact in a double.
@@ -132,6 +133,7 @@ export class EventBatchWriter {
     this.#put(this.#columns[2], row, namespace);
     this.#put(this.#columns[3], row, pod);
     this.#put(this.#columns[4], row, node);
+    this.#put(this.#columns[5], row, podUid);
     this.#lineOffsets[row] = this.#lineStart;
 
     this.#lineStart = this.#linesEnd;
@@ -146,7 +148,7 @@ export class EventBatchWriter {
    */
   finish(firstEvent: number): Uint8Array {
     const rows = this.count;
-    const [idPrefix, type, namespace, pod, node] = this.#columns;
+    const [idPrefix, type, namespace, pod, node, podUid] = this.#columns;
     const head = EventBatch.encode({
       baseRawOffset: this.#baseRawOffset,
       firstEvent,
@@ -163,6 +165,7 @@ export class EventBatchWriter {
       pod: bytesOf(pod.indices, rows),
       node: bytesOf(node.indices, rows),
       lineOffsets: bytesOf(this.#lineOffsets, rows),
+      podUid: bytesOf(podUid.indices, rows),
     })
       .uint32(linesTag)
       .uint32(this.#lineStart);

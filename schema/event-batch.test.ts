@@ -18,6 +18,7 @@ interface Row {
   namespace: string;
   pod: string;
   node: string;
+  podUid: string;
   line: string;
 }
 
@@ -37,6 +38,7 @@ const rowArbitrary = fc.record({
   namespace: word,
   pod: word,
   node: word,
+  podUid: word,
   line: fc.string({ unit: 'grapheme', maxLength: 40 }).map((text) => `${JSON.stringify({ text })}\n`),
 });
 
@@ -69,6 +71,7 @@ function write(writer: EventBatchWriter, rows: readonly Row[], firstEvent: numbe
       row.namespace,
       row.pod,
       row.node,
+      row.podUid,
     );
   }
   return writer.finish(firstEvent);
@@ -89,6 +92,7 @@ function readRow(view: EventBatchView, row: number): Row {
     namespace: view.namespace(row),
     pod: view.pod(row),
     node: view.node(row),
+    podUid: view.podUid(row),
     line: Buffer.from(view.line(row)).toString(),
   };
 }
@@ -170,6 +174,7 @@ const sample: readonly Row[] = Array.from({ length: 20 }, (_, index) => ({
   namespace: 'shop',
   pod: `web-${index}`,
   node: 'node1',
+  podUid: index % 3 === 0 ? '' : `uid-${index % 4}`,
   line: `{"n":${index}}\n`,
 }));
 
@@ -327,3 +332,10 @@ test('100,000 mutated batches are either read whole or refused by code', () => {
   expect(refused).toBeGreaterThan(50_000);
   expect(refused).toBeLessThan(100_000);
 }, 60_000);
+
+test('a batch that was written before there were uids is read without them', () => {
+  const body = EventBatch.decode(write(new EventBatchWriter(), sample, 3));
+  body.podUid = new Uint8Array(0);
+  const view = decodeEventBatch(EventBatch.encode(body).finish());
+  expect(rowsOf(view)).toEqual(sample.map((row) => ({ ...row, podUid: '' })));
+});

@@ -70,6 +70,7 @@ export function generateAll() {
     ...generateProto('collect'),
     ...generateProto('bus'),
     ...generateProto('cri'),
+    ...generateProto('loki'),
     'schema/record.gen.ts': generateRecord(),
     'package-lock.json': completeLock(join(root, 'package-lock.json')),
   };

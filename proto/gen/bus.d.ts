@@ -560,6 +560,9 @@ export namespace jitterscope {
                 /** EventBatch lines. */
                 lines: Uint8Array;
 
+                /** EventBatch podUid. */
+                podUid: Uint8Array;
+
                 /**
                  * Encodes the specified EventBatch message. Does not implicitly {@link jitterscope.bus.v1.EventBatch.verify|verify} messages.
                  * @param message EventBatch message or plain object to encode
@@ -631,6 +634,9 @@ export namespace jitterscope {
 
                     /** EventBatch lines */
                     lines?: (Uint8Array|null);
+
+                    /** EventBatch podUid */
+                    podUid?: (Uint8Array|null);
 
                     /** Unknown fields preserved while decoding when enabled */
                     $unknowns?: Uint8Array[];

@@ -780,6 +780,7 @@ export const jitterscope = $root.jitterscope = (() => {
                 EventBatch.prototype.node = $util.newBuffer([]);
                 EventBatch.prototype.lineOffsets = $util.newBuffer([]);
                 EventBatch.prototype.lines = $util.newBuffer([]);
+                EventBatch.prototype.podUid = $util.newBuffer([]);
 
                 EventBatch.encode = function (message, writer, _depth) {
                     if (!writer)
@@ -821,6 +822,8 @@ export const jitterscope = $root.jitterscope = (() => {
                         writer.uint32(122).bytes(message.lineOffsets);
                     if (message.lines != null && $Object.hasOwnProperty.call(message, "lines") && message.lines.length)
                         writer.uint32(130).bytes(message.lines);
+                    if (message.podUid != null && $Object.hasOwnProperty.call(message, "podUid") && message.podUid.length)
+                        writer.uint32(138).bytes(message.podUid);
                     if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                         for (let i = 0; i < message.$unknowns.length; ++i)
                             writer.raw(message.$unknowns[i]);
@@ -995,6 +998,15 @@ export const jitterscope = $root.jitterscope = (() => {
                                     message.lines = value;
                                 else
                                     delete message.lines;
+                                continue;
+                            }
+                        case 17: {
+                                if (wireType !== 2)
+                                    break;
+                                if ((value = reader.bytes()).length)
+                                    message.podUid = value;
+                                else
+                                    delete message.podUid;
                                 continue;
                             }
                         }

@@ -196,6 +196,7 @@ export class Enricher {
       namespaceOf(ends),
       ends.source.pod?.name ?? '',
       session.node,
+      ends.source.pod?.uid ?? '',
     );
   }
 }

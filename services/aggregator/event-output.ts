@@ -128,11 +128,12 @@ export class EventOutput {
     namespace: string,
     pod: string,
     node: string,
+    podUid: string,
   ): void {
     const writer = this.#writer;
     if (writer.count === 0) this.#firstEvent = this.#eventNumber;
     writer.commit(length);
-    writer.add(unixSeconds, nanos, this.#rawOffset, this.#ordinal, idPrefix, idNumber, kind, type, severity, namespace, pod, node);
+    writer.add(unixSeconds, nanos, this.#rawOffset, this.#ordinal, idPrefix, idNumber, kind, type, severity, namespace, pod, node, podUid);
     if (writer.byteLength >= this.#maxBatchBytes) this.flush();
   }
 

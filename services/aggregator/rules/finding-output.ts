@@ -74,6 +74,6 @@ export class FindingOutput {
     const room = this.#output.reserve(Buffer.byteLength(line));
     const length = room.buffer.write(line, room.at);
     const namespace = namespaceOfEntity(entity);
-    this.#output.add(length, atS, 0, anomalyId, number, kindAlert, rule.id, severity, namespace, entity.pod, entity.node);
+    this.#output.add(length, atS, 0, anomalyId, number, kindAlert, rule.id, severity, namespace, entity.pod, entity.node, entity.uid);
   }
 }

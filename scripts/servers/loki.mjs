@@ -1,0 +1,177 @@
+// Grafana Loki, built from its Go module: one process with all parts, on the loopback, with files as its store.
+import { execFile, execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { canInstall, missingNeeds, remedyFor } from '../setup-system.mjs';
+import { folderOf, installOnce, isCached } from './cache.mjs';
+import { freePort, startServer } from './server-process.mjs';
+
+const module = fileURLToPath(new URL('loki', import.meta.url));
+const program = 'github.com/grafana/loki/v3/cmd/loki';
+const flags = ['-trimpath', '-mod=readonly', '-ldflags=-s -w'];
+const limitMs = 40 * 60_000;
+/** An older Go cannot fetch the one that the module asks for. */
+const oldestGo = [1, 21];
+
+const goMod = readFileSync(join(module, 'go.mod'), 'utf8');
+const version = /grafana\/loki\/v3 v(\S+)/.exec(goMod)[1];
+const recipe = createHash('sha256')
+  .update(goMod)
+  .update(readFileSync(join(module, 'go.sum')))
+  .update(flags.join(' '))
+  .digest('hex')
+  .slice(0, 12);
+const name = `loki-${version}-${recipe}`;
+
+/** The Go that is found first: its path and what it says of its version. */
+function findGo() {
+  const path = (process.env.PATH ?? '').split(delimiter);
+  const candidates = [...path, '/usr/local/go/bin', join(homedir(), 'go', 'bin'), '/usr/lib/go/bin'].map((folder) => join(folder, 'go'));
+  for (const go of candidates.filter((file) => existsSync(file))) {
+    try {
+      const found = /go(\d+)\.(\d+)/.exec(execFileSync(go, ['version'], { encoding: 'utf8', cwd: '/' }));
+      return { go, version: [Number(found[1]), Number(found[2])] };
+    } catch {
+      // Not a Go that runs here.
+    }
+  }
+  return undefined;
+}
+
+function isOld([major, minor]) {
+  return major < oldestGo[0] || (major === oldestGo[0] && minor < oldestGo[1]);
+}
+
+function obstacle() {
+  if (isCached(name)) return undefined;
+  const found = findGo();
+  if (found !== undefined && !isOld(found.version)) return undefined;
+  const wanted = `Go ${oldestGo.join('.')} or newer`;
+  const byHand = { command: 'install Go from https://go.dev/dl into /usr/local/go' };
+  if (found !== undefined) return { what: `${wanted} (found ${found.version.join('.')})`, ...byHand };
+  const missing = missingNeeds('loki').filter((need) => need.tier === 'loki');
+  return missing.length > 0 && canInstall() ? { what: wanted, command: remedyFor(missing) } : { what: wanted, ...byHand };
+}
+
+async function build(folder) {
+  const { go } = findGo();
+  const env = { ...process.env, CGO_ENABLED: '0' };
+  // Beside other work of the machine, not in front of it.
+  const args = ['-n', '10', go, 'build', '-p', '2', ...flags, '-o', join(folder, 'loki'), program];
+  try {
+    await promisify(execFile)('nice', args, { cwd: module, env, timeout: limitMs, maxBuffer: 64 * 1024 * 1024 });
+  } catch (thrown) {
+    const words = `${thrown.stderr ?? ''}`.split('\n').filter((line) => line !== '' && !line.startsWith('go: downloading'));
+    throw new Error(`go build: ${words.slice(-6).join(' ') || thrown.message}`, { cause: thrown });
+  }
+}
+
+/** Binaries of other recipes are of no use any more; each has 150 MB. */
+function removeOthers() {
+  const parent = join(folderOf(name), '..');
+  const cutoffMs = Date.now() - limitMs;
+  for (const other of readdirSync(parent)) {
+    if (!other.startsWith('loki-') || other === name) continue;
+    const isUnderWay = other.includes('.tmp-') && statSync(join(parent, other)).mtimeMs > cutoffMs;
+    if (!isUnderWay) rmSync(join(parent, other), { recursive: true, force: true });
+  }
+}
+
+/** Loki's configuration. Two settings make it ready in a second, instead of half a minute: see its comments. */
+function configOf(dataDir, { httpPort, grpcPort }, { tenants, limits, overrides }) {
+  return {
+    auth_enabled: tenants,
+    target: 'all',
+    server: {
+      http_listen_address: '127.0.0.1',
+      http_listen_port: httpPort,
+      grpc_listen_address: '127.0.0.1',
+      grpc_listen_port: grpcPort,
+      log_level: 'warn',
+      graceful_shutdown_timeout: '2s',
+    },
+    common: {
+      instance_addr: '127.0.0.1',
+      path_prefix: dataDir,
+      replication_factor: 1,
+      ring: { instance_addr: '127.0.0.1', kvstore: { store: 'inmemory' } },
+      storage: { filesystem: { chunks_directory: join(dataDir, 'chunks'), rules_directory: join(dataDir, 'rules') } },
+    },
+    analytics: { reporting_enabled: false },
+    schema_config: {
+      configs: [
+        { from: '2024-01-01', store: 'tsdb', object_store: 'filesystem', schema: 'v13', index: { prefix: 'index_', period: '24h' } },
+      ],
+    },
+    // Each ring member waits this long before it calls itself ready.
+    ingester: {
+      lifecycler: { final_sleep: '0s', min_ready_duration: '0s' },
+      wal: { enabled: true, dir: join(dataDir, 'wal') },
+      ...overrides.ingester,
+    },
+    pattern_ingester: { enabled: false, lifecycler: { final_sleep: '0s', min_ready_duration: '0s' } },
+    // Queries, and with them readiness, wait until a worker has looked for a scheduler.
+    frontend: { scheduler_dns_lookup_period: '200ms' },
+    frontend_worker: { dns_lookup_duration: '200ms' },
+    limits_config: {
+      allow_structured_metadata: true,
+      volume_enabled: true,
+      ingestion_rate_mb: 256,
+      ingestion_burst_size_mb: 256,
+      per_stream_rate_limit: '256MB',
+      per_stream_rate_limit_burst: '256MB',
+      ...limits,
+    },
+    ...(overrides.distributor && { distributor: overrides.distributor }),
+    ruler: {
+      enable_api: true,
+      evaluation_interval: '2s',
+      rule_path: join(dataDir, 'rules-tmp'),
+      storage: { type: 'local', local: { directory: join(dataDir, 'rules') } },
+      ring: { kvstore: { store: 'inmemory' } },
+    },
+    compactor: { working_directory: join(dataDir, 'compactor') },
+  };
+}
+
+/**
+ * Starts a server. A start in a folder that has been started in takes the ports from before. `port`: of HTTP, at the first
+ * start. `tenants`: X-Scope-OrgID is asked for. `limits`: entries of limits_config; `overrides`: of `ingester` and `distributor`.
+ */
+async function start({ dataDir, port, tenants = false, limits = {}, overrides = {} }) {
+  mkdirSync(join(dataDir, 'rules'), { recursive: true });
+  const portsFile = join(dataDir, 'ports.json');
+  const ports = existsSync(portsFile)
+    ? JSON.parse(readFileSync(portsFile, 'utf8'))
+    : { httpPort: port ?? (await freePort()), grpcPort: await freePort() };
+  writeFileSync(portsFile, JSON.stringify(ports));
+  const config = join(dataDir, 'loki.yaml');
+  // JSON is YAML.
+  writeFileSync(config, JSON.stringify(configOf(dataDir, ports, { tenants, limits, overrides }), null, 2));
+  const log = join(dataDir, 'loki.log');
+  writeFileSync(log, '');
+  const address = `http://127.0.0.1:${ports.httpPort}`;
+  const ready = async () => (await fetch(`${address}/ready`)).ok;
+  const command = join(folderOf(name), 'loki');
+  const server = await startServer({ name: 'Loki', command, args: [`-config.file=${config}`], log, ready });
+  return { ...server, address, port: ports.httpPort };
+}
+
+export const loki = {
+  name: 'loki',
+  tier: 'loki',
+  onRequest: 'Loki, which is built from source for a quarter of an hour and kept',
+  version,
+  obstacle,
+  isInstalled: () => isCached(name),
+  async install() {
+    const folder = await installOnce(name, build);
+    removeOthers();
+    return folder;
+  },
+  start,
+};
