@@ -85,7 +85,7 @@ export async function startPipeline(config: Config, dataDir: string, ticks: bool
     log: limitedLog(logOf(log, 'aggregator')),
   });
   const sinksLog = limitedLog(logOf(log, 'sinks'));
-  const sinks = await startSinks({ bus, config: config.sinks, dataDir, log: sinksLog });
+  const sinks = await startSinks({ bus, config: config.sinks, dataDir, clusterName: config.cluster.name, log: sinksLog });
   const prometheus = config.sinks.prometheus.enabled
     ? PrometheusSink.start({ bus, config: config.sinks.prometheus, describe: metricDescriptions(probes), log: sinksLog })
     : undefined;

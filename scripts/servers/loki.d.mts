@@ -8,8 +8,8 @@ export interface LokiOptions {
   readonly tenants?: boolean;
   /** Entries of Loki's limits_config. */
   readonly limits?: Readonly<Record<string, unknown>>;
-  /** Further entries of the sections `ingester` and `distributor`. */
-  readonly overrides?: { readonly ingester?: Readonly<Record<string, unknown>>; readonly distributor?: Readonly<Record<string, unknown>> };
+  /** Further entries of these sections. */
+  readonly overrides?: Readonly<Partial<Record<'ingester' | 'distributor' | 'querier', Readonly<Record<string, unknown>>>>>;
 }
 
 export const loki: Server<LokiOptions, RunningServer>;

@@ -127,6 +127,7 @@ function configOf(dataDir, { httpPort, grpcPort }, { tenants, limits, overrides 
       ...limits,
     },
     ...(overrides.distributor && { distributor: overrides.distributor }),
+    ...(overrides.querier && { querier: overrides.querier }),
     ruler: {
       enable_api: true,
       evaluation_interval: '2s',
@@ -140,7 +141,8 @@ function configOf(dataDir, { httpPort, grpcPort }, { tenants, limits, overrides 
 
 /**
  * Starts a server. A start in a folder that has been started in takes the ports from before. `port`: of HTTP, at the first
- * start. `tenants`: X-Scope-OrgID is asked for. `limits`: entries of limits_config; `overrides`: of `ingester` and `distributor`.
+ * start. `tenants`: X-Scope-OrgID is asked for. `limits`: entries of limits_config; `overrides`: of `ingester`,
+ * `distributor` and `querier`.
  */
 async function start({ dataDir, port, tenants = false, limits = {}, overrides = {} }) {
   mkdirSync(join(dataDir, 'rules'), { recursive: true });

@@ -12,6 +12,8 @@ export interface SinksOptions {
   readonly bus: Bus;
   readonly config: SinksConfig;
   readonly dataDir: string;
+  /** `cluster.name`. */
+  readonly clusterName: string;
   readonly log: Log;
   /** Default: 250 ms to 30 s, paused sinks every 30 s. */
   readonly policy?: RetryPolicy;
@@ -40,12 +42,12 @@ const defaultPolicy: RetryPolicy = { initialMs: 250, maxMs: 30_000, pauseMs: 30_
  * Starts each enabled sink with a consumer group of its own: one that is down holds back no other. Resolves when each
  * has started or has failed to for the first time; those go on trying, see `ready`.
  */
-export async function startSinks({ bus, config, dataDir, log, policy = defaultPolicy }: SinksOptions): Promise<Sinks> {
+export async function startSinks({ bus, config, dataDir, clusterName, log, policy = defaultPolicy }: SinksOptions): Promise<Sinks> {
   const runners = (Object.keys(sinkRegistry) as SinkName[])
     .filter((name) => config[name].enabled)
     .map((name) => {
       const definition: SinkDefinition<z.ZodType> = sinkRegistry[name];
-      return new SinkRunner({ name, bus, policy, log, open: () => definition.open(config[name], { dataDir, log }) });
+      return new SinkRunner({ name, bus, policy, log, open: () => definition.open(config[name], { dataDir, clusterName, log }) });
     });
   await Promise.all(runners.map((runner) => runner.started));
   return {

@@ -30,6 +30,7 @@ export function forwarded(sink: Sink): Omit<Sink, 'deliver'> {
   return {
     check: (signal) => sink.check(signal),
     ...(sink.find && { find: sink.find.bind(sink) }),
+    ...(sink.mayMiss && { mayMiss: sink.mayMiss.bind(sink) }),
     ...(sink.delivered && { delivered: sink.delivered.bind(sink) }),
     ...(sink.counters && { counters: sink.counters }),
     close: () => sink.close(),

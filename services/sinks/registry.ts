@@ -2,11 +2,14 @@ import type { z } from 'zod';
 import type { Log } from '../../core/log.ts';
 import { elasticsearchSink } from './elasticsearch/index.ts';
 import { fileSink } from './file/index.ts';
+import { lokiSink } from './loki/index.ts';
 import type { Sink } from './sink.ts';
 
 /** What a sink is opened with besides its own configuration. */
 export interface SinkContext {
   readonly dataDir: string;
+  /** `cluster.name`. */
+  readonly clusterName: string;
   readonly log: Log;
 }
 
@@ -26,6 +29,7 @@ export interface SinkDefinition<Schema extends z.ZodType> {
 export const sinkRegistry = {
   file: fileSink,
   elasticsearch: elasticsearchSink,
+  loki: lokiSink,
 } satisfies Readonly<Record<string, SinkDefinition<z.ZodType>>>;
 
 export type SinkName = keyof typeof sinkRegistry;

@@ -123,6 +123,7 @@ class Attempts {
         const held = await this.#sink.find(part, this.#signal);
         const missing = items.filter((item) => !held.has(part.view.id(this.#batch.items[item])));
         counters.foundEvents += items.length - missing.length;
+        counters.possiblyDuplicatedEvents += this.#sink.mayMiss?.(this.#part(missing)) ?? 0;
         return missing;
       } catch (thrown) {
         if (this.#signal.aborted) throw thrown;

@@ -53,6 +53,8 @@ export interface Sink {
   deliver(batch: Batch, signal: AbortSignal): Promise<Delivery>;
   /** Which of the batch's event ids the store holds. Not retryable: it may not be asked, and the batch is sent again. */
   find?(batch: Batch, signal: AbortSignal): Promise<ReadonlySet<string>>;
+  /** How many of these events `find` may not see although the store holds them: sent again, they may be stored twice. */
+  mayMiss?(batch: Batch): number;
   /** Last event that is durable in the store, where the store itself knows (files). Such a sink rejects no items. */
   delivered?(partition: number): StoredOrigin | undefined;
   /** What the adapter itself counts, by name. */

@@ -30,7 +30,7 @@ test('events go from the bus to files, poison to the DLQ, and a second start goe
     const config = sinksSchema.parse({});
     const total = () => sinks.stats()[0]?.partitions;
     let bus = await openBus(dataDir);
-    let sinks = await startSinks({ bus, config, dataDir, log });
+    let sinks = await startSinks({ bus, config, dataDir, clusterName: 'default', log });
     await bus.append(topics.events, 0, [encodeEvents(0, 10), Buffer.from('poison'), encodeEvents(10, 5)]);
     await bus.append(topics.events, 1, [encodeEvents(0, 3)]);
     await vi.waitFor(() => expect([total()?.get(0)?.delivered, total()?.get(1)?.delivered]).toEqual([15, 3]), 10_000);
@@ -39,7 +39,7 @@ test('events go from the bus to files, poison to the DLQ, and a second start goe
     await bus.close();
 
     bus = await openBus(dataDir);
-    sinks = await startSinks({ bus, config, dataDir, log });
+    sinks = await startSinks({ bus, config, dataDir, clusterName: 'default', log });
     await bus.append(topics.events, 0, [encodeEvents(12, 8), encodeEvents(25, 5)]);
     await vi.waitFor(() => expect(total()?.get(0)?.in).toBe(28), 10_000);
     expect(total()?.get(0)).toEqual({
@@ -93,7 +93,14 @@ test('a sink that cannot open its folder is not ready, says why, and the service
   try {
     await writeFile(join(dataDir, 'events'), 'a file where the folder should be');
     const bus = await openBus(dataDir);
-    const sinks = await startSinks({ bus, config: sinksSchema.parse({}), dataDir, log, policy: { initialMs: 1, maxMs: 2, pauseMs: 1 } });
+    const sinks = await startSinks({
+      bus,
+      config: sinksSchema.parse({}),
+      dataDir,
+      clusterName: 'default',
+      log,
+      policy: { initialMs: 1, maxMs: 2, pauseMs: 1 },
+    });
     await vi.waitFor(() => expect(sinks.stats()[0]?.problem).toMatch(/FILE_/), 10_000);
     expect(sinks.ready().ready).toBe(false);
     await rm(join(dataDir, 'events'));
