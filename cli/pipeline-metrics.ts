@@ -7,6 +7,7 @@ import { addBusMetrics } from './metrics/bus-metrics.ts';
 import { addCollectorMetrics } from './metrics/collector-metrics.ts';
 import { addConfigMetrics } from './metrics/config-metrics.ts';
 import { addGatewayMetrics } from './metrics/gateway-metrics.ts';
+import { addLokiMetrics } from './metrics/loki-metrics.ts';
 import { MetricSet } from './metrics/metric-set.ts';
 import { addProcessMetrics } from './metrics/process-metrics.ts';
 import { addQueueMetrics } from './metrics/queue-metrics.ts';
@@ -26,6 +27,7 @@ export function pipelineMetrics(
   addGatewayMetrics(set, gateway);
   addAggregatorMetrics(set, aggregator);
   addSinkMetrics(set, () => sinks.stats());
+  addLokiMetrics(set, () => sinks.stats());
   addPrometheusMetrics(set, prometheus);
   addBusMetrics(set, pipeline);
   addQueueMetrics(set, pipeline, collector);

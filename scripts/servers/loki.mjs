@@ -114,9 +114,9 @@ function configOf(dataDir, { httpPort, grpcPort }, { tenants, limits, overrides 
       ...overrides.ingester,
     },
     pattern_ingester: { enabled: false, lifecycler: { final_sleep: '0s', min_ready_duration: '0s' } },
-    // Queries, and with them readiness, wait until a worker has looked for a scheduler.
-    frontend: { scheduler_dns_lookup_period: '200ms' },
-    frontend_worker: { dns_lookup_duration: '200ms' },
+    // Queries, and with them readiness, wait until a worker has found a scheduler: by its address, since a ring takes seconds.
+    frontend: { scheduler_address: `127.0.0.1:${grpcPort}`, scheduler_dns_lookup_period: '200ms' },
+    frontend_worker: { scheduler_address: `127.0.0.1:${grpcPort}`, dns_lookup_duration: '200ms' },
     limits_config: {
       allow_structured_metadata: true,
       volume_enabled: true,

@@ -37,7 +37,7 @@ const busyMs = 1_000;
 const maxAnswerLength = 500;
 /** The push as a whole could not be read: nothing of it is stored. */
 const unreadable =
-  /couldn't parse|error parsing|unexpected end of|unexpected EOF|snappy|gzip|illegal|invalid character|looks like|can't find closing|proto: |wiretype|at least one (?:label pair|valid stream)|Content-(?:Encoding|Type)/i;
+  /loghttp\.PushRequest|couldn't parse|error parsing|unexpected end of|unexpected EOF|snappy|gzip|illegal|invalid character|looks like|can't find closing|proto: |wiretype|at least one (?:label pair|valid stream)|Content-(?:Encoding|Type)/i;
 
 /**
  * What an outcome means for each entry of the push. Pure. Loki stores the good entries of a push that it answers with 400 or

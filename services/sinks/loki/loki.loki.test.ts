@@ -1,6 +1,6 @@
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { nullLog } from '../../../core/log.ts';
+import { afterAll, beforeAll } from 'vitest';
+import { createLog } from '../../../core/log.ts';
 import type { RunningServer } from '../../../scripts/servers/server.mjs';
 import { temporaryFolder } from '../../../test/support/data-folder.ts';
 import { linesOf, startLoki } from '../../../test/support/loki-server.ts';
@@ -8,6 +8,7 @@ import { sinkContract } from '../contract.ts';
 import { lokiSinkSchema } from './config.ts';
 import { openLokiSink } from './index.ts';
 
+const log = createLog('silent');
 const folder = temporaryFolder();
 let server: RunningServer;
 let tenants = 0;
@@ -18,7 +19,7 @@ beforeAll(async () => {
     tenants: true,
     // The contract's events are of any age, an hour and more apart.
     limits: { reject_old_samples: false, discover_log_levels: false },
-    overrides: { querier: { query_ingesters_within: 0 } },
+    overrides: { ingester: { query_store_max_look_back_period: '-1ns' } },
   });
 });
 afterAll(async () => {
@@ -36,7 +37,7 @@ for (const encoding of ['protobuf', 'json'] as const) {
     const config = { ...lokiSinkSchema.parse({ url: server.address, tenantId, encoding }), maxAge: century };
     const prefixes = (partition: number) => (0x86 + partition).toString(16);
     return {
-      open: () => openLokiSink({ config, cluster: 'c1', log: nullLog, settleMs: 0 }),
+      open: () => openLokiSink({ config, cluster: 'c1', log, settleMs: 0 }),
       async stored(partition) {
         const query = `{service_name="jitterscope"} | event_id=~"9c1f0b7a52e4d3${prefixes(partition)}-.*"`;
         const lines = await linesOf({ address: server.address, tenantId }, query, fromS, toS);
@@ -46,5 +47,3 @@ for (const encoding of ['protobuf', 'json'] as const) {
     };
   });
 }
-
-test('is skipped', () => expect(1).toBe(1));

@@ -2,7 +2,7 @@ import { subscribe } from 'node:diagnostics_channel';
 import { type ClientRequest, Agent as HttpAgent, type IncomingMessage, type OutgoingHttpHeaders } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import LokiTransport from 'winston-loki';
-import requests from 'winston-loki/src/requests.js';
+import { post } from 'winston-loki/src/requests.js';
 import type { TlsMaterial } from '../../../core/tls.ts';
 
 /** What winston-loki's transport makes of its options, and does not declare. */
@@ -80,6 +80,6 @@ export class PushTransport extends LokiTransport {
   async post(body: Buffer, headers: OutgoingHttpHeaders, tls: TlsMaterial, responded: (response: IncomingMessage) => void): Promise<void> {
     const agent = this.agent(tls);
     listeners.set(agent, responded);
-    await requests.post(this.url, this.batcher.contentType, headers, body, this.#timeoutMs, agent, agent);
+    await post(this.url, this.batcher.contentType, headers, body, this.#timeoutMs, agent, agent);
   }
 }
