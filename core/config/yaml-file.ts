@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
-import { type Document, isAlias, isMap, isNode, isScalar, isSeq, LineCounter, parseDocument, visit } from 'yaml';
+import { type Document, LineCounter, parseDocument, visit } from 'yaml';
 import { type AppError, messageOf } from '../app-error.ts';
+import { yamlNodeAt } from '../yaml-node.ts';
 import { configError } from './errors.ts';
 import { isTree, type Tree, withoutEmpty } from './tree.ts';
 
@@ -51,8 +52,9 @@ export function parseYamlFile(file: string, text: string): YamlFile {
   return {
     tree: content === null ? {} : withoutEmpty(content),
     positionOf(path, what) {
-      const offset = offsetOf(document, path, what);
-      return offset === undefined ? undefined : at(offset);
+      const { node, isThere } = yamlNodeAt(document, path, what);
+      const offset = node?.range?.[0];
+      return offset === undefined || !isThere || path.length === 0 ? undefined : at(offset);
     },
   };
 }
@@ -76,27 +78,4 @@ function firstAlias(document: Document.Parsed): number {
     Alias: (_, alias) => void found.push({ offset: alias.range?.[0] ?? 0, resolved: alias.resolve(document) !== undefined }),
   });
   return (found.find(({ resolved }) => !resolved) ?? found[0])?.offset ?? 0;
-}
-
-function offsetOf(document: Document.Parsed, path: readonly PropertyKey[], what: 'key' | 'value'): number | undefined {
-  let node: unknown = document.contents;
-  let offset: number | undefined;
-  for (const [depth, key] of path.entries()) {
-    const inside: unknown = isAlias(node) ? node.resolve(document) : node;
-    const isLast = depth === path.length - 1;
-    if (isSeq(inside)) {
-      node = inside.items[Number(key)];
-      offset = startOf(node);
-    } else if (isMap(inside)) {
-      const pair = inside.items.find((one) => String(isScalar(one.key) ? one.key.value : one.key) === String(key));
-      if (pair === undefined) return undefined;
-      node = pair.value;
-      offset = isLast && what === 'key' ? startOf(pair.key) : (startOf(pair.value) ?? startOf(pair.key));
-    } else return undefined;
-  }
-  return offset;
-}
-
-function startOf(node: unknown): number | undefined {
-  return isNode(node) ? node.range?.[0] : undefined;
 }

@@ -1,5 +1,6 @@
-import { type Document, isAlias, isMap, isNode, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
+import { type Document, isScalar, LineCounter, type Node, parseDocument } from 'yaml';
 import { messageOf } from '../../../../core/app-error.ts';
+import { yamlNodeAt } from '../../../../core/yaml-node.ts';
 
 /** Something wrong with a rule file. */
 export interface RuleProblem {
@@ -45,14 +46,14 @@ export class RuleText {
 
   /** Notes a problem at a path. @param offset of the place in the path's text, in characters */
   note(path: Path, message: string, offset = 0, what: 'key' | 'value' = 'value'): void {
-    const node = this.#nodeAt(path, what);
+    const node = yamlNodeAt(this.#document, path, what).node;
     const start = node?.range?.[0] ?? 0;
     this.#add(start + this.#within(node, offset), path.map(String).join('.'), message);
   }
 
   /** Where the path's value stands, for the messages of others. */
   lineOf(path: Path): number {
-    return this.#lines.linePos(this.#nodeAt(path, 'value')?.range?.[0] ?? 0).line;
+    return this.#lines.linePos(yamlNodeAt(this.#document, path, 'value').node?.range?.[0] ?? 0).line;
   }
 
   #read(): unknown {
@@ -78,22 +79,5 @@ export class RuleText {
     const [start, end] = node.range ?? [0, 0];
     const at = this.#text.slice(start, end).indexOf(node.value);
     return at < 0 ? 0 : at + offset;
-  }
-
-  #nodeAt(path: Path, what: 'key' | 'value'): Node | undefined {
-    let node: unknown = this.#document.contents;
-    let found: unknown = node;
-    for (const [depth, key] of path.entries()) {
-      const inside: unknown = isAlias(node) ? node.resolve(this.#document) : node;
-      if (isSeq(inside)) node = inside.items[Number(key)];
-      else if (isMap(inside)) {
-        const pair = inside.items.find((one) => String(isScalar(one.key) ? one.key.value : one.key) === String(key));
-        if (pair === undefined) break;
-        if (what === 'key' && depth === path.length - 1) return isNode(pair.key) ? pair.key : undefined;
-        node = pair.value ?? pair.key;
-      } else break;
-      found = node;
-    }
-    return isNode(found) ? found : undefined;
   }
 }

@@ -1,4 +1,6 @@
 import type { ZodError, ZodType } from 'zod';
+import { valueAt } from '../../../../core/config/field.ts';
+import { schemaAt, shapeOf } from '../../../../core/config/traits.ts';
 import { suggestion } from '../../../../core/suggestion.ts';
 import { later } from './rule-schema.ts';
 import type { Path, RuleText } from './rule-text.ts';
@@ -58,26 +60,8 @@ export function shown(value: unknown): string {
   return text.length > maxFound ? `${text.slice(0, maxFound)}…` : text;
 }
 
-function valueAt(value: unknown, path: Path): unknown {
-  let at = value;
-  for (const key of path) at = typeof at === 'object' && at !== null ? (at as Record<PropertyKey, unknown>)[key] : undefined;
-  return at;
-}
-
-interface SchemaParts {
-  readonly shape?: Readonly<Record<string, unknown>>;
-  readonly def?: { readonly innerType?: unknown; readonly valueType?: unknown; readonly element?: unknown };
-}
-
 /** Names of the fields that an object at this path may have. */
 function keysAt(schema: ZodType, path: Path): string[] {
-  let at = unwrapped(schema);
-  for (const key of path) at = unwrapped(at?.shape?.[String(key)] ?? at?.def?.valueType ?? at?.def?.element);
-  return Object.keys(at?.shape ?? {});
-}
-
-function unwrapped(schema: unknown): SchemaParts | undefined {
-  let at = schema as SchemaParts | undefined;
-  while (at !== undefined && at.shape === undefined && at.def?.innerType !== undefined) at = at.def.innerType as SchemaParts;
-  return at;
+  const at = schemaAt(schema, path);
+  return at === undefined ? [] : Object.keys(shapeOf(at) ?? {});
 }
