@@ -159,8 +159,6 @@ export class PartitionState {
     if (blocks.length === 0) return;
     const end = blocks.findIndex((block) => endOfRules.equals(block));
     restoreSeries(this.series.store, blocks.slice(end + 1), sessionOf);
-    // What an older version did not write down: heard at the time of the checkpoint.
-    for (const session of this.sessions()) session.heardMs = Math.min(session.heardMs, this.series.store.clockMs);
     this.rules.restore(blocks.slice(0, end), sessionOf);
     this.findings.restore(this.rules.open());
   }

@@ -153,15 +153,13 @@ export interface SessionSnapshot {
   firstRead: number;
   placed: boolean;
   clockOffset: Instant;
-  /** Absent in checkpoints of versions without it, and while nothing told it. */
+  /** Absent while nothing told it. */
   firstOffset?: Instant;
   watermarkNs: number;
   lastAppendedMs: number;
-  /** Absent in checkpoints of versions without it. */
-  heardMs?: number;
+  heardMs: number;
   identity: IdentitySnapshot;
-  /** Absent in checkpoints of versions without it. */
-  code?: KernelCodeSnapshot;
+  code: KernelCodeSnapshot;
   held: HeldSnapshot;
   kernelLost: readonly (readonly [string, number])[];
   /** Absent in checkpoints of versions without it. */
@@ -198,10 +196,9 @@ export function sessionFrom(snapshot: SessionSnapshot, heldTotal: HeldTotal, los
   const state = new SessionState(node, session, heldTotal, losses);
   Object.assign(state, { nextSeq, nextItem, firstRead, placed, clockOffset, watermarkNs, lastAppendedMs });
   state.firstOffset = snapshot.firstOffset;
-  // Nobody is silent for what an older version did not write down.
-  state.heardMs = snapshot.heardMs ?? Number.MAX_SAFE_INTEGER;
+  state.heardMs = snapshot.heardMs;
   state.identity.restore(snapshot.identity);
-  if (snapshot.code !== undefined) state.code.restore(snapshot.code);
+  state.code.restore(snapshot.code);
   state.held.restore(snapshot.held);
   state.probeGaps = snapshot.probeGaps ?? [];
   for (const [key, total] of snapshot.kernelLost) state.kernelLost.set(key, total);

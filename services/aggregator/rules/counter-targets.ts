@@ -120,6 +120,17 @@ export class CounterTargets {
     this.#domain.values.sight.cycle(second);
   }
 
+  /** An entity's place is given up: what still lives of it, as a namespace that outlives its Pod, is looked up again. */
+  forget(entity: number): void {
+    for (const target of this.#ofEntity.get(entity) ?? []) {
+      target.entity = -1;
+      target.container = '';
+      target.adds = [];
+      this.#unknown.add(target);
+    }
+    this.#ofEntity.delete(entity);
+  }
+
   /** The node's clock begins anew: gauges are what they are, and what rises is counted from the next readings on. */
   restart(second: number): void {
     for (const target of this.#targets.values()) {

@@ -79,15 +79,3 @@ test('what the rules of several nodes know is found again by each', async () => 
   expect([...after.state.rules.open()].map(({ entity }) => entity.node)).toEqual(nodes);
   expect([...after.state.rules.open()]).toEqual([...before.state.rules.open()]);
 });
-
-test('a node of a checkpoint that does not say when it was heard counts as heard then', async () => {
-  const before = await new TestPartition({ rules }).feed(...sessionOf(1, 0, 3, 5));
-  const blocks: Uint8Array[] = [];
-  for await (const block of before.state.blocks()) blocks.push(block);
-  const { sessions, ...more } = before.state.snapshot();
-  const after = new TestPartition({ rules });
-  after.state.restore({ ...more, sessions: sessions.map(({ heardMs: _, ...session }) => session) }, blocks);
-  const { clockMs } = before.state.series.store;
-  expect(clockMs).toBeGreaterThan(0);
-  expect([...after.state.nodes()]).toEqual([{ name: 'node1', heardMs: clockMs }]);
-});

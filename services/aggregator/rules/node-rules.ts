@@ -72,6 +72,7 @@ export class NodeRules {
       limits: around.limits,
       heardShare: (windowS) => this.losses.heardShare(windowS),
       isGone: (entity) => this.#isGone(entity),
+      givesUp: ({ index }) => this.counters.forget(index),
       isOpenElsewhere: (ruleId) => elsewhere().isOpenOnNode(ruleId),
       emit: around.emit,
       countInvalidParam: around.countInvalidParam,

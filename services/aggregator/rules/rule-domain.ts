@@ -24,6 +24,8 @@ export interface DomainContext extends OriginNames {
   isGone(entity: RuleEntity): boolean;
   /** Whether a rule that does not run here has a finding on the node. */
   isOpenElsewhere(ruleId: string): boolean;
+  /** The place of an entity is about to be another's. */
+  givesUp(entity: RuleEntity): void;
   emit(transition: Transition): void;
   countInvalidParam(): void;
 }
@@ -291,6 +293,7 @@ export class RuleDomain {
       if (entity === undefined || entity.index === nodeIndex || open.has(entity.index)) continue;
       const goneS = this.#goneS(entity, second);
       if (goneS === 0 || second - goneS <= this.plan.memoryS) continue;
+      this.#context.givesUp(entity);
       this.windows.clear(entity.index);
       this.params.forget(entity.index);
       this.book.forget(entity.index);

@@ -192,6 +192,7 @@ export class RuleState {
       limits: this.#around.limits,
       heardShare: () => 1,
       isGone: () => false,
+      givesUp: () => undefined,
       isOpenElsewhere: () => false,
       farEnd: () => ({ label: '', address: '', namespace: '', pod: '', uid: '' }),
       idPrefix: () => '',
