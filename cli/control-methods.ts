@@ -1,8 +1,10 @@
 import type { ConfigReloader } from '../core/config/reload.ts';
 import type { ControlMethod } from '../core/control.ts';
+import { DeadLetterBox } from '../core/dead-letter-box.ts';
 import type { Collector } from '../services/collector/main.ts';
 import type { Config } from './config.ts';
 import { viewOfRunning } from './config-view.ts';
+import { deadLetterMethods } from './dlq-methods.ts';
 import { type EventFilter, followEvents } from './event-feed.ts';
 import { explainRunning } from './explain.ts';
 import type { Pipeline } from './pipeline.ts';
@@ -54,6 +56,7 @@ export function controlMethods(
         yield viewOfRunning(reloader.status);
       },
     ],
+    ...deadLetterMethods(new DeadLetterBox(pipeline.bus), pipeline.sinks),
     ['explain', (params, signal) => explainRunning(pipeline, params, signal)],
     [
       'counters',

@@ -9,6 +9,7 @@ import { parseSize } from '../core/quantity.ts';
 import { readConfig } from './config.ts';
 import { addConfigCommand } from './config-command.ts';
 import { demo } from './demo.ts';
+import { addDlqCommand } from './dlq-command.ts';
 import { doctor } from './doctor.ts';
 import { explain } from './explain.ts';
 import { interrupted } from './interruption.ts';
@@ -167,6 +168,7 @@ rules
 
 addConfigCommand(program, defaultDataDir);
 addProbesCommand(program, defaultDataDir);
+addDlqCommand(program, defaultDataDir);
 
 rules
   .command('test')

@@ -1,6 +1,6 @@
 import { DeadLetter, type DeadLetterBody } from '../proto/bus.ts';
-import type { AppError } from './app-error.ts';
-import { wallNow } from './time.ts';
+import { type AppError, messageOf } from './app-error.ts';
+import { millisOf, wallNow } from './time.ts';
 
 /** Something that will never be taken as it is, as a stage gives it up. */
 export interface GivenUp {
@@ -38,4 +38,53 @@ export function encodeDeadLetter(letter: GivenUp): Uint8Array {
     body.eventId = letter.event.id;
   }
   return DeadLetter.encode(body).finish();
+}
+
+/** A dead letter as it was found. */
+export interface ReadLetter {
+  readonly stage: string;
+  readonly target: string;
+  readonly code: string;
+  readonly reason: string;
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+  /** Undefined: it is no event, but a message that could not be decoded. */
+  readonly eventId: string | undefined;
+  readonly payload: Uint8Array;
+  /** When it was given up, Unix time in ms. */
+  readonly atMs: number;
+}
+
+/** Of a message that is no dead letter: shown as one that cannot be read. */
+const unreadable = {
+  stage: 'unknown',
+  target: '',
+  code: 'DEAD_LETTER_UNREADABLE',
+  topic: '',
+  partition: 0,
+  offset: 0,
+  eventId: undefined,
+  atMs: 0,
+};
+
+/** Decodes a message of the DLQ topic, whatever its bytes are. */
+export function decodeDeadLetter(bytes: Uint8Array): ReadLetter {
+  try {
+    const { stage, target, code, reason, topic, partition, offset, eventId, payload, at } = DeadLetter.decode(bytes);
+    return {
+      stage: stage ?? '',
+      target: target ?? '',
+      code: code ?? '',
+      reason: reason ?? '',
+      topic: topic ?? '',
+      partition: partition ?? 0,
+      offset: offset ?? 0,
+      eventId: eventId ? eventId : undefined,
+      payload: payload ?? new Uint8Array(0),
+      atMs: millisOf({ seconds: at?.seconds ?? 0, nanos: at?.nanos ?? 0 }),
+    };
+  } catch (thrown) {
+    return { ...unreadable, reason: `the message is no dead letter: ${messageOf(thrown)}`, payload: bytes };
+  }
 }

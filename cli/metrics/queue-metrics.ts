@@ -1,3 +1,4 @@
+import { DeadLetterBox } from '../../core/dead-letter-box.ts';
 import { topics } from '../../proto/bus.ts';
 import type { Collector } from '../../services/collector/main.ts';
 import type { Pipeline } from '../pipeline.ts';
@@ -61,6 +62,10 @@ export function addQueueMetrics(
     }
     return [...totals].map(([stage, total]): Sample => [{ stage }, total]);
   });
+  const letters = new DeadLetterBox(pipeline.bus);
+  set.gauge('jitterscope_dead_letters_waiting', 'Dead letters of all stages that nobody has replayed or purged.', [], async () => [
+    [{}, await letters.count()],
+  ]);
 }
 
 function lostOf(partitions: readonly { readonly lost: Readonly<Record<string, number>> }[]): Record<string, number> {

@@ -4,7 +4,9 @@ import type { Log } from '../../core/log.ts';
 import type { SinksConfig } from './config.ts';
 import type { SinkCounters } from './metrics.ts';
 import { type SinkDefinition, type SinkName, sinkRegistry } from './registry.ts';
+import { type ReplayOutcome, replayOnce } from './replay.ts';
 import type { RetryPolicy } from './retrying.ts';
+import type { Batch } from './sink.ts';
 import { SinkRunner } from './sink-runner.ts';
 
 export interface SinksOptions {
@@ -32,6 +34,8 @@ export interface Sinks {
   stats(): readonly SinkCounters[];
   /** Messages appended and not yet committed, by sink and partition. */
   lag(): Promise<ReadonlyMap<string, ReadonlyMap<number, number>>>;
+  /** Sends a batch once to one sink alone: an outcome for each of its items. */
+  replay(sink: string, batch: Batch, signal: AbortSignal): Promise<ReplayOutcome[]>;
   /** Lets what is under way end for up to `graceMs`, then stops. */
   close(graceMs: number): Promise<void>;
 }
@@ -62,6 +66,10 @@ export async function startSinks({ bus, config, dataDir, clusterName, log, polic
     async lag() {
       const lags = await Promise.all(runners.map(async (runner) => [runner.counters.sink, await runner.lag()] as const));
       return new Map(lags);
+    },
+    async replay(sink, batch, signal) {
+      const runner = runners.find(({ counters }) => counters.sink === sink);
+      return runner === undefined ? replayOnce(sink, undefined, batch, signal) : runner.replay(batch, signal);
     },
     async close(graceMs) {
       await Promise.all(runners.map((runner) => runner.close(graceMs)));

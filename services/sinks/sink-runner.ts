@@ -6,7 +6,9 @@ import { delivering } from './delivery.ts';
 import { type Dispositions, newDeliveryCounters, type SinkCounters, type SinkStatus } from './metrics.ts';
 import { startPipeline } from './pipeline.ts';
 import type { OpenedSink } from './registry.ts';
+import { type ReplayOutcome, replayOnce } from './replay.ts';
 import type { RetryPolicy } from './retrying.ts';
+import type { Batch } from './sink.ts';
 
 export interface SinkRunnerOptions {
   readonly name: string;
@@ -60,6 +62,11 @@ export class SinkRunner {
   /** Messages appended and not yet committed, per partition. */
   async lag(): Promise<ReadonlyMap<number, number>> {
     return (await this.#consumer?.lag()) ?? new Map();
+  }
+
+  /** Sends a batch once, beside the partitions; see replayOnce. */
+  replay(batch: Batch, signal: AbortSignal): Promise<ReplayOutcome[]> {
+    return replayOnce(this.#options.name, this.#opened, batch, signal);
   }
 
   /** Lets what is under way end for up to `graceMs`, then stops. What is not committed is delivered after the next start. */

@@ -1,0 +1,132 @@
+import type { ControlMethod, ControlParams } from '../core/control.ts';
+import { type DeadLetterBox, deadLetterError, type LetterFilter, type WaitingLetter } from '../core/dead-letter-box.ts';
+import { decodeEventBatch } from '../schema/event-batch.ts';
+import type { Sinks } from '../services/sinks/main.ts';
+import { replayLetters } from '../services/sinks/replay-letters.ts';
+
+/** A dead letter as it is listed: JSON. */
+export interface LetterRow {
+  readonly id: string;
+  /** ISO 8601; when it was given up. */
+  readonly at: string;
+  /** Hop that gave it up: aggregator, sink. */
+  readonly stage: string;
+  /** The sink's name; empty for the aggregator. */
+  readonly target: string;
+  readonly code: string;
+  readonly reason: string;
+  /** Absent: a message that could not be decoded. */
+  readonly eventId?: string;
+  /** Where it came from. */
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+  readonly bytes: number;
+}
+
+/** A letter with what it holds: the event's line, or the bytes of the message. */
+export type ShownLetter = LetterRow & ({ readonly event: string } | { readonly payloadBase64: string });
+
+/** What became of one letter that was to be replayed. */
+export interface ReplayRow {
+  readonly id: string;
+  readonly target: string;
+  readonly eventId?: string;
+  readonly delivered: boolean;
+  /** Why it stays. */
+  readonly code?: string;
+  readonly reason?: string;
+  readonly remedy?: string;
+}
+
+const defaultLimit = 100;
+/** Letters are settled in portions of so many. */
+const purgePortion = 1_000;
+
+/** What a process with a bus answers about its dead letters. */
+export function deadLetterMethods(box: DeadLetterBox, sinks: Pick<Sinks, 'replay'>): [string, ControlMethod][] {
+  return [
+    ['dlq-list', (params, signal) => list(box, params, signal)],
+    [
+      'dlq-show',
+      async function* (params, signal) {
+        yield shownOf(await box.read(String(params.id), signal));
+      },
+    ],
+    ['dlq-replay', (params, signal) => replay(box, sinks, filterOf(params), signal)],
+    ['dlq-purge', (params, signal) => purge(box, filterOf(params), signal)],
+  ];
+}
+
+/** Rows, oldest first, then how many are left out. */
+async function* list(box: DeadLetterBox, params: ControlParams, signal: AbortSignal): AsyncGenerator<LetterRow | { more: number }> {
+  const limit = typeof params.limit === 'number' ? params.limit : defaultLimit;
+  let more = 0;
+  let rows = 0;
+  for await (const letter of box.waiting(filterOf(params), signal)) {
+    if (rows < limit) yield rowOf(letter);
+    else more++;
+    rows++;
+  }
+  yield { more };
+}
+
+async function* replay(
+  box: DeadLetterBox,
+  sinks: Pick<Sinks, 'replay'>,
+  filter: LetterFilter,
+  signal: AbortSignal,
+): AsyncGenerator<ReplayRow> {
+  const left = new Set(filter.ids);
+  for await (const { id, target, eventId, error } of replayLetters(box, sinks, filter, signal)) {
+    left.delete(id);
+    const why = error === undefined ? {} : { code: error.code, reason: error.message, remedy: error.remedy };
+    yield { id, target, ...(eventId !== undefined && { eventId }), delivered: error === undefined, ...why };
+  }
+  for (const id of left) throw deadLetterError('DEAD_LETTER_UNKNOWN', { id });
+}
+
+async function* purge(box: DeadLetterBox, filter: LetterFilter, signal: AbortSignal): AsyncGenerator<{ purged: number }> {
+  const left = new Set(filter.ids);
+  let portion: string[] = [];
+  let purged = 0;
+  const settle = async (): Promise<void> => {
+    await box.settle(portion);
+    purged += portion.length;
+    portion = [];
+  };
+  for await (const { id } of box.waiting(filter, signal)) {
+    left.delete(id);
+    if (portion.push(id) >= purgePortion) await settle();
+  }
+  if (portion.length > 0) await settle();
+  for (const id of left) throw deadLetterError('DEAD_LETTER_UNKNOWN', { id });
+  yield { purged };
+}
+
+function rowOf({ id, atMs, stage, target, code, reason, eventId, topic, partition, offset, payload }: WaitingLetter): LetterRow {
+  const at = new Date(atMs).toISOString();
+  const event = eventId === undefined ? {} : { eventId };
+  return { id, at, stage, target, code, reason, ...event, topic, partition, offset, bytes: payload.length };
+}
+
+function shownOf(letter: WaitingLetter): ShownLetter {
+  const row = rowOf(letter);
+  if (letter.eventId !== undefined) {
+    try {
+      return { ...row, event: Buffer.from(decodeEventBatch(letter.payload).line(0)).toString().trimEnd() };
+    } catch {
+      // Its bytes are shown then.
+    }
+  }
+  return { ...row, payloadBase64: Buffer.from(letter.payload).toString('base64') };
+}
+
+function filterOf({ ids, stage, target, code }: ControlParams): LetterFilter {
+  return {
+    ...(Array.isArray(ids) && { ids: ids.map(String) }),
+    ...(typeof stage === 'string' && { stage }),
+    ...(typeof target === 'string' && { target }),
+    ...(typeof code === 'string' && { code }),
+  };
+}

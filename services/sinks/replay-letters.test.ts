@@ -1,0 +1,188 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { type AppError, errorTable } from '../../core/app-error.ts';
+import { openEmbeddedLog } from '../../core/bus/embedded-log.ts';
+import { encodeDeadLetter } from '../../core/dead-letter.ts';
+import { DeadLetterBox, type LetterFilter } from '../../core/dead-letter-box.ts';
+import { topics } from '../../proto/bus.ts';
+import { encodeSingleEvent } from '../../schema/event-batch.ts';
+import { replayOnce } from './replay.ts';
+import { type ReplayedLetter, replayLetters } from './replay-letters.ts';
+import type { Sink } from './sink.ts';
+import { idOf, viewOf } from './test-events.ts';
+
+const signal = new AbortController().signal;
+const testError = errorTable({
+  NEVER: { message: 'the mapping refuses it', retryable: false, remedy: 'mend it' },
+  DOWN: { message: 'no connection', retryable: true, remedy: 'start it' },
+});
+
+async function boxIn(dir: string) {
+  const bus = await openEmbeddedLog({
+    dir: join(dir, 'bus'),
+    topics: [{ name: topics.deadLetters, partitions: 2, maxBytes: 64 * 1024 * 1024, retain: 'oldest' }],
+    commitMs: 1,
+  });
+  return { bus, box: new DeadLetterBox(bus) };
+}
+
+async function folder(): Promise<string> {
+  const dir = await mkdtemp(join(tmpdir(), 'jitterscope-dlq-'));
+  onTestFinished(() => rm(dir, { recursive: true, force: true }));
+  return dir;
+}
+
+/** The letter of a test event that a sink gave up. */
+function letterOf(number: number, target = 'store', partition = 0): Uint8Array {
+  const from = { stage: 'sink', target, topic: topics.events, partition, offset: number } as const;
+  const event = { id: idOf(number), rawOffset: number, ordinal: 0 };
+  return encodeDeadLetter({ ...from, error: testError('NEVER'), event, payload: encodeSingleEvent(viewOf(number, 1), 0) });
+}
+
+const rawLetter = encodeDeadLetter({
+  stage: 'aggregator',
+  target: '',
+  error: testError('NEVER'),
+  topic: topics.raw,
+  partition: 0,
+  offset: 7,
+  payload: Buffer.from('rubbish'),
+});
+
+/** A store whose answer is scripted by event. */
+function storeOf(judge: (id: string) => AppError | undefined) {
+  const stored: string[] = [];
+  const batches: number[] = [];
+  const sink: Sink = {
+    check: async () => undefined,
+    close: async () => undefined,
+    async deliver({ view, items }) {
+      const ids = Array.from(items, (row) => view.id(row));
+      batches.push(ids.length);
+      const judged = ids.map((id, item) => ({ item, id, error: judge(id) }));
+      stored.push(...judged.filter(({ error }) => error === undefined).map(({ id }) => id));
+      const failed = judged.flatMap(({ item, error }) => (error === undefined ? [] : [{ item, error }]));
+      const rejected = failed.filter(({ error }) => !error.retryable);
+      const retry = failed.filter(({ error }) => error.retryable);
+      return { rejected, ...(retry.length > 0 && { retry: { items: retry.map(({ item }) => item), cause: retry[0].error } }) };
+    },
+  };
+  return {
+    stored,
+    batches,
+    sinks: {
+      replay: (name: string, batch: Parameters<Sink['deliver']>[0]) =>
+        replayOnce(name, name === 'store' ? { sink, maxBytes: 1e6 } : undefined, batch, signal),
+    },
+  };
+}
+
+async function collect(replayed: AsyncIterable<ReplayedLetter>): Promise<[string, string | undefined][]> {
+  const found: [string, string | undefined][] = [];
+  for await (const { id, error } of replayed) found.push([id, error?.code]);
+  return found;
+}
+
+async function waitingIds(box: DeadLetterBox, filter: LetterFilter = {}): Promise<string[]> {
+  const ids: string[] = [];
+  for await (const { id } of box.waiting(filter, signal)) ids.push(id);
+  return ids;
+}
+
+test('a letter is replayed through its sink alone; what is delivered waits no more, also after a restart', async () => {
+  const dir = await folder();
+  const { bus, box } = await boxIn(dir);
+  await bus.append(topics.deadLetters, 0, [letterOf(0), letterOf(1, 'other'), rawLetter, letterOf(2), Buffer.from('no letter')]);
+  await bus.append(topics.deadLetters, 1, [letterOf(3, 'store', 1)]);
+  const { sinks, stored } = storeOf((id) => (id === idOf(2) ? testError('NEVER') : undefined));
+  expect(await box.count()).toBe(6);
+  const replayed = await collect(replayLetters(box, sinks, {}, signal));
+  expect(Object.fromEntries(replayed)).toEqual({
+    '0-0': undefined,
+    '0-1': 'SINK_NOT_OPEN',
+    '0-2': 'LETTER_NOT_OF_A_SINK',
+    '0-3': 'NEVER',
+    '0-4': 'LETTER_NOT_OF_A_SINK',
+    '1-0': undefined,
+  });
+  expect(stored).toEqual([idOf(0), idOf(3)]);
+  expect(await waitingIds(box)).toEqual(['0-1', '0-2', '0-3', '0-4']);
+  await bus.close();
+  const again = await boxIn(dir);
+  expect(await waitingIds(again.box)).toEqual(['0-1', '0-2', '0-3', '0-4']);
+  expect(await again.box.count()).toBe(4);
+  await again.bus.close();
+});
+
+test('many letters go in few requests, and a store that is down is asked once', async () => {
+  const { bus, box } = await boxIn(await folder());
+  await bus.append(
+    topics.deadLetters,
+    0,
+    Array.from({ length: 1_200 }, (_, number) => letterOf(number)),
+  );
+  const down = storeOf(() => testError('DOWN'));
+  const failed = await collect(replayLetters(box, down.sinks, { target: 'store' }, signal));
+  expect(failed.length).toBe(1_200);
+  expect(new Set(failed.map(([, code]) => code))).toEqual(new Set(['DOWN']));
+  expect(down.batches).toEqual([500]);
+  const up = storeOf(() => undefined);
+  await collect(replayLetters(box, up.sinks, { target: 'store' }, signal));
+  expect(up.batches).toEqual([500, 500, 200]);
+  expect(new Set(up.stored).size).toBe(1_200);
+  expect(await box.count()).toBe(0);
+  await bus.close();
+});
+
+test('letters are chosen by id, stage, target and code, and settled one by one', async () => {
+  const { bus, box } = await boxIn(await folder());
+  await bus.append(topics.deadLetters, 0, [letterOf(0), letterOf(1, 'other'), rawLetter]);
+  expect(await waitingIds(box, { stage: 'aggregator' })).toEqual(['0-2']);
+  expect(await waitingIds(box, { target: 'other' })).toEqual(['0-1']);
+  expect(await waitingIds(box, { code: 'NEVER', target: 'store' })).toEqual(['0-0']);
+  expect(await waitingIds(box, { ids: ['0-1', '0-9'] })).toEqual(['0-1']);
+  await box.settle(['0-1']);
+  expect(await waitingIds(box)).toEqual(['0-0', '0-2']);
+  await expect(box.read('0-1', signal)).rejects.toMatchObject({ code: 'DEAD_LETTER_UNKNOWN' });
+  expect(await box.read('0-0', signal)).toMatchObject({ eventId: idOf(0), target: 'store', reason: 'the mapping refuses it' });
+  await Promise.all([box.settle(['0-0']), box.settle(['0-2'])]);
+  expect(await box.count()).toBe(0);
+  await bus.close();
+});
+
+test('a sink that knows its own position takes no old event', async () => {
+  const { bus, box } = await boxIn(await folder());
+  await bus.append(topics.deadLetters, 0, [letterOf(0)]);
+  const sink: Sink = {
+    check: async () => undefined,
+    close: async () => undefined,
+    delivered: () => undefined,
+    deliver: () => Promise.reject(new Error('asked')),
+  };
+  const sinks = {
+    replay: (name: string, batch: Parameters<Sink['deliver']>[0]) => replayOnce(name, { sink, maxBytes: 1e6 }, batch, signal),
+  };
+  expect(await collect(replayLetters(box, sinks, {}, signal))).toEqual([['0-0', 'SINK_TAKES_NO_REPLAY']]);
+  await bus.close();
+});
+
+test('what was sent without an answer is delivered when the store holds it', async () => {
+  const { bus, box } = await boxIn(await folder());
+  await bus.append(topics.deadLetters, 0, [letterOf(0), letterOf(1)]);
+  const sink: Sink = {
+    check: async () => undefined,
+    close: async () => undefined,
+    deliver: async () => ({ unknown: { items: [0, 1], cause: testError('DOWN') } }),
+    find: async () => new Set([idOf(1)]),
+  };
+  const sinks = {
+    replay: (name: string, batch: Parameters<Sink['deliver']>[0]) => replayOnce(name, { sink, maxBytes: 1e6 }, batch, signal),
+  };
+  expect(await collect(replayLetters(box, sinks, {}, signal))).toEqual([
+    ['0-0', 'DOWN'],
+    ['0-1', undefined],
+  ]);
+  await bus.close();
+});
