@@ -17,9 +17,13 @@ export function summaryText(pipeline: Pipeline, collector: Collector | undefined
     lines.push(`  events      ${totals.sum(metricNumbers.EMITTED)} emitted by the kernel`);
     lines.push(`  suppressed  ${totals.sum(metricNumbers.SUPPRESSED)} by the token bucket (counted, not emitted)`);
   }
-  for (const { sink, partitions } of pipeline.sinks.stats()) {
+  for (const { sink, partitions, delivery } of pipeline.sinks.stats()) {
     for (const [, d] of partitions)
       lines.push(`  ${sink.padEnd(11)} ${d.delivered} events delivered in all, ${d.rejected} rejected, ${d.repeat} repeats dropped`);
+    if (delivery.possiblyDuplicatedEvents > 0)
+      lines.push(
+        `  ${sink.padEnd(11)} ${delivery.possiblyDuplicatedEvents} events may be stored twice: nobody could say whether they were stored`,
+      );
   }
   for (const state of pipeline.aggregator.partitions().values()) {
     for (const { rule, severity, entity } of state.rules.open())

@@ -26,7 +26,7 @@ export interface SyntheticCapture {
 }
 
 const bootBaseNs = 5_000e9;
-const wallBaseNs = 1_795_000_000_123_456_789n;
+const defaultWallBaseNs = 1_795_000_000_123_456_789n;
 const secondNs = 1e9;
 /** Time from a record to the append of its batch. */
 const transitNs = 40e6;
@@ -56,10 +56,16 @@ const plans: readonly Plan[] = [
  * become known later or never; ticks, heartbeats, keyframes in parts, a step of the wall clock; a gap, a declared one,
  * repeated batches, records that no probe can read, and some that still wait for their namespace at the end.
  * @param label captures with different ones have different sessions
+ * @param wallBaseNs when it begins, Unix ns
  */
-export async function writeSyntheticCapture(file: string, records: number, label = ''): Promise<SyntheticCapture> {
+export async function writeSyntheticCapture(
+  file: string,
+  records: number,
+  label = '',
+  wallBaseNs = defaultWallBaseNs,
+): Promise<SyntheticCapture> {
   const writer = new CaptureWriter(file);
-  const making = new Making(records, label);
+  const making = new Making(records, label, wallBaseNs);
   for (const message of making.messages()) await writer.write(message);
   await writer.close();
   const { events, counts } = making;
@@ -72,7 +78,7 @@ export function syntheticMessages(
   records: number,
   label = '',
 ): { readonly messages: readonly Uint8Array[]; readonly events: ExpectedEvents } {
-  const making = new Making(records, label);
+  const making = new Making(records, label, defaultWallBaseNs);
   const messages = [...making.messages()];
   return { messages, events: making.events };
 }
@@ -151,9 +157,11 @@ class Making {
   readonly #random = new Random(20_261_122);
   readonly #streams: readonly Stream[];
   readonly #meanItems: number;
+  readonly #wallBaseNs: bigint;
   #tick = 0;
 
-  constructor(records: number, label: string) {
+  constructor(records: number, label: string, wallBaseNs: bigint) {
+    this.#wallBaseNs = wallBaseNs;
     const nodes = new Map([1, 2].map((number) => [number, new SyntheticNode(number)]));
     const each = Math.floor(records / plans.length);
     this.#streams = plans.map((plan, index) => {
@@ -182,14 +190,14 @@ class Making {
     for (const stream of this.#streams) {
       if (stream.seq === 0 || stream.done) continue;
       const bootNs = bootBaseNs + ns;
-      yield this.#message(stream, { heartbeat: { bootNs, clockOffset: offsetAt(ns), nextItem: stream.item } }, ns);
+      yield this.#message(stream, { heartbeat: { bootNs, clockOffset: offsetAt(ns, this.#wallBaseNs), nextItem: stream.item } }, ns);
     }
     yield this.#tickAt(ns);
   }
 
   *#begin(stream: Stream): Generator<Uint8Array> {
     const identity = { netns: stream.node.namespacesAtStart(), pods: stream.node.podsAtStart() };
-    for (const keyframe of keyframes(stream, identity)) yield this.#message(stream, { keyframe }, stream.dueNs);
+    for (const keyframe of keyframes(stream, this.#wallBaseNs, identity)) yield this.#message(stream, { keyframe }, stream.dueNs);
     this.#plan(stream);
   }
 
@@ -225,7 +233,7 @@ class Making {
       stream.written++;
     }
     const batch = { firstItem, count, records: records.subarray(0, bytes), skipped, kernelLosses, translations };
-    const body = { batch: { ...batch, clockOffset: offsetAt(dueNs) } };
+    const body = { batch: { ...batch, clockOffset: offsetAt(dueNs, this.#wallBaseNs) } };
     this.counts.itemsIn += count;
     yield this.#message(stream, body, dueNs);
     yield* this.#again(stream, body.batch, bytes);
@@ -254,7 +262,7 @@ class Making {
       // That the late namespace is gone is told by not being listed.
       const all = [...node.namespacesAtStart().slice(0, 1), ...netns, ...node.namespacesAtStart().slice(2, 3)];
       const listed = { netns: all, pods: [...node.podsAtStart().slice(0, 1), ...pods] };
-      for (const keyframe of keyframes(stream, listed)) yield this.#message(stream, { keyframe }, dueNs);
+      for (const keyframe of keyframes(stream, this.#wallBaseNs, listed)) yield this.#message(stream, { keyframe }, dueNs);
     }
   }
 
@@ -282,7 +290,7 @@ class Making {
       stream.repeatDone = true;
       this.counts.itemsIn += stream.lastBatch.count;
       this.counts.repeats += stream.lastBatch.count;
-      yield rawMessage(stream, stream.lastBatch.body, stream.dueNs);
+      yield rawMessage(stream, stream.lastBatch.body, this.#wallBaseNs + BigInt(stream.dueNs));
     }
     if (index !== 3 || stream.overlapDone || stream.progress < 0.7 || batch.count <= overlapItems) return;
     stream.overlapDone = true;
@@ -294,7 +302,9 @@ class Making {
     const records = Buffer.concat([tail, fresh.subarray(0, freshBytes)]);
     const count = overlapItems + 1;
     this.#account(stream.prefix, stream.item);
-    const body = { batch: { firstItem: stream.item - overlapItems, count, records, clockOffset: offsetAt(stream.dueNs) } };
+    const body = {
+      batch: { firstItem: stream.item - overlapItems, count, records, clockOffset: offsetAt(stream.dueNs, this.#wallBaseNs) },
+    };
     stream.item++;
     stream.written++;
     this.counts.itemsIn += count;
@@ -321,26 +331,31 @@ class Making {
     for (let index = 0; index < heldAtEnd; index++) bytes += stream.node.writeNeverKnown(bootBaseNs + ns, records, bytes);
     this.counts.itemsIn += heldAtEnd;
     this.counts.held += heldAtEnd;
-    const batch = { firstItem: stream.item, count: heldAtEnd, records: records.subarray(0, bytes), clockOffset: offsetAt(ns) };
+    const batch = {
+      firstItem: stream.item,
+      count: heldAtEnd,
+      records: records.subarray(0, bytes),
+      clockOffset: offsetAt(ns, this.#wallBaseNs),
+    };
     stream.item += heldAtEnd;
     return this.#message(stream, { batch }, ns);
   }
 
   #tickAt(ns: number): Uint8Array {
     this.#tick++;
-    return RawMessage.encode({ appended: instantOf(wallBaseNs + BigInt(ns)), tick: { number: this.#tick } }).finish();
+    return RawMessage.encode({ appended: instantOf(this.#wallBaseNs + BigInt(ns)), tick: { number: this.#tick } }).finish();
   }
 
   #message(stream: Stream, body: CollectorBody, ns: number): Uint8Array {
     stream.seq++;
-    return rawMessage(stream, { ...body, seq: stream.seq }, ns);
+    return rawMessage(stream, { ...body, seq: stream.seq }, this.#wallBaseNs + BigInt(ns));
   }
 }
 
-function rawMessage(stream: Stream, body: CollectorBody, ns: number): Uint8Array {
+function rawMessage(stream: Stream, body: CollectorBody, appendedNs: bigint): Uint8Array {
   const message = CollectorMessage.encode(body).finish();
   return RawMessage.encode({
-    appended: instantOf(wallBaseNs + BigInt(ns)),
+    appended: instantOf(appendedNs),
     node: stream.nodeName,
     session: stream.session,
     message,
@@ -348,13 +363,13 @@ function rawMessage(stream: Stream, body: CollectorBody, ns: number): Uint8Array
 }
 
 /** From boot time to wall time; the wall clock is set 5 s forward in the 45th second. */
-function offsetAt(ns: number): { seconds: number; nanos: number } {
+function offsetAt(ns: number, wallBaseNs: bigint): { seconds: number; nanos: number } {
   const stepNs = ns >= 45e9 ? 5_000_000_000n : 0n;
   const { seconds, nanos } = instantOf(wallBaseNs - BigInt(bootBaseNs) + stepNs);
   return { seconds, nanos };
 }
 
-function keyframes(stream: Stream, { netns, pods }: { netns: NetworkNamespace[]; pods: Pod[] }): Keyframe[] {
+function keyframes(stream: Stream, wallBaseNs: bigint, { netns, pods }: { netns: NetworkNamespace[]; pods: Pod[] }): Keyframe[] {
   const enums = [
     {
       name: 'sk_rst_reason',
@@ -368,7 +383,7 @@ function keyframes(stream: Stream, { netns, pods }: { netns: NetworkNamespace[];
   return [0, 1].map((part) => ({
     nextItem: stream.item,
     bootNs: stream.bootNs,
-    firstOffset: offsetAt(0),
+    firstOffset: offsetAt(0, wallBaseNs),
     part,
     parts: 2,
     identity: part === 0 ? { netns: netns.slice(0, half) } : { netns: netns.slice(half), pods },
