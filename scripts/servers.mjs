@@ -1,4 +1,5 @@
-// `npm run servers -- <name> [--data-dir <folder>]`: one of the real servers that the tests use, in the foreground until ^C.
+// `npm run servers -- <name> [--data-dir <folder> | --install]`: one of the real servers that the
+// tests use, in the foreground until ^C; with --install it is only made ready.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,7 +8,7 @@ import { servers } from './servers/registry.mjs';
 
 function usage(problem) {
   process.stderr.write(
-    `servers: ${problem}\nusage: npm run servers -- <${servers.map(({ name }) => name).join('|')}> [--data-dir <folder>]\n`,
+    `servers: ${problem}\nusage: npm run servers -- <${servers.map(({ name }) => name).join('|')}> [--data-dir <folder> | --install]\n`,
   );
   return 2;
 }
@@ -16,6 +17,7 @@ function parseArguments(args) {
   const options = {};
   for (let index = 0; index < args.length; index++) {
     if (args[index] === '--data-dir') options.dataDir = args[++index];
+    else if (args[index] === '--install') options.installOnly = true;
     else if (args[index].startsWith('-')) return { problem: `unknown option ${args[index]}` };
     else if (options.name === undefined) options.name = args[index];
     else return { problem: `one server at a time; found ${options.name} and ${args[index]}` };
@@ -45,7 +47,7 @@ async function untilEnded(running, interrupted) {
 
 /** Command line. Resolves with the exit code. */
 export async function main(args) {
-  const { name, dataDir, problem } = parseArguments(args);
+  const { name, dataDir, installOnly, problem } = parseArguments(args);
   if (problem) return usage(problem);
   const server = servers.find((one) => one.name === name);
   if (server === undefined) return usage(`unknown server ${name}`);
@@ -54,6 +56,7 @@ export async function main(args) {
     process.stderr.write(`servers: ${name} needs ${obstacle.what}:\n\n    ${obstacle.command}\n`);
     return 69;
   }
+  if (installOnly) return 0;
   const folder = dataDir ?? mkdtempSync(join(tmpdir(), `${name}-`));
   try {
     const interrupted = listenForInterruption();
