@@ -16,8 +16,8 @@ const able = process.getuid?.() === 0 && spawnSync('ip', ['-V']).status === 0 &&
 const findings = [
   /finding (warning|critical) demo-web: accept queue of port 8080 is full, [\d.]+\/s connections dropped \(accept-queue-saturation\)/,
   /finding warning demo-client cannot connect, most often to demo-web port 81: within a minute \d+ connects were refused, .* \(connect-failures\)/,
-  /finding warning demo-web: [\d.]+\/s packets are dropped, NETFILTER_DROP in \w+, most of them from or to demo-client \(packet-drops\)/,
-  /finding warning demo-web resets [\d.]+\/s connections and has 0\/s reset, most of them with demo-client \(reset-storm\)/,
+  /finding warning demo-web: [\d.]+\/s packets are dropped, most often NETFILTER_DROP in \w+; the far end seen most is demo-client \(packet-drops\)/,
+  /finding warning connections of demo-web are reset: [\d.]+\/s by itself, 0\/s by the far end, most often demo-client \(reset-storm\)/,
   /finding warning demo-web loses [\d.]+\/s datagrams over IPv4 and 0\/s over IPv6: the socket on port 5300 is not read in time \(udp-receive-overrun\)/,
 ];
 
