@@ -3,6 +3,7 @@ import { afterEach, expect, test, vi } from 'vitest';
 import { probes } from '../bpf/registry.ts';
 import { jsonSchemaOf } from '../core/config/expected.ts';
 import { fieldsOf } from '../core/config/field.ts';
+import { checkConfig } from '../core/config/load.ts';
 import { configSchema, nodeName, readConfig } from './config.ts';
 
 afterEach(() => vi.unstubAllEnvs());
@@ -55,6 +56,18 @@ test.each(['drainInterval', 'heartbeatInterval', 'batchLinger', 'keyframeInterva
     expect(() => readConfig({ set: [`collector.${field}=0s`] })).toThrow(new RegExp(`collector\\.${field}: found "0s"`));
   },
 );
+
+test.each([
+  [['collector.gateway.address=127.0.0.1:9463'], []],
+  [['collector.gateway.address=gateway:9463', 'collector.gateway.allowPlaintext=true'], []],
+  [['collector.gateway.address=gateway:9463', 'collector.gateway.tls.cert=a', 'collector.gateway.tls.key=b'], []],
+  [['collector.gateway.address=gateway:9463'], ['collector.gateway.tls']],
+  [['collector.gateway.address=gateway'], ['collector.gateway.address']],
+  [['collector.gateway.address=gateway:9463', 'collector.gateway.tls.ca=a'], ['collector.gateway.tls.cert']],
+  [['collector.gateway.tls.cert=a', 'collector.gateway.tls.key=b'], ['collector.gateway.address']],
+])('a collector with %j has mistakes at %j', (sets, paths) => {
+  expect(checkConfig(configSchema, { sets }).map(({ path }) => path)).toEqual(paths);
+});
 
 test.each([
   ['cluster.name', 'ü'.repeat(127), /cluster\.name: found "ü+", expected 1 to 253 bytes/],

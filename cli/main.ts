@@ -17,7 +17,7 @@ import { durationMs, pastTime } from './option-values.ts';
 import { flushed } from './output.ts';
 import { type PodFilter, parsePod } from './pod-filter.ts';
 import { addProbesCommand } from './probes-command.ts';
-import { replay } from './replay.ts';
+import { type ReplayCommand, replay, replayTo } from './replay.ts';
 import { checkRules, listRules } from './rules.ts';
 import { testRules } from './rules-test.ts';
 import { run } from './run.ts';
@@ -98,13 +98,13 @@ program
   .option('-d, --data-dir <dir>', 'where everything is kept', defaultDataDir)
   .option('--set <path=value>', 'set one field of the configuration; may be repeated', collect, [])
   .option('--batch-size <size>', 'cut and join batches to this size; the events are the same', batchBytes)
+  .option('--gateway <host:port>', 'send it to a gateway with gateway.replays: true; TLS as in collector.gateway')
   .option('--json', 'print events as JSON lines')
   .option('--quiet', 'print the summary only')
-  .action(
-    async (file: string, o: { config?: string; dataDir: string; set: string[]; batchSize?: number; json?: boolean; quiet?: boolean }) => {
-      process.exitCode = await replay({ ...o, file: resolve(file), dataDir: resolve(o.dataDir) });
-    },
-  );
+  .action(async (file: string, o: Omit<ReplayCommand, 'file'> & { dataDir: string; set: string[] }) => {
+    const command = { ...o, file: resolve(file), dataDir: resolve(o.dataDir) };
+    process.exitCode = await (o.gateway === undefined ? replay(command) : replayTo(o.gateway, command));
+  });
 
 program
   .command('demo')

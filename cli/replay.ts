@@ -1,6 +1,7 @@
 import { Deadline } from '../core/deadline.ts';
-import { createLog } from '../core/log.ts';
-import { replayCapture } from '../services/collector/replay.ts';
+import { createLog, logOf } from '../core/log.ts';
+import { configuredTarget, socketTarget } from '../services/collector/gateway-target.ts';
+import { type ReplayResult, replayCapture } from '../services/collector/replay.ts';
 import { readConfig } from './config.ts';
 import { drainMs } from './drain.ts';
 import { interruptedExitCode, untilInterrupted } from './interruption.ts';
@@ -15,8 +16,23 @@ export interface ReplayCommand {
   readonly config?: string;
   readonly set?: readonly string[];
   readonly batchSize?: number;
+  /** Send it to this gateway in place of a pipeline of its own: host:port. */
+  readonly gateway?: string;
   readonly json?: boolean;
   readonly quiet?: boolean;
+}
+
+/** `jitterscope replay --gateway`: a capture to a gateway elsewhere, until it is durable there. Resolves with the exit code. */
+export async function replayTo(gateway: string, { file, batchSize, json, set = [], ...options }: ReplayCommand): Promise<number> {
+  const stop = untilInterrupted();
+  const config = readConfig({ ...options, set: [...set, `collector.gateway.address=${JSON.stringify(gateway)}`] });
+  const target = configuredTarget(config.collector.gateway, logOf(createLog(config.log.level, config.log.format), 'replay'));
+  if (target === undefined) return 1;
+  const replayed = replayCapture({ file, gateway: target, version: packageVersion(), batchBytes: batchSize });
+  const ended = new Promise<undefined>((resolve) => stop.addEventListener('abort', () => resolve(undefined), { once: true }));
+  const result = await Promise.race([replayed, ended]);
+  if (json !== true && result !== undefined) process.stdout.write(`${resultText(file, result)}, durable at ${target.address}\n`);
+  return interruptedExitCode();
 }
 
 /** `jitterscope replay`: a capture through gateway, aggregator and sinks. Resolves with the exit code. */
@@ -48,18 +64,24 @@ export async function replay(command: ReplayCommand): Promise<number> {
   try {
     view = command.quiet === true ? undefined : await LiveView.start(pipeline.bus, json, process.stdout, log);
     const { file, batchSize } = command;
-    const replayed = replayCapture({ file, gatewayAddress: pipeline.gatewayAddress, version: packageVersion(), batchBytes: batchSize });
+    const replayed = replayCapture({
+      file,
+      gateway: socketTarget(pipeline.gatewayAddress),
+      version: packageVersion(),
+      batchBytes: batchSize,
+    });
     const result = await Promise.race([replayed, ended, failed]);
     await Promise.race([pipeline.settled(patience.signal), failed]);
     await Promise.race([view?.finish(patience.signal), failed]);
-    if (!json && result !== undefined) {
-      const resumed = result.resumedAfter > 0 ? `, ${result.resumedAfter} of them replayed before` : '';
-      process.stdout.write(`${result.messages} messages of ${file}${resumed}\n`);
-    }
+    if (!json && result !== undefined) process.stdout.write(`${resultText(file, result)}\n`);
   } finally {
     await view?.finish(AbortSignal.abort());
     await pipeline.close(deadline ?? new Deadline(drainMs));
   }
   if (!json) process.stdout.write(summaryText(pipeline, undefined, 0));
   return interruptedExitCode();
+}
+
+function resultText(file: string, { messages, resumedAfter }: ReplayResult): string {
+  return `${messages} messages of ${file}${resumedAfter > 0 ? `, ${resumedAfter} of them replayed before` : ''}`;
 }

@@ -9,6 +9,7 @@ import { ControlServer } from '../core/control.ts';
 import { Deadline } from '../core/deadline.ts';
 import { createLog, limitedLog, logOf } from '../core/log.ts';
 import { nativeOrUndefined } from '../native/index.ts';
+import { configuredTarget, socketTarget } from '../services/collector/gateway-target.ts';
 import { type Collector, startCollector } from '../services/collector/main.ts';
 import { configSchema, configSources, nodeName } from './config.ts';
 import { controlMethods } from './control-methods.ts';
@@ -51,6 +52,7 @@ export async function run(options: RunOptions): Promise<number> {
   const { config } = loaded;
   const log = createLog(config.log.level, config.log.format);
   const capture = options.record === undefined ? undefined : new CaptureWriter(options.record);
+  const gateway = configuredTarget(config.collector.gateway, logOf(log, 'collector'));
   const pipeline = await startPipeline(config, options.dataDir, true, log);
   const native = nativeOrUndefined();
   const collector =
@@ -62,7 +64,7 @@ export async function run(options: RunOptions): Promise<number> {
           config: config.collector,
           node: nodeName(config),
           dataDir: options.dataDir,
-          gatewayAddress: pipeline.gatewayAddress,
+          gateway: gateway ?? socketTarget(pipeline.gatewayAddress),
           version: packageVersion(),
           log: limitedLog(logOf(log, 'collector')),
         });

@@ -1,6 +1,8 @@
 import { z } from 'zod';
-import { live } from '../../core/config/traits.ts';
+import { expecting, live } from '../../core/config/traits.ts';
+import { isLoopback, parseHostPort } from '../../core/host-port.ts';
 import { duration, size } from '../../core/quantity.ts';
+import { tlsSchema } from '../../core/tls.ts';
 import { probesConfig } from './probes-config.ts';
 
 const criConfig = z
@@ -31,9 +33,42 @@ const conntrackConfig = z
   })
   .prefault({});
 
+const gatewayAddress = z
+  .strictObject({
+    address: expecting(
+      z
+        .string()
+        .refine((text) => parseHostPort(text) !== undefined)
+        .optional()
+        .describe('TCP address of the gateway. Default: the Unix socket of the data folder.'),
+      'host:port, or [IPv6]:port',
+    ),
+    tls: tlsSchema.optional().describe('How to know the gateway, and to be known: its certificate names this node.'),
+    allowPlaintext: z
+      .boolean()
+      .default(false)
+      .describe('Whether to connect without tls to another machine. Whoever is between can read and write everything.'),
+  })
+  .superRefine(({ address, tls, allowPlaintext }, context) => {
+    const refuse = (path: string[], message: string): void => context.addIssue({ code: 'custom', path, message });
+    if (tls !== undefined && address === undefined) refuse(['address'], 'found nothing beside tls, expected the address of a gateway');
+    if (tls !== undefined && tls.cert === undefined)
+      refuse(['tls', 'cert'], 'found nothing, expected the certificate of this node: the gateway asks for it');
+    const host = parseHostPort(address ?? '')?.host;
+    if (host === undefined || tls !== undefined || allowPlaintext || isLoopback(host)) return;
+    refuse(
+      ['tls'],
+      `found nothing beside address: ${address}, expected cert and key for another machine (allowPlaintext: true does without)`,
+    );
+  })
+  .prefault({});
+
+export type GatewayAddress = z.output<typeof gatewayAddress>;
+
 /** The `collector` section. */
 export const collectorConfig = z
   .strictObject({
+    gateway: gatewayAddress,
     drainInterval: duration('10ms').describe(
       'How often the reader thread empties the ring buffer; four times as seldom while it finds nothing.',
     ),

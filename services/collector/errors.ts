@@ -44,6 +44,70 @@ export const collectorError = errorTable({
     message: 'the stream to the gateway at {address} broke: {cause}',
     retryable: true,
     remedy: 'Nothing is lost: records go to the spool and are sent when the gateway answers again.',
+    exitCode: 75,
+  },
+  COLLECTOR_GATEWAY_UNREACHABLE: {
+    message: 'no gateway answers at {address}: {cause}',
+    retryable: true,
+    remedy: 'Nothing is lost: records wait in the spool. Check that the gateway runs, and collector.gateway.address.',
+    exitCode: 75,
+  },
+  COLLECTOR_STREAM_REFUSED: {
+    message: 'the gateway at {address} refuses the stream: {cause}',
+    retryable: true,
+    remedy:
+      'Nothing is lost: records wait in the spool. Name and certificate of this node have to fit: node.name and collector.gateway.tls.cert.',
+    exitCode: 75,
+  },
+  COLLECTOR_NOT_A_GATEWAY: {
+    message: 'what answers at {address} is no gateway: {cause}',
+    retryable: true,
+    remedy: 'Check collector.gateway.address: another gRPC server may have the port.',
+    exitCode: 75,
+  },
+  COLLECTOR_GATEWAY_WITHOUT_TLS: {
+    message: 'what answers at {address} does not speak TLS: {cause}',
+    retryable: true,
+    remedy: 'Set gateway.tls there and check collector.gateway.address; without TLS leave out collector.gateway.tls.',
+    exitCode: 75,
+  },
+  COLLECTOR_GATEWAY_WITH_TLS: {
+    message: 'what answers at {address} closes connections at once: it may speak TLS, and this collector does not',
+    retryable: true,
+    remedy: 'Set collector.gateway.tls: ca, cert and key.',
+    exitCode: 75,
+  },
+  COLLECTOR_GATEWAY_UNTRUSTED: {
+    message: 'the gateway at {address} shows a certificate that no authority of collector.gateway.tls.ca issued: {cause}',
+    retryable: true,
+    remedy: 'Name the authority of the gateway’s certificate in collector.gateway.tls.ca. Somebody else may answer in its place.',
+    exitCode: 75,
+  },
+  COLLECTOR_GATEWAY_OTHER_NAME: {
+    message: 'the gateway at {address} shows a certificate for another name: {cause}',
+    retryable: true,
+    remedy: 'Connect to a name that it has, or set collector.gateway.tls.serverName to one. Somebody else may answer in its place.',
+    exitCode: 75,
+  },
+  COLLECTOR_GATEWAY_EXPIRED: {
+    message: 'the certificate of the gateway at {address} is not valid now: {cause}',
+    retryable: true,
+    remedy: 'Renew gateway.tls.cert, which the gateway reads again by itself; check the clocks of both machines.',
+    exitCode: 75,
+  },
+  COLLECTOR_CERTIFICATE_EXPIRED: {
+    message: 'the certificate of this collector ({names}) has expired: {validTo}',
+    retryable: true,
+    remedy: 'Renew collector.gateway.tls.cert and key: they are read again at the next connection.',
+    exitCode: 75,
+  },
+  COLLECTOR_CERTIFICATE_REFUSED: {
+    message:
+      'the gateway at {address} closes the connection behind the handshake ({cause}), as one does that refuses the certificate of this collector ({names}, by {issuer}, valid until {validTo})',
+    retryable: true,
+    remedy:
+      'The log of the gateway says why (GATEWAY_CERTIFICATE_REFUSED). Its gateway.tls.ca has to name the authority of this certificate.',
+    exitCode: 75,
   },
   COLLECTOR_SPOOL_UNREADABLE: {
     message: 'the spool of session {session} cannot be read: {cause}',

@@ -1,5 +1,6 @@
-import { Client, type ClientDuplexStream, credentials } from '@grpc/grpc-js';
+import type { ClientDuplexStream } from '@grpc/grpc-js';
 import { collectStreamPath, type GatewayBody, GatewayMessage } from '../../proto/collect.ts';
+import type { GatewayTarget } from './gateway-target.ts';
 
 /** One stream to the gateway. */
 export interface GatewayCall {
@@ -11,13 +12,8 @@ export interface GatewayCall {
 }
 
 /** Opens a stream. Nothing is sent yet. */
-export function openGatewayCall(address: string): GatewayCall {
-  const client = new Client(address, credentials.createInsecure(), {
-    'grpc.default_authority': 'localhost',
-    'grpc.keepalive_time_ms': 20_000,
-    'grpc.keepalive_timeout_ms': 10_000,
-    'grpc.max_send_message_length': -1,
-  });
+export function openGatewayCall(gateway: GatewayTarget): GatewayCall {
+  const client = gateway.client();
   const stream = client.makeBidiStreamRequest<Buffer, GatewayBody>(
     collectStreamPath,
     (b) => b,

@@ -10,6 +10,7 @@ import type { CollectorConfig } from './config.ts';
 import { openTranslator } from './conntrack/open-translator.ts';
 import type { CounterTotals } from './counters.ts';
 import { type Downtime, LifeSigns } from './downtime.ts';
+import type { GatewayTarget } from './gateway-target.ts';
 import { findHierarchies } from './identity/cri/cgroup-hierarchies.ts';
 import { ContainerCgroups } from './identity/cri/container-cgroup.ts';
 import { PodTracker } from './identity/cri/pod-tracker.ts';
@@ -37,8 +38,7 @@ export interface CollectorOptions {
   readonly config: CollectorConfig;
   readonly node: string;
   readonly dataDir: string;
-  /** gRPC target of the gateway. */
-  readonly gatewayAddress: string;
+  readonly gateway: GatewayTarget;
   readonly version: string;
   readonly log: Log;
 }
@@ -133,7 +133,7 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
     session: { node, session, startedMs: Date.now() },
     maxBytes: config.spoolSize,
     sender: {
-      address: options.gatewayAddress,
+      gateway: options.gateway,
       version: options.version,
       maxInFlightBytes,
       onKeyframeRequest: () => pipeline.wantKeyframe(),

@@ -5,6 +5,7 @@ import { Server, ServerCredentials, type ServerDuplexStream } from '@grpc/grpc-j
 import { expect, onTestFinished, test } from 'vitest';
 import { CaptureWriter } from '../../core/capture.ts';
 import { type CollectorBody, CollectorMessage, type GatewayBody, GatewayMessage } from '../../proto/collect.ts';
+import { socketTarget } from './gateway-target.ts';
 import { replayCapture } from './replay.ts';
 
 /** A gateway that remembers what each session sent and acks it; with `acks` it acks only so many of a stream, then fails, or `ends` it. */
@@ -50,7 +51,7 @@ async function gatewayOf(dir: string, acks = Infinity, ends = false) {
     server.bindAsync(gatewayAddress, ServerCredentials.createInsecure(), (error) => (error ? reject(error) : resolve())),
   );
   onTestFinished(() => server.forceShutdown());
-  return { sessions, gatewayAddress, server };
+  return { sessions, gateway: socketTarget(gatewayAddress), server };
 }
 
 function folder(): string {
@@ -72,29 +73,29 @@ const version = 't';
 
 test('a capture arrives byte for byte, in order, and the same one again is known', async () => {
   const dir = folder();
-  const { sessions, gatewayAddress } = await gatewayOf(dir);
+  const { sessions, gateway } = await gatewayOf(dir);
   const { file, messages } = await captureOf(dir, 'a.jscap', 300);
-  expect(await replayCapture({ file, gatewayAddress, version, batchBytes: undefined })).toEqual({ messages: 300, resumedAfter: 0 });
-  expect(await replayCapture({ file, gatewayAddress, version, batchBytes: undefined })).toEqual({ messages: 300, resumedAfter: 300 });
+  expect(await replayCapture({ file, gateway, version, batchBytes: undefined })).toEqual({ messages: 300, resumedAfter: 0 });
+  expect(await replayCapture({ file, gateway, version, batchBytes: undefined })).toEqual({ messages: 300, resumedAfter: 300 });
   expect([...sessions.values()]).toEqual([messages]);
 });
 
 test('other contents, another batch size, are other replays; another name is not', async () => {
   const dir = folder();
-  const { sessions, gatewayAddress } = await gatewayOf(dir);
+  const { sessions, gateway } = await gatewayOf(dir);
   const one = await captureOf(dir, 'a.jscap', 3);
   const other = await captureOf(dir, 'b.jscap', 3, 'MESSAGE');
   const same = await captureOf(dir, 'c.jscap', 3);
-  for (const { file } of [one, other, same]) await replayCapture({ file, gatewayAddress, version, batchBytes: undefined });
-  await replayCapture({ file: one.file, gatewayAddress, version, batchBytes: 1000 });
+  for (const { file } of [one, other, same]) await replayCapture({ file, gateway, version, batchBytes: undefined });
+  await replayCapture({ file: one.file, gateway, version, batchBytes: 1000 });
   expect(sessions.size).toBe(3);
 });
 
 test.each([false, true])('cut off, it goes on where it was acked (the gateway ends the stream in good order: %s)', async (ends) => {
   const dir = folder();
   const { file, messages } = await captureOf(dir, 'a.jscap', 200);
-  const { sessions, gatewayAddress } = await gatewayOf(dir, 70, ends);
-  const run = () => replayCapture({ file, gatewayAddress, version, batchBytes: undefined });
+  const { sessions, gateway } = await gatewayOf(dir, 70, ends);
+  const run = () => replayCapture({ file, gateway, version, batchBytes: undefined });
   await expect(run()).rejects.toThrow();
   await expect(run()).rejects.toThrow();
   expect(await run()).toEqual({ messages: 200, resumedAfter: 140 });
@@ -103,21 +104,21 @@ test.each([false, true])('cut off, it goes on where it was acked (the gateway en
 
 test('a damaged capture is sent up to its damage, and told', async () => {
   const dir = folder();
-  const { sessions, gatewayAddress } = await gatewayOf(dir);
+  const { sessions, gateway } = await gatewayOf(dir);
   const { file, messages } = await captureOf(dir, 'a.jscap', 5);
   const bytes = readFileSync(file);
   bytes[bytes.length - 1] ^= 1;
   writeFileSync(file, bytes);
-  await expect(replayCapture({ file, gatewayAddress, version, batchBytes: undefined })).rejects.toMatchObject({ code: 'CAPTURE_DAMAGED' });
+  await expect(replayCapture({ file, gateway, version, batchBytes: undefined })).rejects.toMatchObject({ code: 'CAPTURE_DAMAGED' });
   expect([...sessions.values()][0].length).toBeLessThanOrEqual(4);
   expect(messages.slice(0, [...sessions.values()][0].length)).toEqual([...sessions.values()][0]);
 });
 
 test('what is no file is named before anything is sent', async () => {
   const dir = folder();
-  const { sessions, gatewayAddress } = await gatewayOf(dir);
+  const { sessions, gateway } = await gatewayOf(dir);
   for (const file of [dir, join(dir, 'missing')]) {
-    await expect(replayCapture({ file, gatewayAddress, version, batchBytes: undefined })).rejects.toMatchObject({
+    await expect(replayCapture({ file, gateway, version, batchBytes: undefined })).rejects.toMatchObject({
       code: 'CAPTURE_UNREADABLE',
     });
   }

@@ -5,12 +5,13 @@ import { captureError, readCapture } from '../../core/capture.ts';
 import { CollectorMessage, type GatewayBody } from '../../proto/collect.ts';
 import { recordSchema } from '../../schema/record.gen.ts';
 import { openGatewayCall } from './gateway-call.ts';
+import type { GatewayTarget } from './gateway-target.ts';
 import { rebatched } from './rebatch.ts';
 
 export interface ReplayOptions {
   readonly file: string;
-  /** gRPC target of a gateway that writes no ticks of its own. */
-  readonly gatewayAddress: string;
+  /** A gateway that writes no ticks of its own. */
+  readonly gateway: GatewayTarget;
   readonly version: string;
   /** Cut and join record batches to about this size; undefined: as captured. What comes out is the same. */
   readonly batchBytes: number | undefined;
@@ -31,8 +32,8 @@ const maxInFlight = 64;
  * of the same capture was cut off.
  */
 export async function replayCapture(options: ReplayOptions): Promise<ReplayResult> {
-  const { file, gatewayAddress, version, batchBytes } = options;
-  const { stream: call, broken, close } = openGatewayCall(gatewayAddress);
+  const { file, gateway, version, batchBytes } = options;
+  const { stream: call, broken, close } = openGatewayCall(gateway);
   let acked = -1;
   let wake: () => void = () => undefined;
   call.on('data', (body: GatewayBody) => {
@@ -43,7 +44,7 @@ export async function replayCapture(options: ReplayOptions): Promise<ReplayResul
   broken.addEventListener('abort', () => wake());
   const until = async (ready: () => boolean): Promise<void> => {
     while (!ready() && !broken.aborted) await new Promise<void>((resolve) => (wake = resolve));
-    broken.throwIfAborted();
+    if (broken.aborted) throw gateway.explain(broken.reason);
   };
 
   try {

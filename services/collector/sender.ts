@@ -5,6 +5,7 @@ import { CollectorMessage, type GatewayBody } from '../../proto/collect.ts';
 import { recordSchema } from '../../schema/record.gen.ts';
 import { collectorError } from './errors.ts';
 import { drained, type GatewayCall, openGatewayCall, welcome } from './gateway-call.ts';
+import type { GatewayTarget } from './gateway-target.ts';
 import { HoleDeclarer } from './hole-declarer.ts';
 import type { CollectorMetrics } from './metrics.ts';
 import { SendWindow } from './send-window.ts';
@@ -13,8 +14,7 @@ import type { Spool } from './spool.ts';
 const reconnect = { initialMs: 100, maxMs: 5_000 };
 
 export interface SenderOptions {
-  /** gRPC target of the gateway: unix:<path>. */
-  readonly address: string;
+  readonly gateway: GatewayTarget;
   readonly version: string;
   /** Bytes that may be sent and not yet acked. */
   readonly maxInFlightBytes: number;
@@ -79,7 +79,7 @@ export class Sender {
   }
 
   async #session(signal: AbortSignal, lastSeq: number): Promise<void> {
-    const call = openGatewayCall(this.#options.address);
+    const call = openGatewayCall(this.#options.gateway);
     const stop = AbortSignal.any([signal, call.broken]);
     this.#unreadable = false;
     try {
@@ -155,11 +155,10 @@ export class Sender {
   }
 
   #warn(thrown: unknown): void {
-    const { address, limiter, log } = this.#options;
-    const cause = messageOf(thrown);
+    const { gateway, limiter, log } = this.#options;
     const error = this.#unreadable
-      ? collectorError('COLLECTOR_SPOOL_UNREADABLE', { session: this.#spool.session.session, cause }, thrown)
-      : collectorError('COLLECTOR_STREAM_BROKEN', { address, cause }, thrown);
+      ? collectorError('COLLECTOR_SPOOL_UNREADABLE', { session: this.#spool.session.session, cause: messageOf(thrown) }, thrown)
+      : gateway.explain(thrown);
     limiter.once(`${error.code}/${this.#spool.session.session}`, (heldBack) =>
       log.warn({ code: error.code, heldBack, remedy: error.remedy }, error.message),
     );

@@ -4,6 +4,7 @@ import { messageOf } from '../../core/app-error.ts';
 import { appendRetrying } from '../../core/bus/append-retrying.ts';
 import type { Bus } from '../../core/bus/bus.ts';
 import { type Log, LogLimiter } from '../../core/log.ts';
+import { sleep } from '../../core/retry.ts';
 import { type PipelineFiguresBody, topics } from '../../proto/bus.ts';
 import type { GatewayBody } from '../../proto/collect.ts';
 import { peerOf, refusalOf } from './authorization.ts';
@@ -45,6 +46,8 @@ export interface Gateway {
 }
 
 const tickMs = 1_000;
+/** Streams that are cut end within this. */
+const maxEndMs = 500;
 /** A collector has one, and one for each session that it catches up with, one after the other. */
 const maxStreamsOfConnection = 16;
 /** Positions are written down every so many ticks. A stream that goes on from an older one sends repeats, which are dropped. */
@@ -132,13 +135,14 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     async close(graceMs = 5_000) {
       clearInterval(clock);
       listener?.close();
-      const deadline = setTimeout(() => {
-        stopping.abort(new Error('the gateway closes'));
-        for (const server of servers) server.forceShutdown();
-      }, graceMs);
-      await Promise.all(servers.map((server) => new Promise<void>((resolve) => server.tryShutdown(() => resolve()))));
-      clearTimeout(deadline);
-      stopping.abort(new Error('the gateway is closed'));
+      const ended = Promise.all(servers.map((server) => new Promise<void>((resolve) => server.tryShutdown(() => resolve()))));
+      const patience = new AbortController();
+      await Promise.race([ended, sleep(graceMs, patience.signal)]);
+      stopping.abort(new Error('the gateway closes'));
+      for (const server of servers) server.forceShutdown();
+      // grpc-js waits for ever for a session that was destroyed and has not said so yet.
+      await Promise.race([ended, sleep(maxEndMs, patience.signal)]);
+      patience.abort();
       await positions.save();
     },
   };

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { createLog, LogLimiter } from '../../core/log.ts';
 import { instantOf } from '../../core/time.ts';
 import type { CollectorBody } from '../../proto/collect.ts';
+import { type GatewayTarget, socketTarget } from '../../services/collector/gateway-target.ts';
 import { type CollectorMetrics, emptyCollectorMetrics } from '../../services/collector/metrics.ts';
 import { Shipper } from '../../services/collector/shipper.ts';
 import { type ExpectedEvents, idPrefixOf } from './expected-events.ts';
@@ -13,8 +14,9 @@ const phase = { lateOpen: false, moved: false };
 
 export interface FakeCollectorOptions {
   readonly spoolDir: string;
-  /** gRPC target of the gateway, there or not. */
-  readonly gatewayAddress: string;
+  /** gRPC target of a gateway on this machine, there or not; or `gateway`. */
+  readonly gatewayAddress?: string;
+  readonly gateway?: GatewayTarget;
   readonly maxSpoolBytes?: number;
   /** Told of every item that must become an event. */
   readonly events: ExpectedEvents;
@@ -50,7 +52,12 @@ export class FakeCollector {
       spoolDir: options.spoolDir,
       session: { node: node.name, session: session.toString('hex'), startedMs: Date.now() },
       maxBytes: options.maxSpoolBytes ?? 512 * 1024 * 1024,
-      sender: { address: options.gatewayAddress, version: 'test', maxInFlightBytes: 1024 * 1024, onKeyframeRequest: () => undefined },
+      sender: {
+        gateway: options.gateway ?? socketTarget(options.gatewayAddress ?? ''),
+        version: 'test',
+        maxInFlightBytes: 1024 * 1024,
+        onKeyframeRequest: () => undefined,
+      },
       metrics,
       log: createLog('silent'),
       limiter: new LogLimiter(),

@@ -9,6 +9,7 @@ import { type Aggregator, startAggregator } from '../../services/aggregator/main
 import type { PartitionState } from '../../services/aggregator/partition-state.ts';
 import { probeSeriesOf } from '../../services/aggregator/series/probe-series.ts';
 import { type Gateway, startGateway } from '../../services/gateway/main.ts';
+import type { TcpOptions } from '../../services/gateway/tcp-listener.ts';
 import { eventually } from '../lab/eventually.ts';
 import { openBusOf } from './data-folder.ts';
 import type { ExpectedEvents } from './expected-events.ts';
@@ -45,10 +46,12 @@ export class Hops {
     return new Hops(bus, aggregator, join(dataDir, 'collect.sock'));
   }
 
-  async gatewayUp(): Promise<Gateway> {
+  /** @param tcp with it the gateway listens on TCP, too */
+  async gatewayUp(tcp?: TcpOptions): Promise<Gateway> {
     this.#gateway = await startGateway({
       bus: this.bus,
       socketPath: this.#socketPath,
+      tcp,
       ticks: false,
       maxInFlightBytes: 1024 * 1024,
       maxMessageBytes: 4 * 1024 * 1024,
