@@ -41,7 +41,7 @@ test('of a running process also what it refused, and what waits for the next sta
     failures: 1,
     lastSuccessful: false,
     lastSuccessUnixMs: Date.UTC(2026, 10, 22),
-    problem: 'c.yaml:1:1: level: found 5, expected text',
+    problem: 'c.yaml:1:1: level: found 5, expected text\nc.yaml:2:1: nod: no such setting',
     settings,
     pending: [{ running: settings[2], next }],
   };
@@ -50,6 +50,6 @@ test('of a running process also what it refused, and what waits for the next sta
   expect(view.settings[2]).toMatchObject({ value: [], atNextStart: { value: ['b'], from: { kind: 'set' } } });
   const text = stripVTControlCharacters(viewText(view));
   expect(text).toContain('3 reloads, 1 refused; in effect since 2026-11-22T00:00:00.000Z');
-  expect(text).toContain('the last one was refused: c.yaml:1:1: level: found 5, expected text');
+  expect(text).toContain('the last one was refused:\n  c.yaml:1:1: level: found 5, expected text\n  c.yaml:2:1: nod: no such setting\n');
   expect(text).toMatch(/from the next start on \["b"\] {2}--set/);
 });

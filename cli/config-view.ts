@@ -56,7 +56,8 @@ export function viewText({ pid, reloads, settings }: ConfigView): string {
   if (reloads !== undefined) {
     const { successes, failures, lastSuccess, problem } = reloads;
     lines.push(`${successes} reloads, ${failures} refused; in effect since ${lastSuccess}`);
-    if (problem !== undefined) lines.push(pc.red(`the last one was refused: ${printable(problem)}`));
+    if (problem !== undefined)
+      lines.push(pc.red('the last one was refused:'), ...problem.split('\n').map((line) => pc.red(`  ${printable(line)}`)));
   }
   const width = Math.max(...settings.map(({ path }) => path.length));
   for (const { path, value, from, atNextStart } of settings) {
