@@ -5,7 +5,7 @@ import type { Collector } from '../services/collector/main.ts';
 import type { Config } from './config.ts';
 import { viewOfRunning } from './config-view.ts';
 import { deadLetterMethods } from './dlq-methods.ts';
-import { type EventFilter, followEvents } from './event-feed.ts';
+import { checkFilter, type EventFilter, followEvents } from './event-feed.ts';
 import { explainRunning } from './explain.ts';
 import type { Pipeline } from './pipeline.ts';
 import { orderProbe, probeRows } from './probe-rows.ts';
@@ -19,7 +19,7 @@ export function controlMethods(
   rates: Pick<StorageRates, 'report'>,
 ): ReadonlyMap<string, ControlMethod> {
   return new Map<string, ControlMethod>([
-    ['tap', (params, signal) => followEvents(pipeline.bus, filterOf(params), signal)],
+    ['tap', (params, signal) => tapOf(pipeline, filterOf(params), signal)],
     [
       'status',
       async function* () {
@@ -85,6 +85,16 @@ export function controlMethods(
       },
     ],
   ]);
+}
+
+async function* tapOf({ bus, aggregator, aggregation }: Pipeline, filter: EventFilter, signal: AbortSignal): AsyncGenerator<string> {
+  const { rules } = aggregator.rules() ?? aggregation.rules;
+  checkFilter(
+    filter,
+    [...aggregation.events.values()].map(({ type }) => type),
+    rules.map(({ id }) => id),
+  );
+  yield* followEvents(bus, filter, signal);
 }
 
 function filterOf(params: Readonly<Record<string, unknown>>): EventFilter {

@@ -5,7 +5,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { openEmbeddedLog } from '../core/bus/embedded-log.ts';
 import { topics } from '../proto/bus.ts';
 import { EventBatchWriter } from '../schema/event-batch.ts';
-import { type EventFilter, followEvents } from './event-feed.ts';
+import { checkFilter, type EventFilter, followEvents } from './event-feed.ts';
 
 function batchOf(first: number, rows: readonly { type: string; namespace: string; pod: string }[]): Uint8Array {
   const writer = new EventBatchWriter(1024);
@@ -54,4 +54,17 @@ test.each<[EventFilter, number[]]>([
   while (found.length < expected.length) found.push((await feed.next()).value as string);
   expect(found.map((line) => (JSON.parse(line) as { n: number }).n)).toEqual(expected);
   expect(found[0]).not.toContain('\n');
+});
+
+test.each<[EventFilter, RegExp | undefined]>([
+  [{}, undefined],
+  [{ type: 'tcpreset' }, undefined],
+  [{ type: 'reset-storm', kind: 'alert' }, undefined],
+  [{ type: 'tcprest' }, /no event or finding has the type tcprest; did you mean tcpreset\?/],
+  [{ type: 'tcpreset', kind: 'alert' }, /no finding has the type tcpreset; expected one of reset-storm/],
+  [{ type: 'reset-storm', kind: 'event' }, /no event has the type reset-storm; expected one of tcpreset/],
+])('a filter %j that nothing can ever pass is refused', (filter, says) => {
+  const check = (): void => checkFilter(filter, ['tcpreset'], ['reset-storm']);
+  if (says === undefined) expect(check).not.toThrow();
+  else expect(check).toThrow(says);
 });

@@ -1,4 +1,6 @@
+import { errorTable } from '../core/app-error.ts';
 import type { Bus } from '../core/bus/bus.ts';
+import { suggestion } from '../core/suggestion.ts';
 import { topics } from '../proto/bus.ts';
 import type { EventBatchView } from '../schema/batch.ts';
 import { decodeEventBatch } from '../schema/event-batch.ts';
@@ -12,6 +14,23 @@ export interface EventFilter {
   readonly pod?: string;
   /** event.kind: `alert` are findings */
   readonly kind?: 'event' | 'alert';
+}
+
+const feedError = errorTable({
+  TAP_UNKNOWN_TYPE: {
+    message: 'no {what} has the type {type}{suggestion}',
+    retryable: false,
+    remedy: 'Types are the names of probes and the ids of rules: `jitterscope probes list`, `jitterscope rules list`.',
+    exitCode: 2,
+  },
+});
+
+/** Throws TAP_UNKNOWN_TYPE when nothing can ever pass the filter, whatever is waited for. */
+export function checkFilter({ type, kind }: EventFilter, probes: readonly string[], rules: readonly string[]): void {
+  const known = kind === 'alert' ? rules : kind === 'event' ? probes : [...probes, ...rules];
+  if (type === undefined || known.includes(type)) return;
+  const what = kind === 'alert' ? 'finding' : kind === 'event' ? 'event' : 'event or finding';
+  throw feedError('TAP_UNKNOWN_TYPE', { what, type, suggestion: suggestion(type, known) });
 }
 
 /** Events as they come into the bus, from now on, as JSON lines. */
