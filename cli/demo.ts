@@ -62,9 +62,10 @@ async function liveDemo(dataDir: string): Promise<number> {
 async function breakThings(socketPath: string, stop: AbortController): Promise<number> {
   const report = new DemoReport(faults, say);
   makeNamespaces();
+  let watching = Promise.resolve();
   try {
     say(`made the network namespaces ${client} and ${web}, joined by a veth pair`);
-    const watching = watch(socketPath, report, stop.signal);
+    watching = watch(socketPath, report, stop.signal);
     await sleep(settleMs, stop.signal);
     for (const fault of faults) {
       await fault.start();
@@ -79,6 +80,8 @@ async function breakThings(socketPath: string, stop: AbortController): Promise<n
     removeNamespaces();
     say('mended everything and removed the namespaces');
     stop.abort();
+    // What it had read by then is told before the sum.
+    await watching.catch(() => undefined);
   }
   return interrupted.aborted ? interruptedExitCode() : report.close();
 }
