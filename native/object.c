@@ -2,6 +2,8 @@
 #include "object.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -69,6 +71,22 @@ struct bpf_map *object_loaded_map(struct object *object, const struct arguments 
 	return map;
 }
 
+/*
+ * A pending signal makes the verifier give up with EAGAIN (bpf_check), and libbpf stops trying after a few times: under a
+ * profiler, which sends one every millisecond, no larger program would ever be loaded.
+ */
+static int load_undisturbed(struct bpf_object *bpf)
+{
+	sigset_t all, before;
+	int err;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, &before);
+	err = bpf_object__load(bpf);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return err;
+}
+
 static napi_value object_load(napi_env env, napi_callback_info info)
 {
 	struct arguments arguments;
@@ -79,7 +97,7 @@ static napi_value object_load(napi_env env, napi_callback_info info)
 		return NULL;
 	if (object->loaded)
 		return fail(env, "NATIVE_LOAD", 0, "%s is loaded already", object->owner);
-	err = bpf_object__load(object->bpf);
+	err = load_undisturbed(object->bpf);
 	if (err)
 		return fail(env, "NATIVE_LOAD", err, "Cannot load %s", object->owner);
 	object->loaded = true;

@@ -1,8 +1,10 @@
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, expect, onTestFinished, test } from 'vitest';
 import type { BpfObject } from './addon.ts';
 import { addonPath, bpfObjectPath, loadNative, readBpfObject } from './index.ts';
 
@@ -237,4 +239,17 @@ test.each([
   );
   expect(stderr).toBe('');
   expect(JSON.parse(stdout)).toMatchObject({ code: 'NATIVE_LOAD', errnoName: 'EPERM', hint: expect.stringContaining(hint) });
+});
+
+test('a profiler that interrupts the verifier ten thousand times a second keeps no program from being loaded', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'jitterscope-profile-'));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const code = `
+    const native = require(${JSON.stringify(addonPath())});
+    const object = native.openObject('packetloss', require('fs').readFileSync(${JSON.stringify(bpfObjectPath('packetloss'))}));
+    object.load();
+    console.log(object.programs().length > 0);`;
+  const profiler = ['--cpu-prof', '--cpu-prof-interval', '100', '--cpu-prof-dir', folder];
+  const { status, stdout, stderr } = spawnSync(process.execPath, [...profiler, '-e', code], { encoding: 'utf8' });
+  expect([status, stdout, stderr]).toEqual([0, 'true\n', '']);
 });
