@@ -98,11 +98,12 @@ test('a place that had no name, or another module’s, gets its own with the nex
   ]);
 });
 
-test('where the kernel hides its symbols, nobody looks for a stack again and again', () => {
+test('where the kernel hides its symbols, places say so and nobody looks for a stack again and again', () => {
   const places = new KernelPlaces([probe], {
     ...{ stext: undefined, nameOf: () => '', readStack: () => stackOf(10), deleteStack: () => undefined },
   });
   places.see(10, 7);
-  places.take();
+  expect(places.take().symbols).toEqual([{ offset: 10, name: 'hidden_kernel_symbol' }]);
   expect(places.see(10, 7)).toBe(true);
+  expect(places.all().symbols).toEqual([{ offset: 10, name: 'hidden_kernel_symbol' }]);
 });

@@ -5,6 +5,8 @@ import type { Counter } from './counters.ts';
 /** Places and stacks that are remembered; the oldest go. They are told again when they come again. */
 const maxSymbols = 4096;
 const maxStacks = 1024;
+/** The name of a place where the kernel hides its symbols: what would be told else is a part of an address. */
+const hiddenName = 'hidden_kernel_symbol';
 /** In such a function the soft interrupt begins: what is outside of it is whatever task was interrupted. */
 const interruptEntries = new Set(['handle_softirqs', '__do_softirq']);
 const addressBytes = 8;
@@ -67,7 +69,7 @@ export class KernelPlaces {
     const symbols: KernelSymbol[] = [];
     const stacks: KernelStack[] = [];
     for (const offset of this.#newSites) {
-      const name = this.#source.nameOf(offset);
+      const name = this.#nameOf(offset);
       this.#symbols.set(offset, name);
       symbols.push({ offset, name });
     }
@@ -89,11 +91,15 @@ export class KernelPlaces {
 
   /** All that are named, for a keyframe; places by what is there now: modules come and go. */
   all(): Required<Pick<Identity, 'symbols' | 'stacks'>> {
-    for (const offset of this.#symbols.keys()) this.#symbols.set(offset, this.#source.nameOf(offset));
+    for (const offset of this.#symbols.keys()) this.#symbols.set(offset, this.#nameOf(offset));
     return {
       symbols: [...this.#symbols].map(([offset, name]) => ({ offset, name })),
       stacks: [...this.#stacks].map(([id, frames]) => ({ id, frames: [...frames] })),
     };
+  }
+
+  #nameOf(offset: number): string {
+    return this.#source.stext === undefined ? hiddenName : this.#source.nameOf(offset);
   }
 
   /** From the site on: how many frames of the tracepoint's own lie before it depends on who else listens to it. */
