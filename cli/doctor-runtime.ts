@@ -23,7 +23,16 @@ export async function runtimeFindings(
   native: Native,
   config: Pick<CollectorConfig, 'cri' | 'conntrack' | 'hostNetns'>,
 ): Promise<Finding[]> {
-  return [await runtimeFinding(config.cri.socket), cgroupFinding(), conntrackFinding(native, config)];
+  return [hostNetnsFinding(config.hostNetns), await runtimeFinding(config.cri.socket), cgroupFinding(), conntrackFinding(native, config)];
+}
+
+function hostNetnsFinding(configured: string): Finding {
+  const what = "the node's network namespace";
+  try {
+    return { area: 'identity', what, state: 'ok', found: hostNetnsPath(configured) };
+  } catch (thrown) {
+    return { area: 'identity', what, state: 'failed', found: messageOf(thrown), remedy: hintOf(thrown) };
+  }
 }
 
 async function runtimeFinding(configured: string): Promise<Finding> {

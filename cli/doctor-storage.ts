@@ -1,4 +1,4 @@
-import { accessSync, constants, existsSync, statfsSync } from 'node:fs';
+import { accessSync, constants, existsSync, statfsSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { messageOf } from '../core/app-error.ts';
 import { topics } from '../proto/bus.ts';
@@ -13,6 +13,11 @@ export function* folderFindings(
 ): Generator<Finding> {
   let folder = dataDir;
   while (!existsSync(folder)) folder = dirname(folder);
+  if (!statSync(folder).isDirectory()) {
+    const found = folder === dataDir ? 'is a file, and no folder' : `cannot be made: ${folder} is a file`;
+    yield { area: 'data', what: dataDir, state: 'failed', found, remedy: 'Name a folder with --data-dir.' };
+    return;
+  }
   try {
     accessSync(folder, constants.W_OK);
   } catch (thrown) {

@@ -64,6 +64,7 @@ beforeAll(async () => {
   appendFileSync(at('cut.jscap'), Buffer.from('20000000', 'hex'));
   writeFileSync(at('syntax.yaml'), 'log:\n  level: info\n bad: [\n');
   writeFileSync(at('list.yaml'), '- a\n- b\n');
+  writeFileSync(at('program'), Buffer.from('7f454c46020101000000000000000000030a3e000100', 'hex'));
   writeFileSync(at('unknown.yaml'), 'colector:\n  burst: 5\n');
   writeFileSync(at('type.yaml'), 'collector:\n  burst: many\n  batchLinger: 5\n');
   writeFileSync(at('file'), '');
@@ -108,7 +109,12 @@ test.each<[string, string[], (string | RegExp)[]]>([
 test.each<[string, string[], (string | RegExp)[]]>([
   ['a configuration that is not there', ['--config', 'missing.yaml'], ['missing.yaml', /ENOENT/, /path/]],
   ['a folder as configuration', ['--config', 'folder'], ['folder', /EISDIR/]],
-  ['a configuration that is no YAML', ['--config', 'syntax.yaml'], ['syntax.yaml:3:1', /not valid YAML: found "bad: \[", expected /]],
+  [
+    'a configuration that is no YAML',
+    ['--config', 'syntax.yaml'],
+    ['syntax.yaml:3:1', /not valid YAML: found "bad: \[", expected valid YAML \(\w+/],
+  ],
+  ['a program as configuration', ['--config', 'program'], ['program:1:1', /found ".*", expected a mapping of sections/]],
   ['a configuration that is a list', ['--config', 'list.yaml'], ['list.yaml:1:1', /expected a mapping of sections/]],
   ['an unknown section in it', ['--config', 'unknown.yaml'], [/unknown\.yaml:1:1: colector: no such setting; did you mean collector\?/]],
   [
@@ -132,6 +138,17 @@ test.each<[string, string[], (string | RegExp)[]]>([
   ]) {
     expectMistake(await jitterscope([...command, '--data-dir', dataDir(), ...args]), 78, ...says);
   }
+});
+
+test.each([
+  ['is not there', 'missing', /ENOENT/],
+  ['is a file', 'file', /another kind of file/],
+])("a node's network namespace that %s", async (_, name, says) => {
+  const args = ['--data-dir', dataDir(), '--set', `collector.hostNetns=${at(name)}`];
+  const ended = await jitterscope(['run', '--duration', '1s', ...args, ...noProbes]);
+  expectMistake(ended, 78, /collector\.hostNetns: found /, at(name), says, /\/proc\/1\/ns\/net/);
+  const { code, stdout } = await jitterscope(['doctor', ...args]);
+  expect([code, stdout]).toEqual([1, expect.stringMatching(/failed .*node's network namespace: .*no network namespace/)]);
 });
 
 test('a doctor with a configuration that is wrong', async () => {
@@ -214,6 +231,10 @@ test('a data folder that another process holds is named with its holder, who tak
   expectMistake(await jitterscope(['tap', '--data-dir', data, '--pod', 'a/b/c']), 2, /expected a Pod such as shop\/web-0/);
   const elsewhere = ['tap', '--data-dir', data, '--pod', 'a/b', '--namespace', 'c'];
   expectMistake(await jitterscope(elsewhere), 2, /--pod a\/b is not in --namespace c: leave one of them out/);
+  const tap = async (...args: string[]): Promise<Ended> => jitterscope(['tap', '--data-dir', data, ...args]);
+  expectMistake(await tap('--type', 'tcpresett'), 2, /no event or finding has the type tcpresett; did you mean tcpreset\?/, /rules list/);
+  expectMistake(await tap('--type', 'nothing-such'), 2, /expected one of tcpreset, .*accept-queue-saturation/);
+  expectMistake(await tap('--type', 'tcpreset', '--findings'), 2, /no finding has the type tcpreset; /);
   const order = async (...args: string[]): Promise<Ended> => jitterscope(['probes', ...args, '--data-dir', data]);
   expectMistake(await order('enable', 'tcprest'), 2, /there is no probe tcprest; did you mean tcpreset\?/, /probes list/);
   expectMistake(await order('disable', 'dns'), 2, /there is no probe dns; expected one of tcpreset/);
@@ -230,6 +251,10 @@ test('a file where the data folder should be', async () => {
     ['replay', 'good.jscap'],
   ]) {
     expectMistake(await jitterscope([...args, '--data-dir', at('file')]), 78, at('file'), /data folder/, /--data-dir/);
+  }
+  for (const folder of [at('file'), at('file/data')]) {
+    const { code, stdout } = await jitterscope(['doctor', '--data-dir', folder]);
+    expect([code, stdout]).toEqual([1, expect.stringMatching(/failed +data .*is a file/)]);
   }
 });
 

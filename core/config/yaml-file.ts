@@ -61,8 +61,10 @@ export function parseYamlFile(file: string, text: string): YamlFile {
 
 function syntaxError(file: string, text: string, { line, column }: Position, cause: string, found?: string): AppError {
   const excerpt = found ?? excerptOf((text.split('\n')[line - 1] ?? '').slice(column - 1));
-  const expected = cause.replace(/^expected /, '');
-  const problems = `${file}:${line}:${column}: not valid YAML: found ${excerpt}, expected ${expected}`;
+  // Most of the parser's sentences say what is wrong, and not what it would have taken.
+  const expected = /^expected (.*)$/s.exec(cause)?.[1] ?? 'valid YAML';
+  const why = expected === 'valid YAML' ? ` (${cause})` : '';
+  const problems = `${file}:${line}:${column}: not valid YAML: found ${excerpt}, expected ${expected}${why}`;
   return configError('CONFIG_SYNTAX', { problems, file, line, column, found: excerpt, expected });
 }
 

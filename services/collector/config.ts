@@ -5,6 +5,9 @@ import { duration, size } from '../../core/quantity.ts';
 import { tlsSchema } from '../../core/tls.ts';
 import { probesConfig } from './probes-config.ts';
 
+/** The network namespace of process 1. */
+export const defaultHostNetns = '/proc/1/ns/net';
+
 const criConfig = z
   .strictObject({
     socket: z
@@ -99,7 +102,7 @@ export const collectorConfig = z
     ),
     hostNetns: z
       .string()
-      .default('/proc/1/ns/net')
+      .default(defaultHostNetns)
       .describe('The network namespace of the node itself; another one where a node lives in a container, as with kind.'),
     cri: criConfig,
     conntrack: conntrackConfig,

@@ -40,6 +40,12 @@ export const collectorError = errorTable({
     remedy: 'Enable or disable all of it (without --pod): that ends the orders before it.',
     exitCode: 1,
   },
+  COLLECTOR_HOST_NETNS: {
+    message: 'collector.hostNetns: found {path}, which is no network namespace: {cause}',
+    retryable: false,
+    remedy: 'Name a network namespace such as /proc/1/ns/net or /run/netns/kind, or leave the setting out.',
+    exitCode: 78,
+  },
   COLLECTOR_STREAM_BROKEN: {
     message: 'the stream to the gateway at {address} broke: {cause}',
     retryable: true,

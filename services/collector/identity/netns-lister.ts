@@ -1,10 +1,11 @@
-import { statSync, watch } from 'node:fs';
+import { statfsSync, watch } from 'node:fs';
 import { parseNetnsRows } from '../../../bpf/netns/rows.ts';
 import { messageOf } from '../../../core/app-error.ts';
 import type { Log } from '../../../core/log.ts';
 import type { BpfObject, Native } from '../../../native/addon.ts';
 import { readBpfObject } from '../../../native/index.ts';
-import { withHint } from '../errors.ts';
+import { defaultHostNetns } from '../config.ts';
+import { collectorError, withHint } from '../errors.ts';
 import type { ProcessNetns } from './node-namespaces.ts';
 
 /** Lists the namespaces that processes live in. */
@@ -32,15 +33,23 @@ export function openNetnsLister(native: Native, log: Log): NetnsLister {
   }
 }
 
-/** The path that leads into the node's own namespace, as far as we can tell. @param configured that of process 1 by default */
+/** Type of the file system whose files are namespaces (NSFS_MAGIC of include/uapi/linux/magic.h). */
+const nsfsType = 0x6e736673;
+
+/**
+ * The path that leads into the node's own namespace, as far as we can tell. Throws COLLECTOR_HOST_NETNS for a path that leads
+ * into none. @param configured that of process 1 by default
+ */
 export function hostNetnsPath(configured: string): string {
+  let cause = 'it is another kind of file';
   try {
-    statSync(configured);
-    return configured;
-  } catch {
+    if (statfsSync(configured).type === nsfsType) return configured;
+  } catch (thrown) {
     // Without CAP_SYS_PTRACE process 1 is closed to us; our own namespace is the node's then.
-    return '/proc/self/ns/net';
+    if (configured === defaultHostNetns) return '/proc/self/ns/net';
+    cause = messageOf(thrown);
   }
+  throw collectorError('COLLECTOR_HOST_NETNS', { path: configured, cause });
 }
 
 /** Tells names under /run/netns that come and go. Undefined where the folder is not there yet. */
