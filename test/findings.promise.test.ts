@@ -115,8 +115,9 @@ kernelTest('a hundred refused connects are one finding, with both ends named', a
   expect(await callers.line()).toEqual({ opened: 0, refused: 100, givenUp: 0, others: 0 });
 
   const opened = await step('connect-failures', 'shop/caller-0', 'anomaly-opened');
+  // On a busy machine it opens before the last one is refused.
   expect(opened.message).toMatch(
-    /^shop\/caller-0 cannot connect, most often to shop\/web-0 port 81: within a minute 100 connects were refused/,
+    /^shop\/caller-0 cannot connect, most often to shop\/web-0 port 81: within a minute (100|[1-9]\d) connects were refused/,
   );
   await step('connect-failures', 'shop/caller-0', 'anomaly-resolved');
   expect(found('connect-failures', 'shop/caller-0').filter(({ event }) => event.action === 'anomaly-opened')).toHaveLength(1);

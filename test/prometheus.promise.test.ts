@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 import { eventually } from './lab/eventually.ts';
 import { kernelTestsRun } from './lab/kernel-tier.ts';
 import { NetnsLab } from './lab/netns-lab.ts';
@@ -18,17 +18,19 @@ const downMs = 2_000;
 /** From the kernel's count to a sample: interval of sources, tick, scrape; ten times that on a loaded machine. */
 const mostLagSeconds = 60;
 
-const folder = temporaryFolder();
+let folder: ReturnType<typeof temporaryFolder>;
 let lab: NetnsLab | undefined;
 let prometheus: PrometheusServer | undefined;
 let run: LiveRun | undefined;
 let traffic = true;
 
-beforeAll(() => {
+beforeEach(() => {
+  folder = temporaryFolder();
+  traffic = true;
   if (process.getuid?.() === 0) lab = new NetnsLab('-prom');
 });
 
-afterAll(async () => {
+afterEach(async () => {
   traffic = false;
   await run?.process.killHard();
   await prometheus?.stop();

@@ -7,6 +7,7 @@ import { createLog } from '../../core/log.ts';
 import { loadNative } from '../../native/index.ts';
 import { metrics } from '../../schema/record.gen.ts';
 import { RecordReader } from '../../schema/record.ts';
+import { eventually } from '../../test/lab/eventually.ts';
 import { kernelTest } from '../../test/lab/kernel-tier.ts';
 import { type LabNetns, NetnsLab } from '../../test/lab/netns-lab.ts';
 import { type Counter, readCounters } from './counters.ts';
@@ -48,6 +49,14 @@ function held(): Readonly<Record<string, number>> {
     if (/^map_id:/m.test(text)) found.maps++;
   }
   return found;
+}
+
+/**
+ * Whether sockets of a namespace may still send: what a process leaves behind goes on sending data and FINs, and whom nobody
+ * listens to any more answers with resets, which are counted, rightly.
+ */
+function isSending(of: NetnsLab, netns: LabNetns): boolean {
+  return of.run(netns, 'ss', '-Htan', 'state', 'connected', 'exclude', 'time-wait', 'exclude', 'fin-wait-2') !== '';
 }
 
 /** What the kernel itself counts in the two namespaces, and what probe counts the same. */
@@ -147,6 +156,7 @@ kernelTest.each([
 
     // Alone in its namespaces, one thing after the other: exact to the one.
     await lab.stop();
+    await eventually('nothing of the traffic is under way', () => [a, b].every((netns) => !isSending(lab as NetnsLab, netns)));
     const refuse = (count: number, port: number) =>
       (lab as NetnsLab).result(a, 'connect.mjs', a.ipv4, String(port), String(count), b.ipv4, '81');
     const resets = () => {
