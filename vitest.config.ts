@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
 const built = ['**/node_modules/**', '**/dist/**', '**/build/**', '**/.cache/**', '**/data/**'];
@@ -11,8 +12,14 @@ const loki = ['**/*.loki.test.ts'];
 /** Only for machines made to be changed: test/vm. */
 const matrix = ['test/vm/*.matrix.test.ts'];
 
-/** A tier of tests that runs alone on the machine's shared parts (namespaces, ports, the kernel's probes): one file at a time. */
+/** A tier of tests that runs alone on the machine's shared parts: one file at a time. */
 const serial = { fileParallelism: false, testTimeout: 300_000, hookTimeout: 300_000 };
+const processors = availableParallelism();
+/**
+ * Tests with real kernels and processes, each with namespaces, folders and ports of its own: they mostly wait, those of the
+ * kernel still more. A machine with one processor is one of the matrix, which are slow enough.
+ */
+const sideBySide = (maxWorkers: number) => ({ ...serial, fileParallelism: processors > 1, maxWorkers });
 
 export default defineConfig({
   test: {
@@ -21,6 +28,7 @@ export default defineConfig({
     allowOnly: false,
     // Real kernels, processes and disks on two shared cores: CI tries a failed test once more, and its report says so.
     retry: process.env.CI ? 1 : 0,
+    unstubEnvs: true,
     projects: [
       {
         extends: true,
@@ -28,12 +36,21 @@ export default defineConfig({
           name: 'unit',
           include: ['**/*.test.ts'],
           exclude: [...built, ...leftOut, ...kernel, ...promise, ...servers, ...loki, ...matrix],
+          // One process after the other would import the same modules again for each file: half of the CPU seconds.
+          isolate: false,
+          maxWorkers: processors,
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },
       },
-      { extends: true, test: { name: 'kernel', include: kernel, exclude: built, ...serial, sequence: { groupOrder: 1 } } },
-      { extends: true, test: { name: 'promise', include: promise, exclude: built, ...serial, sequence: { groupOrder: 2 } } },
+      {
+        extends: true,
+        test: { name: 'kernel', include: kernel, exclude: built, ...sideBySide(processors + 1), sequence: { groupOrder: 1 } },
+      },
+      {
+        extends: true,
+        test: { name: 'promise', include: promise, exclude: built, ...sideBySide(processors), sequence: { groupOrder: 2 } },
+      },
       { extends: true, test: { name: 'servers', include: servers, exclude: built, ...serial, sequence: { groupOrder: 3 } } },
       { extends: true, test: { name: 'loki', include: loki, exclude: built, ...serial, sequence: { groupOrder: 4 } } },
       { extends: true, test: { name: 'matrix', include: matrix, exclude: built, ...serial, sequence: { groupOrder: 5 } } },

@@ -12,6 +12,7 @@ process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
 
 test('an addon that is not built is said so, with how to build it', async () => {
   vi.stubEnv('JITTERSCOPE_NATIVE', join(folder, 'none.node'));
+  vi.resetModules();
   const { loadNative, nativeOrUndefined } = await import('./index.ts');
   expect(loadNative).toThrow(
     expect.objectContaining({ code: 'NATIVE_NOT_BUILT', exitCode: 69, remedy: expect.stringContaining('npm run build') }),
