@@ -58,7 +58,7 @@ export const eventFields: readonly EventField[] = [
     path: 'event.reason',
     type: 'keyword',
     description:
-      'Why. A reset or a dropped packet: the name the running kernel has for it (enum sk_rst_reason, skb_drop_reason). A retransmit: its kind. A failed connect: the name of its errno, ABORTED or NOT_SENT. A closed connection: how it ended. An accept queue: FILLING, STALLED or FULL. Of a finding that ended: CONDITION_ENDED, NO_DATA, ENTITY_GONE, RULE_CHANGED or EVICTED.',
+      'Why. A reset or a dropped packet: the name the running kernel has for it (enum sk_rst_reason, skb_drop_reason). A retransmit: its kind. A failed connect: the name of its errno, ABORTED or NOT_SENT. A closed connection: how it ended. An accept queue: FILLING, STALLED or FULL. Of a finding that ended: CONDITION_ENDED, NO_DATA, ENTITY_GONE or RULE_CHANGED.',
   },
   {
     path: 'event.id',

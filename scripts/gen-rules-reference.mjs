@@ -73,7 +73,7 @@ function rulesPage(files, root) {
 # Rules
 
 The rules that come with jitterscope. A threshold is changed by the configuration (\`rules.params\`), for one Pod by its annotation
-\`jitterscope.io/<rule>.<param>: "5"\`; a rule is switched off by \`rules.disabled\`. [signals.md](signals.md) lists what a rule may be made of.
+\`jitterscope.io/<rule>.<param>: "5"\` (annotations of Namespaces do nothing: container runtimes know Pods only); a rule is switched off by \`rules.disabled\`. [signals.md](signals.md) lists what a rule may be made of.
 
 ${table(
   ['rule', 'of', 'finds'],

@@ -84,11 +84,13 @@ export class Enricher {
     session.learnEnums(keyframe.enums ?? []);
     session.code.learn(keyframe.identity ?? {});
     if (session.identity.keyframe(keyframe, session.watermarkNs)) this.#reconsider(session);
+    if ((keyframe.identity?.pods ?? []).length > 0) this.#state.rules.podsTold(session);
   }
 
   learn(session: SessionState, identity: Identity): void {
     session.code.learn(identity);
     if (session.identity.learn(identity, session.watermarkNs)) this.#reconsider(session);
+    if ((identity.pods ?? []).length > 0) this.#state.rules.podsTold(session);
   }
 
   *heartbeat(session: SessionState, heartbeat: Heartbeat): Pieces {

@@ -3,6 +3,7 @@ import type { EntityTableImage, RuleEntity } from './entity-table.ts';
 import type { Transition } from './finding.ts';
 import type { Finding } from './finding-book.ts';
 import type { FindingState } from './finding-state.ts';
+import type { NamedGroups } from './named-groups.ts';
 import type { RecentImage } from './recent-records.ts';
 import type { Rule, Signal } from './rule.ts';
 import type { RuleDomain } from './rule-domain.ts';
@@ -10,7 +11,7 @@ import type { PlannedRule } from './rule-plan.ts';
 import type { SignalImage } from './signal-windows.ts';
 
 /** A finding in a checkpoint: what its rule says is kept, as the rule may be gone. */
-interface FindingImage extends FindingState, Pick<Finding, 'entity' | 'anomalyId' | 'number' | 'causedBy' | 'message'> {
+interface FindingImage extends FindingState, NamedGroups, Pick<Finding, 'entity' | 'anomalyId' | 'number' | 'causedBy' | 'message'> {
   readonly rule: Pick<Rule, 'id' | 'title' | 'why' | 'version' | 'entity' | 'clock' | 'runbook'>;
 }
 
@@ -153,7 +154,7 @@ function probeOf({ input }: Signal): number | undefined {
 
 /** The end of a finding whose rule is not there any more to say anything. */
 function changedRule(
-  { rule, message, anomalyId, number, severity, startS, causedBy }: FindingImage,
+  { rule, message, anomalyId, number, severity, startS, causedBy, named }: FindingImage,
   { info }: RuleEntity,
   atS: number,
 ): Transition {
@@ -182,11 +183,11 @@ function changedRule(
     reason: 'RULE_CHANGED',
     message,
     values: [],
-    by: [],
+    by: named.by,
     evidence: [],
     confidence: 0,
     causedBy,
     samples: [],
-    peers: [],
+    peers: named.peers,
   };
 }

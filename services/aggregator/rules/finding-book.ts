@@ -1,9 +1,10 @@
 import { type FindingState, pendingSince, type Sight, type Step, step } from './finding-state.ts';
+import { type NamedGroups, namesNobody } from './named-groups.ts';
 import type { Severity } from './rule.ts';
 import type { PlannedRule } from './rule-plan.ts';
 
 /** A finding with what was said of it. */
-export interface Finding extends FindingState {
+export interface Finding extends FindingState, NamedGroups {
   readonly entity: number;
   readonly rule: PlannedRule;
   /** 16 hex digits; empty while it is pending. */
@@ -134,6 +135,6 @@ export class FindingBook {
     }
     this.#refused.delete(key);
     const entity = Math.floor(key / this.#rules.length);
-    this.put({ ...pendingSince(second, severity), entity, rule, anomalyId: '', number: 0, causedBy: [], message: '' });
+    this.put({ ...pendingSince(second, severity), entity, rule, anomalyId: '', number: 0, causedBy: [], message: '', ...namesNobody() });
   }
 }

@@ -29,7 +29,7 @@ export interface Peer {
 }
 
 /** Why a finding ended. */
-export type ResolvedReason = 'CONDITION_ENDED' | 'NO_DATA' | 'ENTITY_GONE' | 'RULE_CHANGED' | 'EVICTED';
+export type ResolvedReason = 'CONDITION_ENDED' | 'NO_DATA' | 'ENTITY_GONE' | 'RULE_CHANGED';
 
 /** One step of a finding's life: a document of its own that never changes. */
 export interface Transition {
@@ -49,7 +49,7 @@ export interface Transition {
   readonly message: string;
   /** Key with its unit (overflows_per_second) and value; signals without data are left out. */
   readonly values: readonly (readonly [string, number])[];
-  /** Worst groups by signal. */
+  /** Worst groups by signal; of one that is resolved those that were named last, as its far ends. */
   readonly by: readonly (readonly [string, string])[];
   readonly evidence: readonly { readonly text: string; readonly weight: number }[];
   /** 0 to 1. */

@@ -1,11 +1,13 @@
 import { probes } from '../../../bpf/registry.ts';
 import { atOnce, type Pieces } from '../../../core/pieces.ts';
 import { maxUnixSeconds } from '../../../core/time.ts';
+import type { Pod } from '../pod.ts';
 import type { ProbeGap } from '../probe-gaps.ts';
 import { EntityTable, nodeIndex, type RuleEntity } from './entity-table.ts';
 import type { FindingEntity, ResolvedReason, Transition } from './finding.ts';
 import { type Finding, FindingBook, type FindingLimits } from './finding-book.ts';
 import { clearSight, type Sight } from './finding-state.ts';
+import { isRenamed, noteNames } from './named-groups.ts';
 import { ParamSettings } from './param-settings.ts';
 import type { Severity } from './rule.ts';
 import type { PlannedRule, RulePlan } from './rule-plan.ts';
@@ -122,6 +124,17 @@ export class RuleDomain {
     yield* this.#evaluate(second);
   }
 
+  /** Pods were told: those that are others now have other params, perhaps. */
+  podsTold(podOfSandbox: (sandboxId: string) => Pod | undefined): void {
+    for (const entity of this.entities.all) {
+      if (entity?.pod === undefined) continue;
+      const told = podOfSandbox(entity.pod.sandboxId);
+      if (told === undefined || told === entity.pod) continue;
+      entity.pod = told;
+      this.#judgeAllOf(entity);
+    }
+  }
+
   /** What probes do not look at, all of it. */
   tellGaps(gaps: readonly ProbeGap[]): void {
     if (this.values.sight.tellGaps(gaps)) this.values.markAll();
@@ -200,7 +213,7 @@ export class RuleDomain {
     for (const { finding, action, reason } of hot) {
       const found = finding.firing && action !== 'resolved' && this.#findCauses(finding);
       if (action !== undefined) this.#tell(finding, second, action, reason);
-      else if (found) this.#tell(finding, second, 'updated', undefined);
+      else if (isRenamed(finding, this.#groupsOf(finding), second) || found) this.#tell(finding, second, 'updated', undefined);
       yield;
     }
     if (second % sweepS === 0) this.#sweep(second);
@@ -274,7 +287,16 @@ export class RuleDomain {
     finding.number++;
     const transition = transitionOf(this.inputOf(finding.rule, entity, atS), finding, action, reason);
     finding.message = transition.message;
+    if (action !== 'resolved') noteNames(finding, transition, this.#groupsOf(finding));
     this.#context.emit(transition);
+  }
+
+  /** The groups that the sentence of a finding names; '' when one of them has no data. */
+  #groupsOf({ entity, rule }: Finding): string {
+    const groups = (rule.rule.named ?? []).map((slot) =>
+      this.values.worstGroup(rule.ofNode[slot] === 1 ? nodeIndex : entity, rule.signals[slot], this.entities.node).join(' '),
+    );
+    return groups.includes('') ? '' : groups.join('\n');
   }
 
   #goneS(entity: RuleEntity, second: number): number {

@@ -100,6 +100,14 @@ export class RuleEngine implements SampleWatcher {
     this.#nextNs = session.startOf(node.nowS + 1);
   }
 
+  /** Identity was told: annotations of Pods may be others. */
+  podsTold(state: SessionState): void {
+    const { node, session } = this.#enter(state);
+    // A session that was left behind and is sent beside the one that lives knows nothing new.
+    if (session.keyframed && session !== node.current) return;
+    node.own.podsTold((sandboxId) => state.identity.podOfSandbox(sandboxId));
+  }
+
   /** What probes do not see was told by a heartbeat: `state.probeGaps`. */
   gaps(state: SessionState): void {
     this.#enter(state).node.tellGaps();

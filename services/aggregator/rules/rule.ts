@@ -149,6 +149,8 @@ export interface Rule {
   readonly signals: readonly RuleSignal[];
   /** Places of the signals that `when` and `resolve` read; left out: all of them. What only evidence reads decides nothing. */
   readonly deciding?: readonly number[];
+  /** Places of the signals whose worst group `summary` names: when another one is named, the finding is told anew. */
+  readonly named?: readonly number[];
   readonly params: readonly RuleParam[];
   /** The most severe one first. */
   readonly when: readonly { readonly severity: Severity; readonly condition: Condition; readonly expression?: string }[];

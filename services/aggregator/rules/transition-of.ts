@@ -53,7 +53,7 @@ export function transitionOf(
   reason: ResolvedReason | undefined,
 ): Transition {
   const { rule, entity, slots, atS } = input;
-  const peers = peersOf(input);
+  const peers = action === 'resolved' ? finding.named.peers : peersOf(input);
   const texts = templateValuesOf(input, peers);
   const evidence = rule.rule.evidence.filter(({ when }) => when(slots)).map(({ say, weight }) => ({ text: say.render(texts), weight }));
   const sum = evidence.reduce((total, { weight }) => total + weight, baseConfidence);
@@ -71,7 +71,10 @@ export function transitionOf(
     values: rule.rule.signals.flatMap(({ name, unit }, slot) =>
       Number.isNaN(slots[slot]) ? [] : [[unit === undefined ? name : `${name}_${unit}`, slots[slot]] as const],
     ),
-    by: rule.rule.signals.flatMap(({ name, signal }, slot) => groupEntries(name, groupNames(signal.input), texts, slot)),
+    by:
+      action === 'resolved'
+        ? finding.named.by
+        : rule.rule.signals.flatMap(({ name, signal }, slot) => groupEntries(name, groupNames(signal.input), texts, slot)),
     evidence,
     confidence: Math.round(Math.min(1, Math.max(0, sum)) * input.heardShare * 1000) / 1000,
     causedBy: [...finding.causedBy],

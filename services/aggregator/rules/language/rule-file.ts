@@ -61,6 +61,8 @@ class RuleReader {
   readonly #used = new Set<string>();
   /** Those that conditions of `when` and `resolve` use. */
   readonly #deciding = new Set<string>();
+  /** Those whose worst group the summary names. */
+  readonly #named = new Set<string>();
 
   constructor(text: RuleText, document: RuleDocument, options: RuleFileOptions) {
     this.#text = text;
@@ -76,7 +78,7 @@ class RuleReader {
     this.#checkNames();
     if (this.#text.problems.length > 0) return undefined;
     const signals = this.#readSignals();
-    const rule: Omit<Rule, 'deciding'> = {
+    const rule: Omit<Rule, 'deciding' | 'named'> = {
       id: document.id,
       title: document.title,
       why: document.why,
@@ -98,7 +100,8 @@ class RuleReader {
       maxActive: document.max_active,
     };
     this.#checkUse();
-    return { ...rule, deciding: signals.flatMap(({ name }, slot) => (this.#deciding.has(name) ? [slot] : [])) };
+    const slotsOf = (names: ReadonlySet<string>): number[] => signals.flatMap(({ name }, slot) => (names.has(name) ? [slot] : []));
+    return { ...rule, deciding: slotsOf(this.#deciding), named: slotsOf(this.#named) };
   }
 
   #checkNames(): void {
@@ -170,6 +173,7 @@ class RuleReader {
     const grouped = new Map(this.#signals.map((name) => [name, namesOfBy(this.#document.signals[name].by)]));
     const compiled = placed(this.#text, path, () => compileTemplate(source, { signals: this.#signals, grouped, params: this.#params }));
     for (const name of compiled?.used ?? []) this.#used.add(name);
+    if (path[0] === 'summary') for (const name of compiled?.groups ?? []) this.#named.add(name);
     return compiled?.template ?? { source, render: () => source };
   }
 

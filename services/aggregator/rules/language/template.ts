@@ -7,6 +7,8 @@ import { TextError } from './text-error.ts';
 export interface CompiledTemplate {
   readonly template: Template;
   readonly used: ReadonlySet<string>;
+  /** Signals whose worst group is named. */
+  readonly groups: ReadonlySet<string>;
 }
 
 /** Names that a rule's templates may use. */
@@ -38,11 +40,12 @@ export const templateWords: Readonly<Record<string, { readonly meaning: string; 
 export function compileTemplate(source: string, names: TemplateNames): CompiledTemplate {
   if (source.length > maxLength) throw new TextError(`found ${source.length} characters, expected at most ${maxLength}`, 0);
   const used = new Set<string>();
+  const groups = new Set<string>();
   const parts: Part[] = [];
   const pattern = /\{\{|\}\}|\{([^{}]*)\}|[{}]|[^{}]+/g;
   for (const match of source.matchAll(pattern)) {
     const [whole, inside] = match;
-    if (inside !== undefined) parts.push(placeOf(inside, names, used, match.index));
+    if (inside !== undefined) parts.push(placeOf(inside, names, { used, groups }, match.index));
     else if (whole === '{' || whole === '}')
       throw new TextError(`found a single ${whole}, expected a place such as {pod}, or ${whole}${whole} for the brace itself`, match.index);
     else {
@@ -51,10 +54,15 @@ export function compileTemplate(source: string, names: TemplateNames): CompiledT
     }
   }
   const render = (values: TemplateValues): string => parts.map((part) => part(values)).join('');
-  return { template: { source, render }, used };
+  return { template: { source, render }, used, groups };
 }
 
-function placeOf(inside: string, { signals, grouped, params }: TemplateNames, used: Set<string>, at: number): Part {
+interface UsedNames {
+  readonly used: Set<string>;
+  readonly groups: Set<string>;
+}
+
+function placeOf(inside: string, { signals, grouped, params }: TemplateNames, { used, groups }: UsedNames, at: number): Part {
   const [, name, format] = /^\s*([\w.]+)\s*(?::\s*(.*?)\s*)?$/.exec(inside) ?? [];
   if (name === undefined) throw new TextError(`found {${inside}}, expected a name, and perhaps a format: {throttled:%}`, at);
   const word = Object.hasOwn(templateWords, name) ? templateWords[name].part : undefined;
@@ -64,7 +72,7 @@ function placeOf(inside: string, { signals, grouped, params }: TemplateNames, us
   }
   if (format !== undefined && !isFormat(format)) throw new TextError(`found the format ${format}${suggestion(format, formatNames)}`, at);
   const [, ofSignal, part] = /^([^.]*)\.by(?:\.(.*))?$/.exec(name) ?? [];
-  if (ofSignal !== undefined) return groupOf(ofSignal, part, format, { signals, grouped }, used, at);
+  if (ofSignal !== undefined) return groupOf(ofSignal, part, format, { signals, grouped }, { used, groups }, at);
   if (name.startsWith('params.')) {
     const param = params.indexOf(name.slice('params.'.length));
     if (param < 0) throw new TextError(`there is no param ${name.slice('params.'.length)}${suggestion(name.slice(7), params)}`, at);
@@ -82,7 +90,7 @@ function groupOf(
   part: string | undefined,
   format: NumberFormat | undefined,
   { signals, grouped }: Pick<TemplateNames, 'signals' | 'grouped'>,
-  used: Set<string>,
+  { used, groups }: UsedNames,
   at: number,
 ): Part {
   const signal = signals.indexOf(name);
@@ -93,6 +101,7 @@ function groupOf(
   const place = part === undefined ? undefined : parts.indexOf(part);
   if (place === -1) throw new TextError(`found {${name}.by.${part}}, but ${name} is grouped by ${parts.join(' and ')}`, at);
   used.add(name);
+  groups.add(name);
   return (values) => values.by(signal, place) || '?';
 }
 

@@ -75,7 +75,7 @@ const expectation = z.strictObject({
   action: z.enum(['opened', 'updated', 'resolved']),
   severity: z.enum(['info', 'warning', 'critical']).optional(),
   ...target,
-  reason: z.enum(['CONDITION_ENDED', 'NO_DATA', 'ENTITY_GONE', 'RULE_CHANGED', 'EVICTED']).optional(),
+  reason: z.enum(['CONDITION_ENDED', 'NO_DATA', 'ENTITY_GONE', 'RULE_CHANGED']).optional(),
   message: z.string({ error: 'expected a text, or /a pattern/' }).optional(),
   values: z.record(z.string(), z.number({ error: 'expected a number' })).optional(),
   by: z.record(z.string(), z.coerce.string()).optional(),
