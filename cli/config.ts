@@ -1,5 +1,6 @@
 import { hostname } from 'node:os';
 import { z } from 'zod';
+import { kafkaSchema } from '../core/bus/kafka/config.ts';
 import { configError } from '../core/config/errors.ts';
 import { loadConfig } from '../core/config/load.ts';
 import type { ConfigSources } from '../core/config/sources.ts';
@@ -13,16 +14,21 @@ import { sinksSchema } from '../services/sinks/config.ts';
 
 const busConfig = z
   .strictObject({
+    type: z
+      .enum(['embedded', 'kafka'])
+      .default('embedded')
+      .describe('embedded: logs in the data folder of one process (role all). kafka: topics of a cluster, for separate roles.'),
+    kafka: kafkaSchema.prefault({}),
     rawSize: size('1GiB', { atLeast: '16MiB' }).describe(
-      'Cap of the raw log. Below the newest checkpoint it is deleted, else it takes no more.',
+      'Cap of the raw log. Below the newest checkpoint it is deleted, else it takes no more. Not over Kafka, which keeps all above the checkpoint before the newest.',
     ),
     eventsSize: size('512MiB', { atLeast: '16MiB' }).describe(
-      'Cap of the events log. The oldest go; a sink that had not read them counts them.',
+      'Cap of the events log; over Kafka of each partition. The oldest go; a sink that had not read them counts them.',
     ),
     metricsSize: size('128MiB', { atLeast: '16MiB' }).describe(
-      'Cap of the metrics log. The oldest go: each minute tells all series again.',
+      'Cap of the metrics log; over Kafka of each partition. The oldest go: each minute tells all series again.',
     ),
-    deadLettersSize: size('128MiB', { atLeast: '16MiB' }).describe('Cap of the dead letters.'),
+    deadLettersSize: size('128MiB', { atLeast: '16MiB' }).describe('Cap of the dead letters; over Kafka of each partition.'),
     commitInterval: duration('20ms').describe('At most one durable write of a log in this time.'),
   })
   .prefault({});

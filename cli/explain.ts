@@ -5,6 +5,7 @@ import type { Message } from '../core/bus/bus.ts';
 import { readCapture } from '../core/capture.ts';
 import { askControl } from '../core/control.ts';
 import { lockDataDir } from '../core/lock.ts';
+import { createLog, logOf } from '../core/log.ts';
 import { suggestion } from '../core/suggestion.ts';
 import { topics } from '../proto/bus.ts';
 import { ruleError } from '../services/aggregator/rules/errors.ts';
@@ -12,11 +13,12 @@ import { type ExplanationReport, explanationReport } from '../services/aggregato
 import { explainPast, type PastExplanation } from '../services/aggregator/rules/past.ts';
 import type { RuleSet } from '../services/aggregator/rules/rule.ts';
 import { type Aggregation, aggregationOf } from './aggregation.ts';
+import { openBus } from './bus.ts';
 import { type ConfigOptions, readConfig } from './config.ts';
 import { explanationText } from './explanation-text.ts';
 import { interruptedExitCode, untilInterrupted } from './interruption.ts';
 import { writeAll } from './output.ts';
-import { openBus, type Pipeline } from './pipeline.ts';
+import type { Pipeline } from './pipeline.ts';
 import { shortSocketPath } from './socket-path.ts';
 
 export interface ExplainCommand extends ConfigOptions {
@@ -60,7 +62,8 @@ async function* ofDataFolder(command: ExplainCommand, atS: number, signal: Abort
   const config = readConfig(command);
   const aggregation = aggregationOf(config);
   const lock = await lockDataDir(command.dataDir);
-  const bus = await openBus(config, command.dataDir);
+  const log = logOf(createLog(config.log.level, config.log.format), 'bus');
+  const bus = await openBus(config, command.dataDir, { log, signal });
   try {
     const of = { rule: command.rule, entity: command.entity, atS };
     for (let partition = 0; partition < bus.partitions(topics.raw); partition++) {

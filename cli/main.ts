@@ -18,6 +18,7 @@ import { flushed } from './output.ts';
 import { type PodFilter, parsePod } from './pod-filter.ts';
 import { addProbesCommand } from './probes-command.ts';
 import { type ReplayCommand, replay, replayTo } from './replay.ts';
+import { type Role, roles } from './roles.ts';
 import { checkRules, listRules } from './rules.ts';
 import { testRules } from './rules-test.ts';
 import { run } from './run.ts';
@@ -52,26 +53,29 @@ function podFilter(text: string): PodFilter {
   return filter;
 }
 
-function role(text: string): string {
-  if (text !== 'all') throw new InvalidArgumentError('this version has only the role all: separate roles need Kafka');
-  return text;
+function role(text: string): Role {
+  const found = roles.find((name) => name === text);
+  if (found === undefined) throw new InvalidArgumentError(`expected one of ${roles.join(', ')}`);
+  return found;
 }
 
 program
   .command('run')
   .description("watch this machine's kernel; events go to the terminal and to files")
   .option('-c, --config <file>', 'YAML configuration')
-  .option('--role <role>', 'part of the pipeline to run', role, 'all')
+  .option('--role <role>', 'part of the pipeline to run: all, or over Kafka collector, gateway, aggregator, sinks', role, 'all')
   .option('-d, --data-dir <dir>', 'where everything is kept', defaultDataDir)
   .option('--duration <time>', 'stop after this long and print a summary', durationMs)
   .option('--set <path=value>', 'set one field of the configuration; may be repeated', collect, [])
   .option('--record <file>', 'copy the raw log into a capture (.gz: compressed)')
   .option('--json', 'print events as JSON lines and nothing else')
   .addHelpText('after', '\nA value comes from, strongest first: --set, the environment (JITTERSCOPE_SECTION__KEY), the file, the default.')
-  .action(async (o: { config?: string; dataDir: string; duration?: number; set: string[]; record?: string; json?: boolean }) => {
-    const { duration, ...rest } = o;
-    process.exitCode = await run({ ...rest, dataDir: resolve(o.dataDir), ...(duration === undefined ? {} : { durationMs: duration }) });
-  });
+  .action(
+    async (o: { config?: string; role: Role; dataDir: string; duration?: number; set: string[]; record?: string; json?: boolean }) => {
+      const { duration, ...rest } = o;
+      process.exitCode = await run({ ...rest, dataDir: resolve(o.dataDir), ...(duration === undefined ? {} : { durationMs: duration }) });
+    },
+  );
 
 program
   .command('tap')

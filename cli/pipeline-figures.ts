@@ -1,15 +1,16 @@
-import type { EmbeddedLog } from '../core/bus/embedded-log.ts';
 import { type PipelineFiguresBody, type QueueFiguresBody, topics } from '../proto/bus.ts';
 import type { Aggregator } from '../services/aggregator/main.ts';
 import type { GatewayMetrics } from '../services/gateway/metrics.ts';
 import type { Sinks } from '../services/sinks/main.ts';
+
+import type { PipelineBus } from './bus.ts';
 
 /** A lost state is told for this long behind the start. */
 const toldStateLostMs = 60_000;
 
 /** The hops that figures are read from, and their bounds. */
 export interface FigureSources {
-  readonly bus: EmbeddedLog;
+  readonly bus: PipelineBus;
   readonly aggregator: Aggregator;
   readonly sinks: Sinks;
   /** Bytes of one stream that may wait for durability. */

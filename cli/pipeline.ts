@@ -1,28 +1,29 @@
 import { join } from 'node:path';
 import { probes } from '../bpf/registry.ts';
 import { AppError, errorTable, messageOf } from '../core/app-error.ts';
-import type { BusObserver, TopicSpec } from '../core/bus/bus.ts';
-import { type EmbeddedLog, openEmbeddedLog } from '../core/bus/embedded-log.ts';
 import type { Deadline } from '../core/deadline.ts';
 import { lockDataDir } from '../core/lock.ts';
-import { type Log, LogLimiter, limitedLog, logOf } from '../core/log.ts';
+import { type Log, limitedLog, logOf } from '../core/log.ts';
 import { sleep } from '../core/retry.ts';
-import { type PipelineFiguresBody, topics } from '../proto/bus.ts';
+import type { PipelineFiguresBody } from '../proto/bus.ts';
 import { fileCheckpoints } from '../services/aggregator/checkpoint.ts';
 import { type Aggregator, startAggregator } from '../services/aggregator/main.ts';
+import { topicCheckpoints } from '../services/aggregator/topic-checkpoints.ts';
 import { tcpOptions } from '../services/gateway/config.ts';
 import { type Gateway, startGateway } from '../services/gateway/main.ts';
 import { type Sinks, startSinks } from '../services/sinks/main.ts';
 import { PrometheusSink } from '../services/sinks/prometheus/index.ts';
 import { type Aggregation, aggregationOf } from './aggregation.ts';
+import { type BusLoss, busObserver, openBus, type PipelineBus } from './bus.ts';
 import type { Config } from './config.ts';
 import { metricDescriptions } from './metric-descriptions.ts';
 import { pipelineFigures } from './pipeline-figures.ts';
+import { absentAggregator, absentBus, absentGateway, absentSinks, checkRole, type Role, runs } from './roles.ts';
 import { shortSocketPath } from './socket-path.ts';
 
-/** Everything behind the collector, in one process over the embedded bus. */
+/** Everything behind the collector that this process runs; hops that others run are absent (roles.ts). */
 export interface Pipeline {
-  readonly bus: EmbeddedLog;
+  readonly bus: PipelineBus;
   readonly gateway: Gateway;
   readonly aggregator: Aggregator;
   /** What the aggregator was started with; its rules may have changed since. */
@@ -38,21 +39,12 @@ export interface Pipeline {
   figures(partition: number): Promise<PipelineFiguresBody>;
   /** Resolves when everything that is in the raw log has reached the sinks; false when the signal aborted before. */
   settled(signal: AbortSignal): Promise<boolean>;
+  /** What keeps the process from working; empty when it is ready. */
+  problems(): readonly string[];
   /** Ends hop by hop, in the direction of the data, all of them by the deadline. */
   close(deadline: Deadline): Promise<void>;
 }
 
-/** Messages that the bus lost. */
-export interface BusLoss {
-  readonly topic: string;
-  readonly reason: string;
-  /** The consumer group that never got them; empty: nobody did. */
-  readonly group: string;
-  messages: number;
-  bytes: number;
-}
-
-const partitions = 1;
 /** A start waits this long for the series of its last run to be shown. */
 const maxLoadMs = 10_000;
 
@@ -70,25 +62,37 @@ export function aggregatorStopped(thrown: unknown): AppError {
   return pipelineError('AGGREGATOR_STOPPED', { cause: messageOf(thrown), remedy }, thrown);
 }
 
-/** Takes the data folder and starts gateway, aggregator and sinks. `ticks`: false for a replay. */
-export async function startPipeline(config: Config, dataDir: string, ticks: boolean, log: Log): Promise<Pipeline> {
+/** Where it runs, and as what. */
+export interface PipelineOptions {
+  readonly role?: Role;
+  /** false for a replay, which brings its own. */
+  readonly ticks: boolean;
+  readonly log: Log;
+  /** Ends the wait for a bus that does not answer. */
+  readonly signal?: AbortSignal;
+}
+
+/** Takes the data folder and starts the hops of the role. */
+export async function startPipeline(config: Config, dataDir: string, options: PipelineOptions): Promise<Pipeline> {
+  const { role = 'all', ticks, log, signal } = options;
+  checkRole(role, config);
   const aggregation = aggregationOf(config);
   const lock = await lockDataDir(dataDir);
   const busLosses = new Map<string, BusLoss>();
-  const bus = await openBus(config, dataDir, busObserver(busLosses, limitedLog(logOf(log, 'bus'))));
-  const aggregator = await startAggregator({
-    bus,
-    checkpoints: fileCheckpoints(join(dataDir, 'state')),
-    ...aggregation,
-    lingerMs: config.aggregator.batchLinger,
-    checkpointMs: config.aggregator.checkpointInterval,
-    log: limitedLog(logOf(log, 'aggregator')),
+  const busLog = limitedLog(logOf(log, 'bus'));
+  const observer = busObserver(busLosses, busLog);
+  const opening = role === 'collector' ? absentBus : openBus(config, dataDir, { log: busLog, observer, ...(signal && { signal }) });
+  const bus = await Promise.resolve(opening).catch(async (thrown: unknown) => {
+    await lock.release();
+    throw thrown;
   });
+  const aggregator = runs(role, 'aggregator') ? await aggregatorOf(config, dataDir, bus, aggregation, log) : absentAggregator;
   const sinksLog = limitedLog(logOf(log, 'sinks'));
-  const sinks = await startSinks({ bus, config: config.sinks, dataDir, clusterName: config.cluster.name, log: sinksLog });
-  const prometheus = config.sinks.prometheus.enabled
-    ? PrometheusSink.start({ bus, config: config.sinks.prometheus, describe: metricDescriptions(probes), log: sinksLog })
-    : undefined;
+  const sinks = runs(role, 'sinks') ? await startSinks({ bus, config: config.sinks, dataDir, clusterName: config.cluster.name, log: sinksLog }) : absentSinks;
+  const prometheus =
+    runs(role, 'sinks') && config.sinks.prometheus.enabled
+      ? PrometheusSink.start({ bus, config: config.sinks.prometheus, describe: metricDescriptions(probes), log: sinksLog })
+      : undefined;
   // What is shown first must be whole: a scrape of half of it would make the other half look new.
   await Promise.race([prometheus?.loaded, sleep(maxLoadMs)]);
   const socketPath = shortSocketPath(join(dataDir, 'collect.sock'));
@@ -100,24 +104,27 @@ export async function startPipeline(config: Config, dataDir: string, ticks: bool
     maxInFlightBytes: inFlightSize,
     maxHeldBytes: config.aggregator.heldSize,
   });
-  const gateway = await startGateway({
-    bus,
-    socketPath,
-    tcp: ticks ? tcpOptions(config.gateway) : undefined,
-    ticks: ticks && !config.gateway.replays,
-    maxInFlightBytes: inFlightSize,
-    maxMessageBytes: messageSize,
-    log: limitedLog(logOf(log, 'gateway')),
-    figures,
-  });
+  const gateway = runs(role, 'gateway')
+    ? await startGateway({
+        bus,
+        socketPath,
+        tcp: ticks ? tcpOptions(config.gateway) : undefined,
+        ticks: ticks && !config.gateway.replays,
+        maxInFlightBytes: inFlightSize,
+        maxMessageBytes: messageSize,
+        log: limitedLog(logOf(log, 'gateway')),
+        figures,
+      })
+    : absentGateway;
 
   async function settled(signal: AbortSignal): Promise<boolean> {
-    while (!signal.aborted) {
+    // What others run goes on without this process, and what is behind is in the bus.
+    while (role === 'all' && !signal.aborted) {
       const behind = [...(await aggregator.lag()).values(), ...[...(await sinks.lag()).values()].flatMap((lag) => [...lag.values()])];
       if (behind.every((lag) => lag === 0) && !aggregator.pending()) return true;
       await sleep(20, signal).catch(() => undefined);
     }
-    return false;
+    return role !== 'all';
   }
 
   return {
@@ -131,6 +138,7 @@ export async function startPipeline(config: Config, dataDir: string, ticks: bool
     busLosses,
     figures: (partition) => figures(partition, gateway.metrics),
     settled,
+    problems: () => [...(bus.problem === undefined ? [] : [`bus: ${bus.problem.message}`]), ...sinks.ready().problems],
     async close(deadline) {
       await closeHops({ gateway, settled, aggregator, sinks }, deadline);
       await prometheus?.close();
@@ -138,6 +146,18 @@ export async function startPipeline(config: Config, dataDir: string, ticks: bool
       await lock.release();
     },
   };
+}
+
+/** The aggregator, with its checkpoints where its bus is: in files of the data folder, or in a topic. */
+function aggregatorOf(config: Config, dataDir: string, bus: PipelineBus, aggregation: Aggregation, log: Log): Promise<Aggregator> {
+  return startAggregator({
+    bus,
+    checkpoints: config.bus.type === 'kafka' ? topicCheckpoints(bus) : fileCheckpoints(join(dataDir, 'state')),
+    ...aggregation,
+    lingerMs: config.aggregator.batchLinger,
+    checkpointMs: config.aggregator.checkpointInterval,
+    log: limitedLog(logOf(log, 'aggregator')),
+  });
 }
 
 /** Ends the hops in the direction of the data. One that hangs leaves time to those behind it. */
@@ -149,43 +169,4 @@ export async function closeHops(
   await hops.settled(AbortSignal.timeout(deadline.share(0.4)));
   await hops.aggregator.close(deadline.share(0.5));
   await hops.sinks.close(deadline.leftMs);
-}
-
-/** The logs of a data folder whose lock is held. */
-export function openBus(config: Config, dataDir: string, observer?: BusObserver): Promise<EmbeddedLog> {
-  return openEmbeddedLog({
-    dir: join(dataDir, 'bus'),
-    topics: topicSpecs(config),
-    commitMs: config.bus.commitInterval,
-    ...(observer === undefined ? {} : { observer }),
-  });
-}
-
-function topicSpecs(config: Config): TopicSpec[] {
-  const { rawSize, eventsSize, metricsSize, deadLettersSize } = config.bus;
-  return [
-    { name: topics.raw, partitions, maxBytes: rawSize, retain: 'checkpoint' },
-    { name: topics.events, partitions, maxBytes: eventsSize, retain: 'oldest' },
-    { name: topics.metrics, partitions, maxBytes: metricsSize, retain: 'oldest' },
-    { name: topics.deadLetters, partitions, maxBytes: deadLettersSize, retain: 'oldest' },
-  ];
-}
-
-function busObserver(losses: Map<string, BusLoss>, log: Log): BusObserver {
-  const limiter = new LogLimiter();
-  return {
-    lost({ topic, partition, reason, group, messages, bytes }) {
-      const key = [topic, reason, group].filter((part) => part !== undefined).join(' ');
-      const loss = losses.get(key) ?? { topic, reason, group: group ?? '', messages: 0, bytes: 0 };
-      loss.messages += messages;
-      loss.bytes += bytes;
-      losses.set(key, loss);
-      limiter.once(key, (heldBack) =>
-        log.warn({ code: 'BUS_MESSAGES_LOST', topic, partition, reason, group, messages, bytes, heldBack }, 'the bus lost messages'),
-      );
-    },
-    warned({ code, message, remedy }) {
-      log.warn({ code, remedy }, message);
-    },
-  };
 }

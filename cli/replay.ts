@@ -41,7 +41,7 @@ export async function replay(command: ReplayCommand): Promise<number> {
   const config = readConfig(command);
   const log = createLog(config.log.level, config.log.format);
   const json = command.json === true;
-  const pipeline = await startPipeline(config, command.dataDir, false, log);
+  const pipeline = await startPipeline(config, command.dataDir, { ticks: false, log, signal: stop });
   const failed = pipeline.aggregator.finished.then(
     () => new Promise<never>(() => undefined),
     (thrown: unknown) => Promise.reject(aggregatorStopped(thrown)),

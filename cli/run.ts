@@ -24,12 +24,15 @@ import { pipelineMetrics } from './pipeline-metrics.ts';
 import { forbiddenProbes } from './privilege.ts';
 import { probeStateColours } from './probe-text.ts';
 import { recordCapture } from './record-capture.ts';
+import { type Role, runs } from './roles.ts';
 import { shortSocketPath } from './socket-path.ts';
 import { logFills, StorageRates } from './storage-rates.ts';
 import { summaryText } from './summary.ts';
 import { packageVersion } from './version.ts';
 
 export interface RunOptions {
+  /** Part of the pipeline to run. */
+  readonly role: Role;
   readonly config?: string;
   readonly set?: readonly string[];
   readonly dataDir: string;
@@ -53,10 +56,11 @@ export async function run(options: RunOptions): Promise<number> {
   const log = createLog(config.log.level, config.log.format);
   const capture = options.record === undefined ? undefined : new CaptureWriter(options.record);
   const gateway = configuredTarget(config.collector.gateway, logOf(log, 'collector'));
-  const pipeline = await startPipeline(config, options.dataDir, true, log);
+  const { role } = options;
+  const pipeline = await startPipeline(config, options.dataDir, { role, ticks: true, log, signal: stop.signal });
   const native = nativeOrUndefined();
   const collector =
-    native === undefined
+    native === undefined || !runs(role, 'collector')
       ? undefined
       : await startCollector({
           native,
@@ -72,7 +76,7 @@ export async function run(options: RunOptions): Promise<number> {
   const metrics = await serveMetrics(
     config.metrics.listen,
     new Exposition(pipelineMetrics(pipeline, collector, reloader), () => pipeline.prometheus?.families() ?? [], log),
-    () => pipeline.sinks.ready().problems,
+    () => pipeline.problems(),
   ).catch(async (thrown: unknown) => {
     await drain({ pipeline, collector });
     throw thrown;
@@ -94,7 +98,7 @@ export async function run(options: RunOptions): Promise<number> {
   const recording = capture === undefined ? undefined : recordCapture(pipeline, capture, stop.signal);
   // A disk that fills up ends the run; its error is thrown at the end.
   recording?.catch(() => stop.abort());
-  const view = await LiveView.start(pipeline.bus, options.json === true, process.stdout, log);
+  const view = role === 'all' ? await LiveView.start(pipeline.bus, options.json === true, process.stdout, log) : undefined;
   let failure: AppError | undefined;
   pipeline.aggregator.finished.catch((thrown: unknown) => {
     failure = aggregatorStopped(thrown);

@@ -20,4 +20,6 @@ export const topics = {
   events: 'jitterscope.events.v1',
   metrics: 'jitterscope.metrics.v1',
   deadLetters: 'jitterscope.dlq.v1',
+  /** Only over Kafka: checkpoints of the aggregator. */
+  state: 'jitterscope.state.v1',
 } as const;

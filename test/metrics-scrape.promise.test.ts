@@ -54,7 +54,7 @@ interface Scrape {
 test('100 k series are scraped while events flow: no long stall, and never anything but 200', async () => {
   const config = readConfig({ set: ['aggregator.checkpointInterval=5s', `metrics.listen=127.0.0.1:0`] });
   const log = createLog('warn');
-  pipeline = await startPipeline(config, join(folder.path, 'data'), true, log);
+  pipeline = await startPipeline(config, join(folder.path, 'data'), { ticks: true, log });
   const { bus, prometheus } = pipeline;
   const served = await serveMetrics('127.0.0.1:0', new Exposition(new Registry(), () => prometheus?.families() ?? [], log), () => []);
   if (served === undefined) throw new Error('it does not listen');

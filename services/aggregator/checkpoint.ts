@@ -50,7 +50,7 @@ export function fileCheckpoints(dir: string): CheckpointStore {
       for (const name of (await list(folder)).reverse()) {
         const file = join(folder, name);
         try {
-          return { ...decode(await readFile(file)), damaged };
+          return { ...decodeFrames(await readFile(file)), damaged };
         } catch (thrown) {
           damaged.push(aggregatorError('AGGREGATOR_CHECKPOINT_DAMAGED', { file, cause: messageOf(thrown) }, thrown));
         }
@@ -89,7 +89,8 @@ async function writeDurably(file: string, pieces: AsyncIterable<Uint8Array>): Pr
   }
 }
 
-async function* framesOf(snapshot: PartitionSnapshot, blocks: AsyncIterable<Uint8Array> | undefined): AsyncGenerator<Uint8Array> {
+/** A checkpoint as bytes: see fileCheckpoints. */
+export async function* framesOf(snapshot: PartitionSnapshot, blocks: AsyncIterable<Uint8Array> | undefined): AsyncGenerator<Uint8Array> {
   let frames = 1;
   yield Buffer.from(magic, 'latin1');
   yield* frameOf(Buffer.from(JSON.stringify(snapshot)));
@@ -112,7 +113,8 @@ function header(length: number, sum: number): Buffer {
   return bytes;
 }
 
-function decode(bytes: Buffer): LoadedCheckpoint {
+/** The checkpoint that `framesOf` made. Throws what is wrong with it. */
+export function decodeFrames(bytes: Buffer): LoadedCheckpoint {
   if (bytes.toString('latin1', 0, magic.length) !== magic) throw new Error('it does not start as a checkpoint');
   const frames: Buffer[] = [];
   for (let at = magic.length; at + frameBytes <= bytes.length; ) {

@@ -4,6 +4,7 @@ import { retry } from '../../retry.ts';
 import type { Bus, BusObserver, Commit, ConsumeOptions, Consumer, Fetch, MessageValue, ReadOptions, TopicSpec } from '../bus.ts';
 import { busError } from '../errors.ts';
 import { MAX_MESSAGE_BYTES } from '../frame.ts';
+import type { PartitionStats } from '../partition-log.ts';
 import { checkName, checkSpec } from '../topic-folder.ts';
 import { KafkaClient } from './client.ts';
 import { Commits, type Committer, outsider } from './commits.ts';
@@ -90,6 +91,11 @@ export class KafkaBus implements Bus {
   /** Why brokers cannot be worked with now; undefined when they can. */
   get problem(): AppError | undefined {
     return this.#client.problem;
+  }
+
+  /** Kafka tells the fill of its logs itself. */
+  stats(): PartitionStats[] {
+    return [];
   }
 
   partitions(topic: string): number {

@@ -1,0 +1,75 @@
+import { join } from 'node:path';
+import type { AppError } from '../core/app-error.ts';
+import type { Bus, BusObserver, TopicSpec } from '../core/bus/bus.ts';
+import { openEmbeddedLog } from '../core/bus/embedded-log.ts';
+import { openKafkaBus } from '../core/bus/kafka/kafka-bus.ts';
+import type { PartitionStats } from '../core/bus/partition-log.ts';
+import { type Log, LogLimiter } from '../core/log.ts';
+import { topics } from '../proto/bus.ts';
+import type { Config } from './config.ts';
+
+/** The bus that a configuration names. */
+export interface PipelineBus extends Bus {
+  /** Fill and bounds of each partition's log; empty over Kafka, which tells them itself. */
+  stats(): PartitionStats[];
+  /** Why it cannot be worked with now. */
+  readonly problem?: AppError | undefined;
+}
+
+/** Messages that the bus lost. */
+export interface BusLoss {
+  readonly topic: string;
+  readonly reason: string;
+  /** The consumer group that never got them; empty: nobody did. */
+  readonly group: string;
+  messages: number;
+  bytes: number;
+}
+
+export interface OpenBusOptions {
+  readonly log: Log;
+  readonly observer?: BusObserver;
+  /** Ends the wait for a cluster that does not answer. */
+  readonly signal?: AbortSignal;
+}
+
+/** Opens the bus: the logs of a data folder whose lock is held, or the topics of a cluster. */
+export function openBus(config: Config, dataDir: string, { log, observer, signal }: OpenBusOptions): Promise<PipelineBus> {
+  const observed = observer === undefined ? {} : { observer };
+  if (config.bus.type === 'embedded')
+    return openEmbeddedLog({ dir: join(dataDir, 'bus'), topics: topicSpecs(config, 1), commitMs: config.bus.commitInterval, ...observed });
+  const { kafka } = config.bus;
+  const specs = topicSpecs(config, kafka.partitions);
+  const state = { name: topics.state, partitions: kafka.partitions, maxBytes: config.bus.rawSize, retain: 'checkpoint' } as const;
+  return openKafkaBus({ config: kafka, topics: [...specs, state], log, ...observed, ...(signal === undefined ? {} : { signal }) });
+}
+
+function topicSpecs({ bus }: Config, partitions: number): TopicSpec[] {
+  const { rawSize, eventsSize, metricsSize, deadLettersSize } = bus;
+  return [
+    { name: topics.raw, partitions, maxBytes: rawSize, retain: 'checkpoint' },
+    { name: topics.events, partitions, maxBytes: eventsSize, retain: 'oldest' },
+    { name: topics.metrics, partitions, maxBytes: metricsSize, retain: 'oldest' },
+    { name: topics.deadLetters, partitions, maxBytes: deadLettersSize, retain: 'oldest' },
+  ];
+}
+
+/** Notes what a bus lost, and logs it. */
+export function busObserver(losses: Map<string, BusLoss>, log: Log): BusObserver {
+  const limiter = new LogLimiter();
+  return {
+    lost({ topic, partition, reason, group, messages, bytes }) {
+      const key = [topic, reason, group].filter((part) => part !== undefined).join(' ');
+      const loss = losses.get(key) ?? { topic, reason, group: group ?? '', messages: 0, bytes: 0 };
+      loss.messages += messages;
+      loss.bytes += bytes;
+      losses.set(key, loss);
+      limiter.once(key, (heldBack) =>
+        log.warn({ code: 'BUS_MESSAGES_LOST', topic, partition, reason, group, messages, bytes, heldBack }, 'the bus lost messages'),
+      );
+    },
+    warned({ code, message, remedy }) {
+      log.warn({ code, remedy }, message);
+    },
+  };
+}
