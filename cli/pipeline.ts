@@ -88,7 +88,9 @@ export async function startPipeline(config: Config, dataDir: string, options: Pi
   });
   const aggregator = runs(role, 'aggregator') ? await aggregatorOf(config, dataDir, bus, aggregation, log) : absentAggregator;
   const sinksLog = limitedLog(logOf(log, 'sinks'));
-  const sinks = runs(role, 'sinks') ? await startSinks({ bus, config: config.sinks, dataDir, clusterName: config.cluster.name, log: sinksLog }) : absentSinks;
+  const sinks = runs(role, 'sinks')
+    ? await startSinks({ bus, config: config.sinks, dataDir, clusterName: config.cluster.name, log: sinksLog })
+    : absentSinks;
   const prometheus =
     runs(role, 'sinks') && config.sinks.prometheus.enabled
       ? PrometheusSink.start({ bus, config: config.sinks.prometheus, describe: metricDescriptions(probes), log: sinksLog })

@@ -1,6 +1,5 @@
 import { once } from 'node:events';
 import { join } from 'node:path';
-import pc from 'picocolors';
 import { probes } from '../bpf/registry.ts';
 import type { AppError } from '../core/app-error.ts';
 import { CaptureWriter } from '../core/capture.ts';
@@ -10,7 +9,8 @@ import { Deadline } from '../core/deadline.ts';
 import { createLog, limitedLog, logOf } from '../core/log.ts';
 import { nativeOrUndefined } from '../native/index.ts';
 import { configuredTarget, socketTarget } from '../services/collector/gateway-target.ts';
-import { type Collector, startCollector } from '../services/collector/main.ts';
+import { startCollector } from '../services/collector/main.ts';
+import { announcement, roleAnnouncement } from './announcement.ts';
 import { configSchema, configSources, nodeName } from './config.ts';
 import { controlMethods } from './control-methods.ts';
 import { drain, drainMs } from './drain.ts';
@@ -22,7 +22,6 @@ import { serveMetrics } from './metrics-server.ts';
 import { aggregatorStopped, startPipeline } from './pipeline.ts';
 import { pipelineMetrics } from './pipeline-metrics.ts';
 import { forbiddenProbes } from './privilege.ts';
-import { probeStateColours } from './probe-text.ts';
 import { recordCapture } from './record-capture.ts';
 import { type Role, runs } from './roles.ts';
 import { shortSocketPath } from './socket-path.ts';
@@ -57,7 +56,14 @@ export async function run(options: RunOptions): Promise<number> {
   const capture = options.record === undefined ? undefined : new CaptureWriter(options.record);
   const gateway = configuredTarget(config.collector.gateway, logOf(log, 'collector'));
   const { role } = options;
-  const pipeline = await startPipeline(config, options.dataDir, { role, ticks: true, log, signal: stop.signal });
+  const pipeline = await startPipeline(config, options.dataDir, { role, ticks: true, log, signal: stop.signal }).catch(
+    (thrown: unknown) => {
+      // It waited for a cluster that does not answer.
+      if (!stop.signal.aborted) throw thrown;
+      return undefined;
+    },
+  );
+  if (pipeline === undefined) return interruptedExitCode();
   const native = nativeOrUndefined();
   const collector =
     native === undefined || !runs(role, 'collector')
@@ -94,7 +100,13 @@ export async function run(options: RunOptions): Promise<number> {
     controlMethods(pipeline, collector, reloader, rates),
   );
   reloader.start();
-  if (options.json !== true) announce(collector, options.dataDir, metrics === undefined ? undefined : config.metrics.listen);
+  if (options.json !== true) {
+    const listen = metrics === undefined ? undefined : config.metrics.listen;
+    process.stdout.write(
+      role === 'all' ? announcement(collector, options.dataDir, listen) : roleAnnouncement(role, config, pipeline, listen),
+    );
+    if (role === 'collector') process.stdout.write(announcement(collector, undefined, undefined));
+  }
   const recording = capture === undefined ? undefined : recordCapture(pipeline, capture, stop.signal);
   // A disk that fills up ends the run; its error is thrown at the end.
   recording?.catch(() => stop.abort());
@@ -121,35 +133,4 @@ export async function run(options: RunOptions): Promise<number> {
   if (options.json !== true) process.stdout.write(summaryText(pipeline, collector, left));
   if (failure !== undefined) throw failure;
   return interruptedExitCode();
-}
-
-function announce(collector: Collector | undefined, dataDir: string, metricsListen: string | undefined): void {
-  const lines: string[] = [`${pc.bold('jitterscope')} ${packageVersion()}`];
-  const told = new Set<string>();
-  for (const probe of collector?.probes() ?? []) {
-    lines.push(`  ${probeStateColours[probe.state](probe.state.padEnd(9))} ${probe.name}: ${probe.attached.join(', ') || 'nothing'}`);
-    for (const { what, reason, remedy } of probe.problems) {
-      // What all probes share is missing in each of them.
-      if (!told.has(what)) lines.push(`            ${pc.yellow(what)}: ${reason}\n            ${pc.dim(remedy)}`);
-      told.add(what);
-    }
-  }
-  if (collector === undefined)
-    lines.push(`  ${pc.red('failed')}    the native addon is not built: no kernel events. \`npm run build\` says why.`);
-  const identity = collector?.identityProblem();
-  if (identity !== undefined) lines.push(`  ${pc.yellow('degraded')}  namespaces: ${identity}`);
-  lines.push(`  events    ${join(dataDir, 'events')}/*.ndjson`);
-  if (metricsListen !== undefined) lines.push(`  metrics   http://${metricsListen}/metrics`);
-  if (collector?.downtime !== undefined) {
-    const { fromUnixNs, toUnixNs } = collector.downtime;
-    const seconds = Number(toUnixNs - fromUnixNs) / 1e9;
-    const from = new Date(Number(fromUnixNs / 1_000_000n)).toISOString();
-    lines.push(`  ${pc.yellow('not seen')}  ${seconds.toFixed(1)} s since ${from}: nobody listened; what happened then is not known`);
-  }
-  const watching = (collector?.probes() ?? []).some(({ attached }) => attached.length > 0);
-  const hint = watching
-    ? 'Waiting for events. To see some: npm run demo (in another terminal)'
-    : 'Nothing is attached. To see what is missing: npx jitterscope doctor';
-  lines.push(pc.dim(hint), '');
-  process.stdout.write(lines.join('\n'));
 }

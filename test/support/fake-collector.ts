@@ -13,6 +13,8 @@ const stepNs = 100_000;
 const phase = { lateOpen: false, moved: false };
 
 export interface FakeCollectorOptions {
+  /** Number of the synthetic node. Default 1. */
+  readonly node?: number;
   readonly spoolDir: string;
   /** gRPC target of a gateway on this machine, there or not; or `gateway`. */
   readonly gatewayAddress?: string;
@@ -45,7 +47,7 @@ export class FakeCollector {
 
   /** Begins a session: sends first what earlier ones left in the spool. */
   static async start(options: FakeCollectorOptions): Promise<FakeCollector> {
-    const node = new SyntheticNode(1);
+    const node = new SyntheticNode(options.node ?? 1);
     const session = randomBytes(16);
     const metrics = emptyCollectorMetrics();
     const shipper = await Shipper.start({

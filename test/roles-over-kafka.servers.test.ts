@@ -1,0 +1,113 @@
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import type { RunningKafka } from '../scripts/servers/kafka.mjs';
+import { temporaryFolder } from './support/data-folder.ts';
+import { ExpectedEvents } from './support/expected-events.ts';
+import { FakeCollector } from './support/fake-collector.ts';
+import { KafkaRoles, type RoleName } from './support/kafka-roles.ts';
+import { patiently } from './support/patiently.ts';
+import { Random, seedOfRun } from './support/random.ts';
+import { startKafka } from './support/servers.ts';
+
+const nodes = 6;
+const partitions = 4;
+const batchRecords = 60;
+const stayMs = 2_500;
+
+const folder = temporaryFolder();
+const random = new Random(seedOfRun());
+let kafka: RunningKafka;
+let roles: KafkaRoles;
+let events: ExpectedEvents;
+let collectors: FakeCollector[];
+let loading: Promise<void>;
+let loadEnds = false;
+let runs = 0;
+
+beforeAll(async () => {
+  process.stdout.write(`roles over Kafka: JITTERSCOPE_SEED=${random.seed}\n`);
+  kafka = await startKafka({ dataDir: join(folder.path, 'kafka') });
+});
+
+beforeEach(async () => {
+  await roles?.killAll();
+  runs++;
+  roles = await KafkaRoles.over(kafka.address, join(folder.path, `run${runs}`), [
+    `bus.kafka.topicPrefix=run${runs}-`,
+    `bus.kafka.partitions=${partitions}`,
+  ]);
+  events = new ExpectedEvents();
+  for (const role of ['gateway', 'aggregator', 'sinks'] as const) await roles.start(role);
+  collectors = await Promise.all(
+    Array.from({ length: nodes }, (_, index) =>
+      FakeCollector.start({ node: index + 1, spoolDir: join(folder.path, `run${runs}`, `spool${index}`), gateway: roles.gateway, events }),
+    ),
+  );
+  loadEnds = false;
+  loading = load();
+});
+
+afterAll(async () => {
+  loadEnds = true;
+  await loading;
+  await roles?.killAll();
+  await kafka?.kill();
+  folder.remove();
+});
+
+async function load(): Promise<void> {
+  while (!loadEnds) {
+    for (const collector of collectors) collector.batch(random.integer(1, 2 * batchRecords));
+    await sleep(25);
+  }
+}
+
+/** Ends the load; every event is in the files of these sinks, once. */
+async function expectStored(sinks: readonly string[]): Promise<void> {
+  loadEnds = true;
+  await loading;
+  expect(await Promise.all(collectors.map((collector) => collector.close(60_000)))).toEqual(collectors.map(() => 0));
+  await patiently('every event is stored', 60_000, () => roles.verdict(events, sinks).missing === 0);
+  // What would come twice may still be on its way.
+  await sleep(1_000);
+  expect(roles.verdict(events, sinks), ['aggregator', ...sinks].map((name) => roles.said(name)).join('\n')).toEqual({
+    missing: 0,
+    twice: 0,
+    unexpected: 0,
+    examples: [],
+  });
+  process.stdout.write(`  ${events.count} events of ${collectors.reduce((sum, { nextItem }) => sum + nextItem, 0)} records\n`);
+}
+
+test('kill -9: each role is killed at a random moment under load; nothing is lost and nothing stored twice', async () => {
+  for (const role of ['sinks', 'aggregator', 'gateway'] satisfies RoleName[]) {
+    await sleep(random.integer(500, stayMs));
+    await roles.kill(role);
+    await roles.start(role);
+  }
+  await expectStored(['sinks']);
+});
+
+test('rebalance: a second aggregator and a second sink join and leave under load; nothing is lost, nothing doubled, the ids are the same', async () => {
+  for (let round = 0; round < 2; round++) {
+    await Promise.all([roles.start('aggregator', 'aggregator-2'), roles.start('sinks', 'sinks-2')]);
+    await sleep(stayMs);
+    expect(await roles.stop('aggregator-2'), roles.said('aggregator-2')).toBe(143);
+    expect(await roles.stop('sinks-2'), roles.said('sinks-2')).toBe(143);
+    await sleep(stayMs);
+  }
+  const second = roles.verdict(events, ['sinks-2']);
+  expect(second.missing, 'the second sink had a share').toBeLessThan(events.count);
+  await expectStored(['sinks', 'sinks-2']);
+});
+
+test('a dead Kafka: collectors go on into their spools, and everything arrives once when it is back', async () => {
+  await sleep(1_000);
+  await kafka.kill();
+  await sleep(stayMs);
+  // More than the gateway takes without durability.
+  await patiently('collectors spool', 30_000, () => collectors.every(({ metrics }) => metrics.inFlightBytes > 0));
+  kafka = await startKafka({ dataDir: join(folder.path, 'kafka') });
+  await expectStored(['sinks']);
+});
