@@ -12,8 +12,8 @@ import { startKafka } from './support/servers.ts';
 
 const nodes = 6;
 const partitions = 4;
-const batchRecords = 60;
-const stayMs = 2_500;
+const batchRecords = 12;
+const stayMs = 1_500;
 
 const folder = temporaryFolder();
 const random = new Random(seedOfRun());

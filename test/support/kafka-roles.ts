@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { createLog } from '../../core/log.ts';
@@ -97,18 +97,29 @@ export class KafkaRoles {
 /** event.id of all events in the files of all partitions; findings are left out. A line that is being written is not there yet. */
 function* eventIds(folder: string): Generator<[prefix: string, item: number]> {
   for (const name of filesIn(folder)) {
-    const bytes = readFileSync(join(folder, name));
-    const lines = (name.endsWith('.gz') ? gunzipSync(bytes) : bytes).toString('latin1').split('\n').slice(0, -1);
-    for (const line of lines) {
+    for (const line of textOf(join(folder, name)).split('\n').slice(0, -1)) {
       const [, prefix, item] = eventId.exec(line) ?? [];
       if (!line.includes(alertKind) && prefix !== undefined) yield [prefix, Number(item)];
     }
   }
 }
 
+/** A file that was closed since it was listed has another name, with .gz. */
+function textOf(path: string): string {
+  if (!path.endsWith('.gz') && existsSync(`${path}.gz`)) return textOf(`${path}.gz`);
+  try {
+    const bytes = readFileSync(path);
+    return (path.endsWith('.gz') ? gunzipSync(bytes) : bytes).toString('latin1');
+  } catch {
+    // Between its two names.
+    return '';
+  }
+}
+
 function filesIn(folder: string): string[] {
   try {
-    return readdirSync(folder).filter((name) => /^\d+-\d+\.ndjson(\.gz)?$/.test(name));
+    const names = readdirSync(folder).filter((name) => /^\d+-\d+\.ndjson(\.gz)?$/.test(name));
+    return names.filter((name) => name.endsWith('.gz') || !names.includes(`${name}.gz`));
   } catch {
     return [];
   }
