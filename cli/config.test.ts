@@ -12,7 +12,16 @@ test('the defaults are those of the design', () => {
   const config = readConfig({});
   expect(config.cluster.name).toBe('default');
   expect(config.metrics.listen).toBe('127.0.0.1:9464');
-  expect(config.bus).toEqual({ rawSize: 2 ** 30, eventsSize: 2 ** 29, metricsSize: 2 ** 27, deadLettersSize: 2 ** 27, commitInterval: 20 });
+  const { kafka, ...bus } = config.bus;
+  expect(bus).toEqual({
+    type: 'embedded',
+    rawSize: 2 ** 30,
+    eventsSize: 2 ** 29,
+    metricsSize: 2 ** 27,
+    deadLettersSize: 2 ** 27,
+    commitInterval: 20,
+  });
+  expect(kafka).toMatchObject({ partitions: 16, replicationFactor: 3, createTopics: true, topicPrefix: '' });
   expect(config.collector).toMatchObject({
     drainInterval: 10,
     transport: 'auto',

@@ -3,6 +3,7 @@ import type { Aggregator } from '../services/aggregator/main.ts';
 import type { Gateway } from '../services/gateway/main.ts';
 import { emptyGatewayMetrics } from '../services/gateway/metrics.ts';
 import type { Sinks } from '../services/sinks/main.ts';
+import { replayOnce } from '../services/sinks/replay.ts';
 import type { PipelineBus } from './bus.ts';
 import type { Config } from './config.ts';
 
@@ -91,5 +92,6 @@ export const absentSinks: Sinks = {
   ready: () => ({ ready: true, problems: [] }),
   stats: () => [],
   lag: async () => new Map(),
+  replay: (sink, batch, signal) => replayOnce(sink, undefined, batch, signal),
   close: async () => undefined,
 };

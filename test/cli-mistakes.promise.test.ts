@@ -83,7 +83,7 @@ test.each<[string, string[], (string | RegExp)[]]>([
   ['a duration of words', ['run', '--duration', 'soon'], [/'soon' is invalid/, /expected a duration/]],
   ['a duration that no timer waits', ['run', '--duration', '30d'], [/'30d' is invalid/, /24d/]],
   ['a size without a unit', ['replay', 'good.jscap', '--batch-size', '5'], [/'5' is invalid/, /expected a size such as 64KiB/]],
-  ['a role of a later version', ['run', '--role', 'collector'], [/'collector' is invalid/, /Kafka/]],
+  ['an unknown role', ['run', '--role', 'colector'], [/'colector' is invalid/, /expected one of all, collector, gateway, aggregator, sinks/]],
   ['a replay of nothing', ['replay'], [/missing required argument 'file'/]],
   ['an argument too many', ['version', 'now'], [/too many arguments/]],
   ['an unknown command of probes', ['probes', 'lst'], [/unknown command 'lst'/, /Did you mean list\?/]],

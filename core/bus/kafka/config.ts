@@ -7,7 +7,7 @@ const address = expecting(z.string().regex(/^(\[[^\]]+\]|[^:\s]+):\d{1,5}$/), 'h
 
 /** How a user is proven to Kafka. */
 const saslSchema = z.strictObject({
-  mechanism: z.enum(['plain', 'scram-sha-256', 'scram-sha-512']).default('scram-sha-512').describe('SASL mechanism of the listener.'),
+  mechanism: z.enum(['plain', 'scram-sha-256', 'scram-sha-512']).describe('SASL mechanism of the listener.'),
   username: z.string().min(1).describe('Name of the user.'),
   password: secret(z.string().min(1).optional().describe('Password; better from `passwordFile` or the environment.')),
   passwordFile: z.string().min(1).optional().describe('File with the password; read for each connection.'),
