@@ -58,6 +58,20 @@ test.each([dashboard, alerts, 'deploy/prometheus/alerts-test.yaml'])(
   },
 );
 
+test('every metric that a document names is one that /metrics may show', () => {
+  const documents = ['README.md', 'CONTRIBUTING.md', 'deploy/README.md'].concat(
+    ['docs', 'docs/runbooks'].flatMap((folder) => readdirSync(join(root, folder)).map((name) => join(folder, name))),
+  );
+  const named = documents
+    .filter((name) => name.endsWith('.md'))
+    .flatMap((name) => metricsIn(readFileSync(join(root, name), 'utf8')).map((metric) => `${name}: ${metric}`));
+  expect(named.length).toBeGreaterThan(5);
+  // A name that ends with _ stands for all that begin so.
+  const isToldBy = (metric: string): boolean =>
+    metric.endsWith('_') ? [...catalogue].some((name) => name.startsWith(metric)) : isKnown(metric);
+  expect(named.filter((line) => !isToldBy(line.split(': ')[1]))).toEqual([]);
+});
+
 test('every metric of the pipeline that tells of a loss, a queue or a failure is on the dashboard or in an alert', () => {
   const shown = new Set(metricsIn(readFileSync(join(root, dashboard), 'utf8') + readFileSync(join(root, alerts), 'utf8')));
   const telling = own.map(({ name }) => name).filter((name) => /lost|skipped|dropped|depth|capacity|lag_messages|dead_letters/.test(name));
