@@ -168,7 +168,7 @@ test('node_modules is taken as it is only when it holds what the lock file asks 
   }
 });
 
-test('TypeScript is compiled again only when a source has changed, and what a deleted source left goes', () => {
+test('TypeScript is compiled again only when a source has changed, and what a deleted source left goes', { timeout: 300_000 }, () => {
   mkdirSync(join(folder, 'node_modules'));
   for (const name of ['typescript', '@types']) symlinkSync(join(root, 'node_modules', name), join(folder, 'node_modules', name));
   for (const name of ['package.json', 'package-lock.json', 'tsconfig.json', 'tsconfig.build.json'])
