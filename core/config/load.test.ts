@@ -186,6 +186,36 @@ test('a value is told with its source; the strongest one, where there are severa
   ]);
 });
 
+test.each([
+  ['a section that is given as a value', ['store=hush']],
+  ['a list in place of a section', ['store=[hush]']],
+  ['a password that is YAML of another kind', ['store.password=*hush']],
+  ['an open quote', ['store.password="hush']],
+  ['a --set without =', ['store.password:hush']],
+  ['a URL with a password', ['url=http://user:hush@']],
+  ['a number with a user', ['count=http://user:hush@host']],
+])('%s is refused without telling the secret', (_, sets) => {
+  const url = z.string().refine((text) => !text.includes('@'), { error: 'expected a URL without a user' });
+  const store = z.strictObject({ password: secret(z.string().optional()) }).prefault({});
+  const schema = z.strictObject({ store, url: url.optional(), count: z.int().optional() });
+  const problems = checkConfig(schema, { sets });
+  expect(problems.length).toBeGreaterThan(0);
+  expect(JSON.stringify(problems)).not.toContain('hush');
+});
+
+test.each([
+  'password: "hush',
+  'password: [hush',
+  "store:\n  apiKey: 'hush\nother: 1",
+  'token: *hush',
+  'token: hush: hush',
+  'password:\n\thush',
+])('a file that cannot be read as YAML does not tell the secret in %o', (text) => {
+  const problems = checkConfig(z.looseObject({}), { file: 'config.yaml', text });
+  expect(problems.length).toBeGreaterThan(0);
+  expect(JSON.stringify(problems)).not.toContain('hush');
+});
+
 test('a secret is never told, not even when it is wrong', () => {
   const withSecret = z.strictObject({ password: secret(z.string().min(20).optional()), tokens: secret(z.array(z.int()).default([])) });
   const sources = { sets: ['password=hunter2', 'tokens=[hunter3]', 'tokens.x=[hunter4'] };

@@ -4,8 +4,9 @@ import { closestOf, suggestion } from '../suggestion.ts';
 import { configError } from './errors.ts';
 import { expectedOf } from './expected.ts';
 import { valueAt } from './field.ts';
+import { mayHoldSecret, notShown, withoutUserinfo } from './hidden.ts';
 import { type Gathered, type Origin, originText } from './sources.ts';
-import { schemaAt, shapeOf, traitsOf } from './traits.ts';
+import { schemaAt, shapeOf } from './traits.ts';
 
 /** Something wrong with a configuration. */
 export interface ConfigProblem {
@@ -62,7 +63,7 @@ function wrongValue(issue: Issue, schema: ZodType, gathered: Gathered): ConfigPr
   // A field of a type of its own tells both in its message.
   const own = /^found (.*), expected (.*)$/s.exec(issue.message);
   const value = valueAt(gathered.tree, path);
-  const found = isSecret(schema, path) ? 'a value that is not shown' : (own?.[1] ?? valueText(value));
+  const found = mayHoldSecret(schema, path) ? notShown : (own?.[1] ?? withoutUserinfo(valueText(value)));
   const expected = own?.[2] ?? (at === undefined ? issue.message : expectedOf(at));
   return placed(path, origin, `found ${found}, expected ${expected}`, found, expected);
 }
@@ -72,10 +73,6 @@ function placed(path: readonly PropertyKey[], origin: Origin, what: string, foun
   const where = origin.kind === 'default' ? '' : `${originText(origin)}: `;
   const name = path.map(String).join('.');
   return { text: `${where}${name || 'configuration'}: ${what}`, path: name, ...place, found, expected };
-}
-
-function isSecret(schema: ZodType, path: readonly PropertyKey[]): boolean {
-  return path.some((_, i) => traitsOf(schemaAt(schema, path.slice(0, i + 1)) ?? schema).secret === true);
 }
 
 function valueText(value: unknown): string {

@@ -1,6 +1,7 @@
 import { parse } from 'yaml';
 import { messageOf } from '../app-error.ts';
 import { configError } from './errors.ts';
+import { notShown, speaksOfSecret, withoutUserinfo } from './hidden.ts';
 import { assign, type Tree } from './tree.ts';
 import { parseYamlFile, readConfigText, type YamlFile } from './yaml-file.ts';
 
@@ -83,8 +84,8 @@ function* setOverrides(sets: readonly string[]): Generator<Override & { value: u
   for (const set of sets) {
     const path = set.slice(0, Math.max(0, set.indexOf('='))).split('.');
     if (!path.every((key) => /^[\w-]+$/.test(key))) {
-      const [found, expected] = [set, 'path.to.key=value'];
-      throw configError('CONFIG_INVALID', { problems: `--set ${set}: expected ${expected}`, found, expected });
+      const [found, expected] = [speaksOfSecret(set) ? notShown : withoutUserinfo(set), 'path.to.key=value'];
+      throw configError('CONFIG_INVALID', { problems: `--set ${found}: expected ${expected}`, found, expected });
     }
     const value = parseValue(set.slice(set.indexOf('=') + 1), `--set ${path.join('.')}`);
     yield { path, origin: { kind: 'set', path: path.join('.') }, value };
@@ -104,6 +105,8 @@ function parseValue(text: string, source: string): unknown {
   try {
     return parse(text, { logLevel: 'error', prettyErrors: false });
   } catch (thrown) {
-    throw configError('CONFIG_INVALID', { problems: `${source}: the value is not valid YAML: ${messageOf(thrown)}` }, thrown);
+    // What its messages quote stands behind these.
+    const cause = messageOf(thrown).replace(/(:|escape sequence).*$/s, '');
+    throw configError('CONFIG_INVALID', { problems: `${source}: the value is not valid YAML: ${cause}` });
   }
 }

@@ -3,6 +3,7 @@ import { type Document, LineCounter, parseDocument, visit } from 'yaml';
 import { type AppError, messageOf } from '../app-error.ts';
 import { yamlNodeAt } from '../yaml-node.ts';
 import { configError } from './errors.ts';
+import { speaksOfSecret, withoutUserinfo } from './hidden.ts';
 import { isTree, type Tree, withoutEmpty } from './tree.ts';
 
 /** A place in a text; both from 1. */
@@ -60,16 +61,18 @@ export function parseYamlFile(file: string, text: string): YamlFile {
 }
 
 function syntaxError(file: string, text: string, { line, column }: Position, cause: string, found?: string): AppError {
-  const excerpt = found ?? excerptOf((text.split('\n')[line - 1] ?? '').slice(column - 1));
-  // Most of the parser's sentences say what is wrong, and not what it would have taken.
+  const lines = text.split('\n').slice(Math.max(0, line - 2), line);
+  const hidden = lines.some((one) => speaksOfSecret(one));
+  const excerpt = hidden ? 'a line that is not shown' : (found ?? excerptOf((lines.at(-1) ?? '').slice(column - 1)));
+  // Most of the parser's sentences say what is wrong, and not what it would have taken; some quote what they are about.
   const expected = /^expected (.*)$/s.exec(cause)?.[1] ?? 'valid YAML';
-  const why = expected === 'valid YAML' ? ` (${cause})` : '';
+  const why = expected === 'valid YAML' && !hidden ? ` (${cause})` : '';
   const problems = `${file}:${line}:${column}: not valid YAML: found ${excerpt}, expected ${expected}${why}`;
   return configError('CONFIG_SYNTAX', { problems, file, line, column, found: excerpt, expected });
 }
 
 function excerptOf(text: string): string {
-  const first = text.trim().split('\n')[0];
+  const first = withoutUserinfo(text.trim().split('\n')[0]);
   return first === '' ? 'nothing' : JSON.stringify(first.length > maxExcerpt ? `${first.slice(0, maxExcerpt)}…` : first);
 }
 

@@ -70,13 +70,14 @@ export class ElasticsearchSink implements Sink {
     this.#counters.requestBytes += bytes.length;
     const answer = await this.#connection.bulk(bytes, signal);
     if ('body' in answer) {
-      const found = classifyBulk(answer.body, sent);
-      if (found === undefined) {
-        const details = { urls: this.#config.urls.join(', '), found: JSON.stringify(answer.body)?.slice(0, 200) ?? 'nothing' };
+      const outcome = classifyBulk(answer.body, sent);
+      if (outcome === undefined) {
+        const found = this.#connection.hidden(JSON.stringify(answer.body) ?? 'nothing').slice(0, 200);
+        const details = { urls: this.#config.urls.join(', '), found };
         throw elasticsearchError('ELASTICSEARCH_ANSWER_UNKNOWN', details);
       }
-      this.#counters.alreadyStored += found.alreadyStored;
-      return found.delivery;
+      this.#counters.alreadyStored += outcome.alreadyStored;
+      return outcome.delivery;
     }
     const { failure, afterMs } = answer;
     const verdict = judgeRequest(failure);

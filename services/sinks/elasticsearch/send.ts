@@ -81,6 +81,11 @@ export class Connection {
     }
   }
 
+  /** A text of the server without the credentials. */
+  hidden(text: string): string {
+    return this.#options.credentials.hidden(text);
+  }
+
   async close(): Promise<void> {
     const client = this.#client;
     this.#client = undefined;
@@ -114,9 +119,10 @@ export class Connection {
       const { statusCode = 0, body, headers } = thrown as { statusCode?: number; body: unknown; headers?: Record<string, unknown> };
       const seconds = Number(headers?.['retry-after']);
       const after = seconds > 0 ? { afterMs: Math.min(seconds * 1000, maxRetryAfterMs) } : {};
-      return { failure: failureOfResponse(statusCode, body), ...after };
+      const { status, type, reason } = failureOfResponse(statusCode, body);
+      return { failure: { status, type: this.hidden(type), reason: this.hidden(reason) }, ...after };
     }
-    throw this.#errorOf(name, message, thrown);
+    throw this.#errorOf(name, this.hidden(message), thrown);
   }
 
   #errorOf(name: string, message: string, thrown: unknown): unknown {

@@ -73,3 +73,16 @@ test('no secret is shown, whatever is wrong with it', () => {
     expect(JSON.stringify(problems)).not.toContain('123456');
   }
 });
+
+test.each([
+  [{ apiKey: Buffer.from('id:secret').toString('base64') }, ['secret', 'aWQ6c2VjcmV0']],
+  [{ bearerToken: 'ey.token' }, ['ey.token']],
+  [{ username: 'jo', password: 'open sesame' }, ['open sesame', Buffer.from('jo:open sesame').toString('base64')]],
+])('what a server repeats of %o is not told', (section, secrets) => {
+  const credentials = new Credentials(credentialsSchema.parse(section));
+  const header = credentials.authorization();
+  const said = credentials.hidden(`401 no: ${header}, that is ${secrets.join(' and ')}; ${secrets.join()}`);
+  for (const secret of secrets) expect(said).not.toContain(secret);
+  expect(said).toMatch(/^401 no: \w+ …, that is …/);
+  expect(new Credentials({}).hidden('as it is')).toBe('as it is');
+});

@@ -44,6 +44,8 @@ export const credentialsSchema = z
 
 export type CredentialsConfig = z.output<typeof credentialsSchema>;
 
+const minSecretLength = 4;
+
 /** What a request is sent with, so that the server knows who sends it. */
 export class Credentials {
   readonly #config: CredentialsConfig;
@@ -51,6 +53,8 @@ export class Credentials {
   readonly #field: string;
   #version: string | undefined;
   #header: string | undefined;
+  /** What must not be told of the header, the longest first. */
+  #secrets: readonly string[] = [];
 
   constructor(config: CredentialsConfig) {
     this.#config = config;
@@ -59,11 +63,19 @@ export class Credentials {
     this.#file = named === undefined ? undefined : new FollowedFile(this.#field, config[named] ?? '');
   }
 
+  /** A text of the server without what it was sent to prove who asks: careless proxies repeat it in their errors. */
+  hidden(text: string): string {
+    let shown = text;
+    for (const secret of this.#secrets) shown = shown.replaceAll(secret, '…');
+    return shown;
+  }
+
   /** Value of the Authorization header; undefined without credentials. Throws FILE_UNREADABLE or CREDENTIALS_INVALID. */
   authorization(): string | undefined {
     const version = this.#file?.version() ?? '';
     if (version !== this.#version) {
       this.#header = this.#make();
+      this.#secrets = secretsOf(this.#header);
       this.#version = version;
     }
     return this.#header;
@@ -95,4 +107,13 @@ export class Credentials {
     const details = { field: this.#field, found: 'blanks, line ends or other bytes that a header cannot hold' };
     throw credentialsError('CREDENTIALS_INVALID', { ...details, expected: 'one word of printable ASCII' });
   }
+}
+
+/** The header's word; of a user the password, too, and of an API key its two parts, where it is encoded as Elasticsearch does. */
+function secretsOf(header: string | undefined): string[] {
+  const [scheme = '', word = ''] = header?.split(' ') ?? [];
+  const decoded = scheme === 'Bearer' ? '' : Buffer.from(word, 'base64').toString('utf8');
+  const secrets = [word, decoded, decoded.slice(decoded.indexOf(':') + 1)];
+  // What is shorter hides nothing, and would cut words to pieces.
+  return secrets.filter((secret) => secret.length >= minSecretLength);
 }

@@ -81,7 +81,8 @@ export class Lane {
       const settle = (outcome: Outcome) => {
         clearTimeout(timer);
         signal.removeEventListener('abort', abort);
-        resolve(outcome);
+        const refused = outcome.kind === 'answered' && outcome.status >= 300;
+        resolve(refused ? { ...outcome, body: this.#options.credentials.hidden(outcome.body) } : outcome);
       };
       const giveUp = (cause: string) => {
         settle({ kind: 'unanswered', cause: lokiError('LOKI_NO_ANSWER', { url, cause }) });
