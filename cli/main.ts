@@ -129,24 +129,36 @@ program
     process.exitCode = await doctor(resolve(o.dataDir), o.json === true, readConfig(o));
   });
 
+/** Options of commands about rule files. */
+interface RulesOptions {
+  readonly config?: string;
+  readonly set: string[];
+  readonly json?: boolean;
+}
+
+const configOfRules = 'YAML configuration: its rules.directory, rules.params and rules.disabled count';
 const rules = program.command('rules').description('the rules that findings come from');
 
 rules
   .command('list')
-  .description('the rules that come with jitterscope, or those of the files')
-  .argument('[files...]', 'rule files or folders of them')
+  .description('the rules that run, or those of the files')
+  .argument('[files...]', 'rule files or folders of them; none: those that run')
+  .option('-c, --config <file>', configOfRules)
+  .option('--set <path=value>', 'set one field of the configuration; may be repeated', collect, [])
   .option('--json', 'print a JSON line for each')
-  .action(async (files: string[], o: { json?: boolean }) => {
-    process.exitCode = await listRules({ files, json: o.json === true });
+  .action(async (files: string[], o: RulesOptions) => {
+    process.exitCode = await listRules({ ...o, files, json: o.json === true });
   });
 
 rules
   .command('check')
   .description('name every mistake in rule files, with its place and what to write instead')
-  .argument('[files...]', 'rule files or folders of them; none: those that come with jitterscope')
+  .argument('[files...]', 'rule files or folders of them; none: those that run')
+  .option('-c, --config <file>', configOfRules)
+  .option('--set <path=value>', 'set one field of the configuration; may be repeated', collect, [])
   .option('--json', 'print JSON')
-  .action(async (files: string[], o: { json?: boolean }) => {
-    process.exitCode = await checkRules({ files, json: o.json === true });
+  .action(async (files: string[], o: RulesOptions) => {
+    process.exitCode = await checkRules({ ...o, files, json: o.json === true });
   });
 
 rules
@@ -177,10 +189,12 @@ addDlqCommand(program, defaultDataDir);
 rules
   .command('test')
   .description('run the tests that rule files hold through the whole aggregator, in memory')
-  .argument('[files...]', 'rule files or folders of them; none: those that come with jitterscope')
+  .argument('[files...]', 'rule files or folders of them; none: those that run')
+  .option('-c, --config <file>', configOfRules)
+  .option('--set <path=value>', 'set one field of the configuration; may be repeated', collect, [])
   .option('--json', 'print a JSON line for each test')
-  .action(async (files: string[], o: { json?: boolean }) => {
-    process.exitCode = await testRules({ files, json: o.json === true });
+  .action(async (files: string[], o: RulesOptions) => {
+    process.exitCode = await testRules({ ...o, files, json: o.json === true });
   });
 
 program

@@ -127,3 +127,26 @@ test('the shipped rules have no mistakes and are listed', () => {
   expect(listed).toHaveLength(shipped);
   for (const { id, file } of listed) expect(readFileSync(resolve(folder, file), 'utf8')).toContain(`id: ${id}\n`);
 });
+
+test('the rules, params and disabled rules of a configuration count, as they do when it runs', () => {
+  mkdirSync(join(folder, 'own'), { recursive: true });
+  const params = rule.replace('entity: pod', 'entity: pod\nparams: { rate: 5 }').replace('resets > 5', 'resets > params.rate');
+  write(join('own', 'my-rule.yaml'), params.replace('id: my-rule', 'id: configured').replace('per_second: 5 }', 'per_second: 7 }'));
+  const configured = (yaml: string): string => write('configuration.yaml', `rules:\n  directory: ${join(folder, 'own')}\n${yaml}`);
+  const seven = configured('  params: { configured: { rate: 8 } }\n  disabled: [reset-storm]\n');
+  const listed = rules('list', '--json', '--config', seven).stdout.trim().split('\n');
+  const rows = listed.map((line) => JSON.parse(line) as { id: string; params: object; runs: boolean });
+  expect(rows).toHaveLength(shipped + 1);
+  expect(rows.find(({ id }) => id === 'configured')).toMatchObject({ params: { rate: 8 }, runs: true });
+  expect(rows.find(({ id }) => id === 'reset-storm')).toMatchObject({ runs: false });
+  expect(rules('check', '--config', seven)).toMatchObject({ code: 0, stdout: `ok ${shipped + 1} rules\n` });
+  // 7 a second are too many for the rule's own threshold, not for the configured one.
+  expect(rules('test', '--config', seven, 'own')).toMatchObject({ code: 0 });
+  expect(rules('test', 'own')).toMatchObject({ code: 1 });
+  const wrong = configured('  params: { configured: { rat: 8 } }\n');
+  expect(rules('check', '--config', wrong)).toMatchObject({
+    code: 78,
+    stderr: expect.stringContaining('rules.params.configured: there is no param rat; did you mean rate?'),
+  });
+  expect(rules('check', '--set', 'rules.directory=./nowhere')).toMatchObject({ code: 78 });
+});

@@ -93,8 +93,8 @@ export const collectorConfig = z
     keyframeInterval: duration('5m').describe('How often everything needed to start reading is repeated.'),
     counterInterval: duration('2s').describe('How often the counter maps are read for losses.'),
     sampleInterval: live(
-      duration('2s').describe(
-        'How often all counters are read: /proc/net of each namespace, cgroups, listening sockets, probes. Stretched up to 10s when that costs more than 1.5 % of a core.',
+      duration('2s', { atMost: '60s' }).describe(
+        'How often all counters are read: /proc/net of each namespace, cgroups, listening sockets, probes. Stretched up to 10s when that costs more than 1.5 % of a core. Windows of rules that would hold fewer than two readings are longer then.',
       ),
     ),
     spoolSize: size('512MiB', { atLeast: '16MiB' }).describe(

@@ -11,9 +11,12 @@ import type { CounterAdd, SourcePlan } from './window-plan.ts';
 const holdS = 3;
 /**
  * An increment over more seconds than this did not happen in the second of its reading: as nobody knows when it did, it
- * is in no window. Cycles are at most 10 s apart; longer is an outage of the collector, or samples that were lost.
+ * is in no window. Cycles are at most 10 s apart, unless the configuration says otherwise; longer is an outage of the collector,
+ * or samples that were lost.
  */
 const maxIncrementS = 15;
+/** Where cycles are as far apart as they may be configured (60 s), twice that. */
+const maxSlowIncrementS = 120;
 
 /** A thing whose counters rules look at: a contribution to series, and whose it is. */
 interface CounterTarget {
@@ -179,7 +182,8 @@ export class CounterTargets {
   }
 
   #isOutage(sinceS: number, second: number): boolean {
-    return second - sinceS > maxIncrementS;
+    const { intervalS } = this.#domain.values.sight;
+    return second - sinceS > Math.max(maxIncrementS, Math.min(maxSlowIncrementS, 2 * intervalS));
   }
 
   /** Looks up whose the target is. */

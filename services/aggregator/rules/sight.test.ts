@@ -104,6 +104,10 @@ test('a source that is read more seldom than twice in a window says nothing, and
   expect((await cyclesAt(each(1, 121, 12), 1000, 24)).told.map((text) => text.split(' ')[1])).toEqual(['opened']);
 });
 
+test('what rises between readings that are configured to be far apart is found', async () => {
+  expect((await cyclesAt(each(1, 221, 20), 1000, 40)).told.map((text) => text.split(' ')[1])).toEqual(['opened']);
+});
+
 test('a source that is never read again ends its findings without data', async () => {
   const node = await cyclesAt([...each(1, 31, 2), 150], 1000);
   expect(node.told.map((text) => text.replace(/^\d+ /, ''))).toEqual(['opened', 'resolved NO_DATA']);

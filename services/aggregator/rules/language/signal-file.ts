@@ -1,7 +1,7 @@
 import type { Probe } from '../../../../bpf/probe.ts';
 import { probes } from '../../../../bpf/registry.ts';
 import { suggestion } from '../../../../core/suggestion.ts';
-import type { Aggregation, CounterInput, CounterLabels, EntityKind, RecordGroup, RecordInput, Signal } from '../rule.ts';
+import type { Aggregation, CounterInput, CounterLabels, CounterReference, EntityKind, RecordGroup, RecordInput, Signal } from '../rule.ts';
 import { aggregationsOf } from './aggregations.ts';
 import { Closures } from './closures.ts';
 import { findCounter, type KnownCounter } from './counter-names.ts';
@@ -16,12 +16,14 @@ export interface SignalContext {
   readonly text: RuleText;
   readonly path: Path;
   readonly entity: EntityKind;
-  /** How often sources are read, whole seconds. */
+  /** How often sources are read, seconds. */
   readonly sampleIntervalS: number;
 }
 
 /** Windows of what the partition's ticks tell. */
 const tickIntervalS = 1;
+/** A rule is checked against it, whatever is configured: it is right or wrong everywhere. */
+const defaultIntervalS = 2;
 
 /** Reads one signal; what is wrong is noted, and then there is none. */
 export function readSignal(document: SignalDocument, context: SignalContext): Signal | undefined {
@@ -34,9 +36,10 @@ export function readSignal(document: SignalDocument, context: SignalContext): Si
   const before = text.problems.length;
   const input = document.counter === undefined ? readRecordInput(document, context) : readCounterInput(document, document.counter, context);
   if (input === undefined || text.problems.length > before) return undefined;
-  const { window: windowS, min_volume: minVolume, absent, scope } = document;
+  const { min_volume: minVolume, absent, scope } = document;
+  const windowS = input.kind === 'record' ? document.window : Math.max(document.window, 2 * configuredS(input, context));
   const aggregation = input.kind === 'counter' && input.per !== undefined ? 'delta' : (document.agg ?? defaultAggregation(input));
-  return { key: keyOf(document, aggregation), input, aggregation, windowS, minVolume, absent, scope };
+  return { key: keyOf({ ...document, window: windowS }, aggregation), input, aggregation, windowS, minVolume, absent, scope };
 }
 
 function defaultAggregation(input: CounterInput | RecordInput): Aggregation {
@@ -66,9 +69,7 @@ function readCounterInput(document: SignalDocument, name: string, context: Signa
   if (per !== undefined && agg !== undefined && agg !== 'delta')
     text.note([...path, 'agg'], `found ${agg} with per, expected none: the signal is the ratio of the two deltas`);
   if (per === undefined) checkAggregation(agg, aggregationsOf[kind], `of the ${kind} ${name}`, context);
-  const intervalS =
-    counter.of === 'node' && counter.reference.source === 'softnet' ? context.sampleIntervalS : intervalOf(counter, context);
-  checkWindow(document, counter.toldBy, intervalS, context);
+  checkWindow(document, counter.toldBy, isTold(counter.reference) ? tickIntervalS : defaultIntervalS, context);
   const labels = divisor === undefined ? counter.labels : counter.labels.filter((label) => divisor.labels.includes(label));
   checkGroups(by, 'label', labels, context);
   return {
@@ -87,8 +88,14 @@ function knownCounter(name: string, key: 'counter' | 'per', { text, path }: Sign
   return undefined;
 }
 
-function intervalOf({ reference }: KnownCounter, { sampleIntervalS }: SignalContext): number {
-  return reference.source === 'node' || reference.source === 'pipeline' ? tickIntervalS : sampleIntervalS;
+/** What the aggregator knows itself is told with each tick; all else is read. */
+function isTold({ source }: CounterReference): boolean {
+  return source === 'node' || source === 'pipeline';
+}
+
+/** How often a counter is read, whole seconds: where that is seldom, its windows are longer than the rule says. */
+function configuredS({ counter }: CounterInput, { sampleIntervalS }: SignalContext): number {
+  return isTold(counter) ? tickIntervalS : Math.ceil(sampleIntervalS);
 }
 
 /** Whose counter it is must go together with whom the rule speaks of. */
