@@ -54,8 +54,8 @@ export async function run(options: RunOptions): Promise<number> {
   const { config } = loaded;
   const log = createLog(config.log.level, config.log.format);
   const capture = options.record === undefined ? undefined : new CaptureWriter(options.record);
-  const gateway = configuredTarget(config.collector.gateway, logOf(log, 'collector'));
   const { role } = options;
+  const gateway = runs(role, 'collector') ? configuredTarget(config.collector.gateway, logOf(log, 'collector')) : undefined;
   const pipeline = await startPipeline(config, options.dataDir, { role, ticks: true, log, signal: stop.signal }).catch(
     (thrown: unknown) => {
       // It waited for a cluster that does not answer.

@@ -25,7 +25,7 @@ type Code = Parameters<typeof collectorError>[0];
 const tlsMeanings: readonly (readonly [RegExp, Code])[] = [
   [/wrong version number|packet length too long|EPROTO/i, 'COLLECTOR_GATEWAY_WITHOUT_TLS'],
   [/altnames|ALTNAME/, 'COLLECTOR_GATEWAY_OTHER_NAME'],
-  [/certificate has expired|certificate is not yet valid/i, 'COLLECTOR_GATEWAY_EXPIRED'],
+  [/certificate has expired|certificate is not yet valid|CERT_HAS_EXPIRED|CERT_NOT_YET_VALID/i, 'COLLECTOR_GATEWAY_EXPIRED'],
   [/self.signed|unable to (get|verify)|unsupported certificate|invalid (purpose|CA)|signature failure/i, 'COLLECTOR_GATEWAY_UNTRUSTED'],
   // Behind its handshake the gateway closes without a word.
   [/alert|Failed to connect|socket hang up|ECONNRESET|before secure TLS|Socket closed/i, 'COLLECTOR_CERTIFICATE_REFUSED'],
