@@ -20,6 +20,8 @@ export class RecordReader {
   bytes: Uint8Array = new Uint8Array(0);
   /** Byte offset of the current record in `bytes`. */
   at = 0;
+  /** CLOCK_BOOTTIME, ns; exact for 104 days of uptime. */
+  tsNs = 0;
   /** Another for each record that this reader came to: what was made of the current one may be kept by it. */
   serial = 0;
   #words = new Uint32Array(0);
@@ -57,6 +59,7 @@ export class RecordReader {
     }
     this.at = start;
     this.serial++;
+    this.tsNs = this.#u64(at.ts);
     this.#next = start + length * tailBytes;
     return true;
   }
@@ -69,11 +72,6 @@ export class RecordReader {
   /** Length of the current record with its tails, bytes. */
   get length(): number {
     return this.#next - this.at;
-  }
-
-  /** CLOCK_BOOTTIME, ns; exact for 104 days of uptime. */
-  get tsNs(): number {
-    return this.#u64(at.ts);
   }
 
   /** Whole seconds of CLOCK_BOOTTIME, exact. */

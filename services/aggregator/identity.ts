@@ -45,6 +45,8 @@ export class NodeIdentity {
   readonly #pods = new PodIndex();
   /** Pods of namespaces that are known by their inode; undefined: several may be meant. */
   #podOfInode: ReadonlyMap<NetnsId, Pod | undefined> = new Map();
+  /** Pod of each namespace; `depends`: on the time. */
+  #podOf: readonly (Pod | 'depends' | undefined)[] = [];
   readonly #nodeCgroups = new NodeCgroups();
   readonly #listing = new KeyframeListing();
   /** Whether Pods were ever told: the node is one of Kubernetes. */
@@ -93,10 +95,18 @@ export class NodeIdentity {
 
   /** The Pod that a namespace was of at a time; never one of the node's own. */
   podOf(id: NetnsId, bootNs: number): Pod | undefined {
-    const netns = this.#netns[id];
-    if (netns === undefined || netns.host) return undefined;
+    const known = this.#podOf[id];
+    if (known !== 'depends') return known;
+    const { cookie } = this.#netns[id];
+    return this.#pods.ofNetns(cookie >>> 0, Math.floor(cookie / two32), bootNs);
+  }
+
+  /** What `podOf` says at any time, where it is always the same. */
+  #podOfAnyTime(netns: Netns, id: NetnsId): Pod | 'depends' | undefined {
+    if (netns.host) return undefined;
     if (isByInode(netns)) return this.#podOfInode.get(id);
-    return this.#pods.ofNetns(netns.cookie >>> 0, Math.floor(netns.cookie / two32), bootNs);
+    const [lo, hi] = [netns.cookie >>> 0, Math.floor(netns.cookie / two32)];
+    return this.#pods.isAlwaysOf(lo, hi) ? this.#pods.ofNetns(lo, hi, 0) : 'depends';
   }
 
   /** The container whose processes are in a cgroup, as records carry it. */
@@ -230,6 +240,7 @@ export class NodeIdentity {
         this.#byAddress.add(Buffer.from(address, 'hex'), id, fromBootNs, toBootNs);
     }
     this.#podOfInode = podsOfInodes(this.#netns, this.#pods.all);
+    this.#podOf = this.#netns.map((netns, id) => this.#podOfAnyTime(netns, id));
     for (const [id, pod] of this.#pods.all.entries()) {
       for (const address of pod.addresses)
         this.#byAddress.add(Buffer.from(address, 'hex'), this.#netns.length + id, pod.fromBootNs, pod.toBootNs);

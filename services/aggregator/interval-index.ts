@@ -34,6 +34,13 @@ export class IntervalIndex {
     return this.#next[head] < 0 ? this.#entity[head] : this.at(lo, hi, bootNs);
   }
 
+  /** The only one that ever had a key, at any time; `ambiguous` when there were several. */
+  only(lo: number, hi: number): number {
+    const head = this.#heads.get(lo, hi);
+    if (head < 0) return nobody;
+    return this.#next[head] < 0 ? this.#entity[head] : ambiguous;
+  }
+
   /** The only entity that may have had a key at a time, `ambiguous` or `nobody`. */
   at(lo: number, hi: number, bootNs: number): number {
     let found = nobody;

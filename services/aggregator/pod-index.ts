@@ -1,5 +1,5 @@
 import type { Pod as PodMessage } from '../../proto/collect.ts';
-import { IntervalIndex, nobody } from './interval-index.ts';
+import { ambiguous, IntervalIndex, nobody } from './interval-index.ts';
 import { type Container, type Pod, podOf } from './pod.ts';
 import { unlessSame } from './unless-same.ts';
 
@@ -82,6 +82,11 @@ export class PodIndex {
   ofNetns(lo: number, hi: number, bootNs: number): Pod | undefined {
     const id = this.#byNetns.get(lo, hi, bootNs);
     return id < 0 ? undefined : this.#pods[id];
+  }
+
+  /** Whether the same Pod, or none, had a namespace at all times. */
+  isAlwaysOf(lo: number, hi: number): boolean {
+    return this.#byNetns.only(lo, hi) !== ambiguous;
   }
 
   /** The container that a record's cgroup id is of. */

@@ -48,6 +48,16 @@ export class CellRows {
     if (values[at]++ === 0) this.#touched[parity].push(at);
   }
 
+  /** Adds 1 to several sums of a row likewise. */
+  countAll(row: number, cells: Int32Array, parity: number): void {
+    const values = parity === 0 ? this.even : this.odd;
+    const first = row * this.width;
+    for (let index = 0; index < cells.length; index++) {
+      const at = first + cells[index];
+      if (values[at]++ === 0) this.#touched[parity].push(at);
+    }
+  }
+
   /** Adds a value to a cell in an open second. */
   add(row: number, cell: number, second: number, value: number): void {
     if (row >= this.#rows) this.reach(row);

@@ -35,10 +35,10 @@ export class RecordIntake {
   readonly #rows: CellRows;
   readonly #selectors: readonly SelectorIntake[];
   readonly #far = new FarAddress();
-  /** By slot: a kind of records (its code apart), and the selectors that may take it: all others are known not to. */
+  /** By slot: a kind of records (its code apart), and what takes it. */
   readonly #kinds = new Int32Array(kindSlots).fill(-1);
   readonly #codes = new Int32Array(kindSlots);
-  readonly #ofKind: (readonly SelectorIntake[])[] = new Array<readonly SelectorIntake[]>(kindSlots).fill([]);
+  readonly #ofKind: (KindIntake | undefined)[] = new Array<KindIntake | undefined>(kindSlots).fill(undefined);
   /** Names of the kernel that kinds were remembered with. */
   #enumsTold: object | undefined;
 
@@ -67,16 +67,22 @@ export class RecordIntake {
   ): boolean {
     const isLate = second <= foldedS;
     let isTaken = true;
-    let isAsked = false;
     if (enumsTold !== this.#enumsTold) this.#forgetKinds(enumsTold);
-    const selectors = this.#selectorsOf(record, names);
-    for (let place = 0; place < selectors.length; place++) {
-      const selector = selectors[place];
+    const kind = this.#kindOf(record, names);
+    let isAsked = kind.isAlways;
+    if (isAsked) {
+      this.#begin(entity, record, end, kind.bits);
+      if (isLate) isTaken = this.#late(kind, entity, second, foldedS, record, names, end);
+      else this.#open(kind, entity, second, record, names, end);
+    }
+    const { asked } = kind;
+    for (let place = 0; place < asked.length; place++) {
+      const selector = asked[place];
       if (selector.asks !== undefined && !selector.asks(record, names)) continue;
       if ((selector.eventsOnly && event === undefined) || (selector.nodeOnly && entity !== 0)) continue;
       if (!isAsked) {
         isAsked = true;
-        this.#begin(entity, record, end);
+        this.#begin(entity, record, end, kind.bits);
       }
       this.recent.bits[selector.index >> 5] |= 1 << (selector.index & 31);
       if (isLate) isTaken = this.#late(selector, entity, second, foldedS, record, names, end) && isTaken;
@@ -88,17 +94,19 @@ export class RecordIntake {
     return isTaken;
   }
 
-  /** Selectors that may take a record of its kind. */
-  #selectorsOf(record: RecordReader, names: EventNames): readonly SelectorIntake[] {
+  /** What takes records of its kind. */
+  #kindOf(record: RecordReader, names: EventNames): KindIntake {
     const { code } = record;
     const rest = (record.variant << 10) | (record.proto << 2) | ((record.flags / recordFlags.CLIENT) & 3);
     const slot = Math.imul(code ^ (rest << 12), 0x9e3779b1) >>> 24;
-    if (this.#kinds[slot] !== rest || this.#codes[slot] !== (code | 0)) {
-      this.#kinds[slot] = rest;
-      this.#codes[slot] = code;
-      this.#ofKind[slot] = this.#selectors.filter(({ ofKind }) => ofKind === undefined || ofKind(record, names));
-    }
-    return this.#ofKind[slot];
+    const known = this.#ofKind[slot];
+    if (known !== undefined && this.#kinds[slot] === rest && this.#codes[slot] === (code | 0)) return known;
+    const selectors = this.#selectors.filter(({ ofKind }) => ofKind === undefined || ofKind(record, names));
+    const created = new KindIntake(selectors, this.recent.bits.length);
+    this.#kinds[slot] = rest;
+    this.#codes[slot] = code;
+    this.#ofKind[slot] = created;
+    return created;
   }
 
   #forgetKinds(enumsTold: object): void {
@@ -106,21 +114,20 @@ export class RecordIntake {
     this.#kinds.fill(-1);
   }
 
-  #begin(entity: number, record: RecordReader, end: FarEnd): void {
+  #begin(entity: number, record: RecordReader, end: FarEnd, taken: Int32Array): void {
     const { bits } = this.recent;
-    for (let word = 0; word < bits.length; word++) bits[word] = 0;
+    for (let word = 0; word < bits.length; word++) bits[word] = taken[word];
     this.#far.of(record, end);
     if (entity >= this.#rows.rows) this.#rows.reach(entity);
   }
 
-  #open({ counts, adds }: SelectorIntake, entity: number, second: number, record: RecordReader, names: EventNames, end: FarEnd): void {
-    const rows = this.#rows;
-    for (let index = 0; index < counts.length; index++) rows.count(entity * rows.width + counts[index], second & 1);
+  #open({ counts, adds }: Taking, entity: number, second: number, record: RecordReader, names: EventNames, end: FarEnd): void {
+    this.#rows.countAll(entity, counts, second & 1);
     for (let index = 0; index < adds.length; index++) adds[index].open(entity, second, record, names, this.#far, end);
   }
 
   #late(
-    { counts, adds }: SelectorIntake,
+    { counts, adds }: Taking,
     entity: number,
     second: number,
     foldedS: number,
@@ -135,8 +142,36 @@ export class RecordIntake {
   }
 }
 
+/** Where records go: cells that count each of them, and all other signals. */
+interface Taking {
+  readonly counts: Int32Array;
+  readonly adds: readonly AddIntake[];
+}
+
+/** The selectors that may take records of one kind; all others are known not to. */
+class KindIntake implements Taking {
+  /** Of those that ask nothing more, together: one bit each, and where their records go. */
+  readonly bits: Int32Array;
+  readonly counts: Int32Array;
+  readonly adds: readonly AddIntake[];
+  /** Whether there are any. */
+  readonly isAlways: boolean;
+  /** The others. */
+  readonly asked: readonly SelectorIntake[];
+
+  constructor(selectors: readonly SelectorIntake[], words: number) {
+    const always = selectors.filter(({ asks, eventsOnly, nodeOnly }) => asks === undefined && !eventsOnly && !nodeOnly);
+    this.bits = new Int32Array(words);
+    for (const { index } of always) this.bits[index >> 5] |= 1 << (index & 31);
+    this.counts = Int32Array.from(always.flatMap(({ counts }) => [...counts]));
+    this.adds = always.flatMap(({ adds }) => adds);
+    this.isAlways = always.length > 0;
+    this.asked = selectors.filter((selector) => !always.includes(selector));
+  }
+}
+
 /** A selector with the places that its records go to. */
-class SelectorIntake {
+class SelectorIntake implements Taking {
   readonly index: number;
   readonly eventsOnly: boolean;
   readonly nodeOnly: boolean;
@@ -144,7 +179,7 @@ class SelectorIntake {
   readonly ofKind: RecordPredicate | undefined;
   /** Asked of each record. */
   readonly asks: RecordPredicate | undefined;
-  readonly counts: readonly number[];
+  readonly counts: Int32Array;
   readonly adds: readonly AddIntake[];
 
   constructor({ index, eventsOnly, nodeOnly, where, counts, adds }: Selector, places: WindowPlaces) {
@@ -153,7 +188,7 @@ class SelectorIntake {
     this.index = index;
     this.ofKind = where?.ofKind === true ? where : undefined;
     this.asks = where?.ofKind === true ? undefined : where;
-    this.counts = counts;
+    this.counts = Int32Array.from(counts);
     this.adds = adds.map((add) => new AddIntake(add, places));
   }
 }
