@@ -133,6 +133,7 @@ test('every problem is named at once', () => {
 
 test.each([
   ['a: b\n  c: d: e\n', '1:4', /found "b", expected .*mapping/],
+  ['node: "a" b\n', '1:11', /found "b", expected valid YAML \(Unexpected scalar/],
   ['node: {name: a\nburst: 1\n', '2:1', /found "burst: 1", expected .*Flow map/],
   ['burst: 1\nburst: 2\n', '2:1', /found "burst: 2", expected .*unique/],
   ['# comment\n- a\n', '2:1', /found "# comment", expected a mapping of sections/],

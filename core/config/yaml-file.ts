@@ -64,9 +64,11 @@ function syntaxError(file: string, text: string, { line, column }: Position, cau
   const lines = text.split('\n').slice(Math.max(0, line - 2), line);
   const hidden = lines.some((one) => speaksOfSecret(one));
   const excerpt = hidden ? 'a line that is not shown' : (found ?? excerptOf((lines.at(-1) ?? '').slice(column - 1)));
-  // Most of the parser's sentences say what is wrong, and not what it would have taken; some quote what they are about.
-  const expected = /^expected (.*)$/s.exec(cause)?.[1] ?? 'valid YAML';
-  const why = expected === 'valid YAML' && !hidden ? ` (${cause})` : '';
+  // Some of the parser's sentences say what is wrong ("Unexpected scalar at node end"), and not what it would have taken; some
+  // quote what they are about.
+  const says = hidden ? cause.startsWith('expected ') : /^expected |\b(must|need)\b/.test(cause);
+  const expected = says ? cause.replace(/^expected /, '') : 'valid YAML';
+  const why = says || hidden ? '' : ` (${cause})`;
   const problems = `${file}:${line}:${column}: not valid YAML: found ${excerpt}, expected ${expected}${why}`;
   return configError('CONFIG_SYNTAX', { problems, file, line, column, found: excerpt, expected });
 }
