@@ -29,33 +29,31 @@ export function encodeMetadata(buffer: Buffer, start: number, name: Buffer, valu
   return at + buffer.write(value, at, 'latin1');
 }
 
+interface Kept {
+  readonly node: string;
+  readonly namespace: string;
+  readonly pod: string;
+  readonly uid: string;
+  readonly fields: Buffer;
+}
+
 /** The encoded fields of each Pod, made once: neighbours mostly agree, and Pods come again. */
 export class MetadataFields {
-  readonly #kept = new Map<string, Buffer>();
-  #last: Buffer = Buffer.alloc(0);
-  #node = '';
-  #namespace = '';
-  #pod = '';
-  #uid = '';
+  /** By uid, else by the Pod's name, else by the node's. */
+  readonly #kept = new Map<string, Kept>();
 
   of(view: EventBatchView, row: number): Buffer {
     const node = view.node(row);
     const namespace = view.namespace(row);
     const pod = view.pod(row);
     const uid = view.podUid(row);
-    if (pod === this.#pod && namespace === this.#namespace && node === this.#node && uid === this.#uid) return this.#last;
-    const key = `${node}\n${namespace}\n${pod}\n${uid}`;
-    let fields: Buffer | undefined = this.#kept.get(key);
-    if (fields === undefined) {
-      if (this.#kept.size >= maxKept) this.#kept.clear();
-      fields = Buffer.concat(metadataOf(view, row).map(([name, value]) => encodeField(name, value)));
-      this.#kept.set(key, fields);
-    }
-    this.#node = node;
-    this.#namespace = namespace;
-    this.#pod = pod;
-    this.#uid = uid;
-    this.#last = fields;
+    const key = uid || pod || node;
+    const kept = this.#kept.get(key);
+    if (kept !== undefined && kept.pod === pod && kept.node === node && kept.namespace === namespace && kept.uid === uid)
+      return kept.fields;
+    if (this.#kept.size >= maxKept) this.#kept.clear();
+    const fields = Buffer.concat(metadataOf(view, row).map(([name, value]) => encodeField(name, value)));
+    this.#kept.set(key, { node, namespace, pod, uid, fields });
     return fields;
   }
 }
