@@ -10,4 +10,7 @@ const server = createServer((request, response) => {
     else response.writeHead(200).end('{"data":{"result":[]}}');
   });
 }).listen(0, '127.0.0.1', () => process.stdout.write(`${(server.address() as AddressInfo).port}\n`));
-process.once('disconnect', () => process.exit(0));
+process.once('disconnect', () => {
+  server.closeAllConnections();
+  server.close();
+});

@@ -6,7 +6,7 @@ import { temporaryFolder } from '../../../test/support/data-folder.ts';
 import { linesOf, startLoki } from '../../../test/support/loki-server.ts';
 import { sinkContract } from '../contract.ts';
 import { lokiSinkSchema } from './config.ts';
-import { openLokiSink } from './index.ts';
+import { openLokiSink } from './loki-sink.ts';
 
 const log = createLog('silent');
 const folder = temporaryFolder();

@@ -18,8 +18,8 @@ const tag = {
 const idFieldName = Buffer.from('event_id');
 
 /**
- * Assembles a PushRequest (proto/loki.proto) with one stream: lines and metadata are copied as bytes, nothing is made per
- * event but its id. The encoder that is generated from the schema takes some ten times as long (bench/loki-encode).
+ * Assembles a PushRequest (proto/loki.proto) with one stream: lines and metadata are copied as bytes, no object
+ * is made for an event. With snappy behind both it makes 1.2 to 1.7 times what the generated encoder does (bench/loki.bench.ts).
  */
 export class PushWriter {
   #buffer: Buffer;
