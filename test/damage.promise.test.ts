@@ -131,8 +131,9 @@ test('damaged event batches are lost to the sink by their exact number, and ever
   for (const [index, message] of damaged.entries()) (index % 2 === 0 ? damagePayload : damageHeader)(message);
   await replay(captures[0].file, dataDir);
 
-  const { checkpoint, sink } = await readHops(dataDir);
+  const { checkpoint, sink, sinkBehind } = await readHops(dataDir);
   expect(damaged.length).toBeGreaterThan(5);
+  expect(sinkBehind, `messages not read of ${stored.length}, ${damaged.map(({ offset }) => offset).join(' ')} damaged`).toBe(0);
   expectSinkIdentity(sink, checkpoint.nextEvent);
   expect(sink.lost.damaged).toBeGreaterThan(0);
   expect(sum(sink.lost)).toBe(sink.lost.damaged);

@@ -47,6 +47,8 @@ export interface HopPositions {
   readonly deadLetters: number;
   readonly checkpoint: PartitionSnapshot;
   readonly sink: SinkDispositions;
+  /** Messages of the events log that the sink has not committed. */
+  readonly sinkBehind: number;
 }
 
 /** Reads what a process that has ended in order left: its last checkpoint and its sink's last commit. */
@@ -57,10 +59,11 @@ export async function readHops(dataDir: string): Promise<HopPositions> {
   try {
     const commit = await bus.committed('sink-file', topics.events, 0);
     const position = commit && decodePosition(commit.metadata);
-    if (position === undefined) throw new Error('the file sink has committed nothing');
+    if (commit === undefined || position === undefined) throw new Error('the file sink has committed nothing');
     const raw = await bus.offsets(topics.raw, 0);
     const dead = await bus.offsets(topics.deadLetters, 0);
-    return { rawMessages: raw.next, deadLetters: dead.next, checkpoint: snapshot, sink: position.dispositions };
+    const sinkBehind = (await bus.offsets(topics.events, 0)).next - commit.offset;
+    return { rawMessages: raw.next, deadLetters: dead.next, checkpoint: snapshot, sink: position.dispositions, sinkBehind };
   } finally {
     await bus.close();
   }
