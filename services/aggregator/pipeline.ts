@@ -59,7 +59,7 @@ export function* processInput(input: RawInput, steps: PartitionSteps): Pieces<re
   const { output, findings } = steps;
   output.begin(input.offset);
   findings.begin();
-  if (steps.rules.next !== undefined) steps.state.rules.replace(steps.rules.next);
+  if (steps.rules.next !== undefined) yield* steps.state.rules.replace(steps.rules.next);
   steps.rules.next = undefined;
   if (input.kind === 'tick') yield* processTick(input, steps);
   else if (input.kind === 'stream') yield* processMessage(input, steps);

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { atOnce } from '../../../core/pieces.ts';
 import { netnsOf, v4 } from '../test-stream.ts';
 import type { Rule, Signal } from './rule.ts';
 import { ruleSet, TestEngine } from './test-engine.ts';
@@ -70,7 +71,7 @@ test('what was cut into many blocks goes on as if it had never been', () => {
     const engine = busy(namespaces);
     for (let round = 4; round < 12; round++) {
       if (restarts && round % 3 === 0) engine.restart();
-      if (restarts && round === 8) engine.engine.replace(rules);
+      if (restarts && round === 8) atOnce(engine.engine.replace(rules));
       goOn(engine, namespaces, round, 1);
     }
     engine.until(200);
@@ -79,4 +80,22 @@ test('what was cut into many blocks goes on as if it had never been', () => {
   const told = run(false);
   expect(told.length).toBeGreaterThan(400);
   expect(run(true)).toEqual(told);
+});
+
+test('other rules take over in pieces, and until then those that ran are there', () => {
+  const engine = busy(400);
+  engine.until(110);
+  const { engine: rulesOf } = engine;
+  const open = [...rulesOf.open()].length;
+  expect(open).toBeGreaterThan(400);
+  const work = rulesOf.replace(ruleSet(...rules.rules.slice(1)));
+  let pieces = 0;
+  while (work.next().done !== true) {
+    expect([...rulesOf.open()]).toHaveLength(open);
+    pieces++;
+  }
+  expect(pieces).toBeGreaterThan(10);
+  const isGone = ({ rule }: { rule: Rule }): boolean => rule.id === 'rule-0';
+  expect([...rulesOf.open()].some(isGone)).toBe(false);
+  expect(engine.transitions.filter(({ reason }) => reason === 'RULE_CHANGED').every(isGone)).toBe(true);
 });

@@ -1,3 +1,4 @@
+import type { Pieces } from '../../../core/pieces.ts';
 import { slices } from '../../../core/slices.ts';
 import type { Contribution } from '../series/contribution.ts';
 import type { SessionState } from '../session.ts';
@@ -94,13 +95,13 @@ export interface RestoreTarget {
  * @param isSame the rules are those of the image: nothing has to be read anew
  * @returns transitions of findings whose rules are gone
  */
-export function restoreEngine(
+export function* restoreEngine(
   target: RestoreTarget,
   pipelineSelf: readonly SelfTargetImage[],
   parts: Iterable<EnginePart>,
   around: Surroundings,
   isSame: boolean,
-): Transition[] {
+): Pieces<Transition[]> {
   const ended: Transition[] = [];
   const pipeline = new DomainRestore(target.pipeline);
   let node: NodeRestore | undefined;
@@ -110,6 +111,7 @@ export function restoreEngine(
       ended.push(...(node?.finish(isSame) ?? []));
       node = new NodeRestore(target.nodeOf(part.node.name), part.node, around);
     } else node?.add(part);
+    yield;
   }
   ended.push(...(node?.finish(isSame) ?? []), ...pipeline.ended);
   target.pipelineSelf.restore(pipelineSelf, !isSame);

@@ -114,7 +114,7 @@ test('other rules keep what did not change, and end what did', () => {
   const rule = testRule();
   const other = testRule({ id: 'other', signals: [records('o', 20)] });
   const engine = new TestEngine(ruleSet(rule, other)).record(10).until(15);
-  engine.engine.replace(ruleSet(testRule({ id: 'new' }), rule));
+  atOnce(engine.engine.replace(ruleSet(testRule({ id: 'new' }), rule)));
   engine.until(40);
   expect(engine.transitions.map(({ rule: { id }, atS, action, reason }) => [id, atS - bootS, action, reason])).toEqual([
     ['some-resets', 12, 'opened', undefined],
@@ -189,7 +189,7 @@ test('a checkpoint at any moment, or a reload of the same rules, changes nothing
           now += stepMs / 1000;
           engine.until(now);
           if (disturbed && restarts.includes(index)) engine.restart();
-          if (disturbed && index === reload) engine.engine.replace(busy);
+          if (disturbed && index === reload) atOnce(engine.engine.replace(busy));
           engine.record(now - backMs / 1000, { net, daddr: [10, 244, 0, far], dport: 80 + backMs }, isEvent);
         });
         engine.until(now + 60);

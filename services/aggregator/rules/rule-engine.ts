@@ -1,5 +1,4 @@
-import type { Pieces } from '../../../core/pieces.ts';
-import { atOnce } from '../../../core/pieces.ts';
+import { atOnce, type Pieces } from '../../../core/pieces.ts';
 import type { RecordReader } from '../../../schema/record.ts';
 import type { Ends } from '../end-names.ts';
 import type { Contribution } from '../series/contribution.ts';
@@ -22,7 +21,7 @@ import { type OpenFinding, type RuleEngineOptions, RuleState, silentMs } from '.
  * and the findings' states. A pure function of the partition's messages, whatever the sizes of the batches.
  */
 export class RuleEngine implements SampleWatcher {
-  readonly #known: RuleState;
+  #known: RuleState;
   /** The session of the last message, and its node. */
   #state: SessionState | undefined;
   #session: NodeSession | undefined;
@@ -204,10 +203,10 @@ export class RuleEngine implements SampleWatcher {
   }
 
   /** Other rules. What did not change keeps its windows and states; findings of rules that did are resolved. */
-  replace(rules: RuleSet): void {
+  *replace(rules: RuleSet): Pieces {
+    this.#known = yield* this.#known.under(rules);
     this.#state = undefined;
     this.#watched = new Map();
-    this.#known.replace(rules);
   }
 
   /** Findings that are open, in a fixed order. */

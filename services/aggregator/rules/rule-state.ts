@@ -1,6 +1,7 @@
 import { deserialize, serialize } from 'node:v8';
 import { atOnce, type Pieces } from '../../../core/pieces.ts';
 import type { Contribution } from '../series/contribution.ts';
+import type { SessionState } from '../session.ts';
 import { type EngineHead, type EnginePart, engineParts, restoreEngine, type Surroundings } from './engine-image.ts';
 import { explain } from './explain.ts';
 import type { Explanation } from './explanation.ts';
@@ -11,7 +12,7 @@ import type { Rule, RuleSet, Severity } from './rule.ts';
 import type { RuleCounters } from './rule-counters.ts';
 import { RuleDomain } from './rule-domain.ts';
 import { planRules } from './rule-plan.ts';
-import { type SelfTargetImage, SelfTargets } from './self-targets.ts';
+import { SelfTargets } from './self-targets.ts';
 
 export interface RuleEngineOptions {
   /** orchestrator.cluster.name: part of every finding's id. */
@@ -45,17 +46,17 @@ export class RuleState {
   /** Whether it was restored from a checkpoint of other rules. */
   isChanged = false;
   /** The partition itself. */
-  pipeline: RuleDomain;
-  pipelineSelf: SelfTargets;
+  readonly pipeline: RuleDomain;
+  readonly pipelineSelf: SelfTargets;
   /** The rules that run, and where. */
-  rules: RuleSet;
-  plans: RulePlans;
+  readonly rules: RuleSet;
+  readonly plans: RulePlans;
   /** Time of the partition without outages, ms. */
   clockMs = 0;
   /** Events that were remembered as samples. */
   samples = 0;
   readonly #options: RuleEngineOptions;
-  #around: NodeSurroundings;
+  readonly #around: NodeSurroundings;
   /** Append time of the newest tick, ms. */
   #tickMs = 0;
 
@@ -132,22 +133,19 @@ export class RuleState {
     return undefined;
   }
 
-  /** Other rules. What did not change keeps its windows and states; findings of rules that did are resolved. */
-  replace(rules: RuleSet): void {
-    const parts = [...engineParts(this.pipeline, this.nodes.values())];
-    const self = this.pipelineSelf.image();
-    const sessions = new Map([...this.nodes].map(([name, node]) => [name, node.sessions]));
-    this.#begin(rules);
-    this.#restore(self, parts, (name, key) => sessions.get(name)?.get(key)?.state, false);
+  /** The same under other rules. What did not change keeps its windows and states; findings of rules that did are resolved. */
+  *under(rules: RuleSet): Pieces<RuleState> {
+    const next = new RuleState(rules, this.#options);
+    next.onTransition = this.onTransition;
+    next.isChanged = this.isChanged;
+    const sessionOf = (name: string, key: string): SessionState | undefined => this.nodes.get(name)?.sessions.get(key)?.state;
+    yield* next.#take(this.#head(), engineParts(this.pipeline, this.nodes.values()), sessionOf, false);
+    return next;
   }
 
   /** Blocks for a checkpoint, each made when it is asked for. Nothing may change until the last one is taken. */
   *snapshot(): Generator<Uint8Array, void, undefined> {
-    const { rules, counters, clockMs, samples } = this;
-    const tickMs = this.#tickMs;
-    const pipelineSelf = this.pipelineSelf.image();
-    const head: EngineHead = { version: 2, rules: rules.version, counters, clockMs, tickMs, samples, pipelineSelf };
-    yield serialize(head);
+    yield serialize(this.#head());
     for (const part of engineParts(this.pipeline, this.nodes.values())) yield serialize(part);
   }
 
@@ -156,32 +154,30 @@ export class RuleState {
     if (blocks.length === 0) return;
     const head = deserialize(blocks[0]) as EngineHead;
     if (head.version !== 2) throw new Error(`its rules have version ${String(head.version)}, expected 2`);
-    Object.assign(this.counters, head.counters, { evictions: Object.assign(this.counters.evictions, head.counters.evictions) });
     this.isChanged = head.rules !== this.rules.version;
+    atOnce(this.#take(head, partsOf(blocks), sessionOf, !this.isChanged));
+  }
+
+  #head(): EngineHead {
+    const { rules, counters, clockMs, samples } = this;
+    const pipelineSelf = this.pipelineSelf.image();
+    return { version: 2, rules: rules.version, counters, clockMs, tickMs: this.#tickMs, samples, pipelineSelf };
+  }
+
+  /** Fills itself; transitions of findings whose rules are gone are told behind all of it. */
+  *#take(head: EngineHead, parts: Iterable<EnginePart>, sessionOf: Surroundings['sessionOf'], isSame: boolean): Pieces {
+    Object.assign(this.counters, head.counters, { evictions: Object.assign(this.counters.evictions, head.counters.evictions) });
     this.clockMs = head.clockMs;
     this.#tickMs = head.tickMs;
     this.samples = head.samples;
-    this.#restore(head.pipelineSelf, partsOf(blocks), sessionOf, !this.isChanged);
-  }
-
-  #restore(self: readonly SelfTargetImage[], parts: Iterable<EnginePart>, sessionOf: Surroundings['sessionOf'], isSame: boolean): void {
     const around = { sessionOf, contributionsOf: this.#options.contributionsOf ?? (() => new Map<string, Contribution>()) };
-    for (const transition of restoreEngine(this, self, parts, around, isSame)) this.onTransition(transition);
+    const ended = yield* restoreEngine(this, head.pipelineSelf, parts, around, isSame);
+    for (const transition of ended) this.onTransition(transition);
   }
 
   *#domains(): Iterable<RuleDomain> {
     for (const { own, observed } of this.nodes.values()) yield* [own, observed];
     yield this.pipeline;
-  }
-
-  /** Runs other rules, which know nothing yet. */
-  #begin(rules: RuleSet): void {
-    this.rules = rules;
-    this.plans = plansOf(rules);
-    this.#around = { ...this.#around, limits: new FindingLimits(this.counters.evictions) };
-    this.nodes.clear();
-    this.pipeline = this.#newPipeline();
-    this.pipelineSelf = new SelfTargets(this.pipeline);
   }
 
   #newPipeline(): RuleDomain {
