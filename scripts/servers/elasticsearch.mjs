@@ -141,6 +141,8 @@ async function start({ dataDir, port, heap = '512m', overrides = {}, secured = f
   const pidFile = join(dataDir, 'elasticsearch.pid');
   const portsFile = join(dataDir, 'ports.json');
   for (const folder of [dataDir, config, temporary, join(dataDir, 'data'), join(dataDir, 'logs')]) mkdirSync(folder, { recursive: true });
+  const closed = isRoot() ? closedTo(dirname(dataDir)) : undefined;
+  if (closed !== undefined) throw new Error(`Elasticsearch runs as nobody, who may not go through ${closed}: choose another data folder`);
   const again = existsSync(portsFile);
   const ports = again
     ? JSON.parse(readFileSync(portsFile, 'utf8'))

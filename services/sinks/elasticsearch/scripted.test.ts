@@ -168,6 +168,16 @@ test('a port without a server is told with the URL', async () => {
   });
 });
 
+test('a request that fails costs little more than one that does not, however large it is', async () => {
+  const { sink } = await scripted([], { urls: ['http://127.0.0.1:1'] });
+  const large = batchOfLines(Array.from({ length: 4_000 }, () => ({ line: JSON.stringify({ pad: 'x'.repeat(1_000) }) })));
+  const before = process.cpuUsage();
+  await expect(sink.deliver(large, signal)).rejects.toMatchObject({ code: 'ELASTICSEARCH_UNREACHABLE' });
+  const { user, system } = process.cpuUsage(before);
+  // Seconds, where the client copies the body into its error.
+  expect((user + system) / 1e6).toBeLessThan(1);
+});
+
 test('an abort ends a request that runs, with its reason', async () => {
   const { sink, requests } = await scripted([() => undefined]);
   const controller = new AbortController();

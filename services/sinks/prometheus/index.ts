@@ -1,15 +1,18 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { messageOf } from '../../../core/app-error.ts';
+import { appendRetrying } from '../../../core/bus/append-retrying.ts';
 import type { Bus, Consumer, Fetch } from '../../../core/bus/bus.ts';
+import { encodeDeadLetter } from '../../../core/dead-letter.ts';
 import { type Log, LogLimiter } from '../../../core/log.ts';
 import { backoffMs, sleep } from '../../../core/retry.ts';
 import { topics } from '../../../proto/bus.ts';
 import type { PrometheusSinkConfig } from './config.ts';
+import { prometheusError } from './errors.ts';
 import type { Family, FieldDescription } from './family.ts';
-import { ShownSeries } from './store.ts';
+import { ShownSeries, type ShownSeriesOptions } from './store.ts';
 
 export interface PrometheusSinkOptions {
-  /** Has the topic `metrics` (proto/bus.ts). */
+  /** Has the topics `metrics` and `deadLetters` (proto/bus.ts). */
   readonly bus: Bus;
   readonly config: PrometheusSinkConfig;
   readonly log: Log;
@@ -19,6 +22,8 @@ export interface PrometheusSinkOptions {
 const group = 'sink-prometheus';
 /** A fetch is taken in without a break; a message is at most 256 KiB. */
 const fetchBytes = 256 * 1024;
+/** A message that cannot be decoded may have any size: this much of it is kept. */
+const maxPayloadBytes = 512 * 1024;
 const retry = { initialMs: 250, maxMs: 30_000 };
 
 /** Keeps the newest value of each series of the topic `metrics`, for scrapes. */
@@ -29,6 +34,8 @@ export class PrometheusSink {
   readonly #limiter = new LogLimiter();
   /** Offset behind what was there when a partition was assigned. */
   readonly #behind = new Map<number, number>();
+  /** Messages of the running fetch that could not be decoded. */
+  #letters: Uint8Array[] = [];
   #consumer: Consumer | undefined;
   #life: Promise<void> = Promise.resolve();
   #loaded: () => void = () => undefined;
@@ -38,7 +45,12 @@ export class PrometheusSink {
   private constructor(options: PrometheusSinkOptions) {
     this.#options = options;
     const { maxSeriesPerMetric, endedVisible } = options.config;
-    this.#series = new ShownSeries({ maxSeriesPerMetric, endedVisibleMs: endedVisible, describe: options.describe });
+    const refused: ShownSeriesOptions['refused'] = (partition, offset, bytes, reason) => {
+      const error = prometheusError('METRIC_BATCH_INVALID', { bytes: bytes.length, reason });
+      const from = { stage: 'sink', target: 'prometheus', topic: topics.metrics, partition, offset } as const;
+      this.#letters.push(encodeDeadLetter({ ...from, error, payload: bytes.subarray(0, maxPayloadBytes) }));
+    };
+    this.#series = new ShownSeries({ maxSeriesPerMetric, endedVisibleMs: endedVisible, describe: options.describe, refused });
     this.loaded = new Promise((resolve) => {
       this.#loaded = resolve;
     });
@@ -120,9 +132,19 @@ export class PrometheusSink {
       start = this.#series.take(fetch.partition, offset, value) ?? start;
       await nextTurn();
     }
+    await this.#giveUp(fetch.partition);
     this.#series.expire();
     this.#caughtUp(fetch.partition, fetch.next);
     if (start !== undefined) await consumer.commit(fetch.partition, { offset: start, metadata: '' });
+  }
+
+  /** A start reads from the newest keyframe again: what lies behind it may be given up twice. */
+  async #giveUp(partition: number): Promise<void> {
+    const letters = this.#letters;
+    this.#letters = [];
+    if (letters.length === 0) return;
+    const { bus, log } = this.#options;
+    await appendRetrying(bus, topics.deadLetters, partition % bus.partitions(topics.deadLetters), letters, log, this.#closing.signal);
   }
 
   #caughtUp(partition: number, next: number): void {

@@ -1,3 +1,4 @@
+import { messageOf } from '../../../core/app-error.ts';
 import { MetricBatch, type MetricGroupBody } from '../../../proto/bus.ts';
 import { labelsText } from './escape.ts';
 import { Family, type FamilyRow, type FieldDescription } from './family.ts';
@@ -9,6 +10,8 @@ export interface ShownSeriesOptions {
   readonly endedVisibleMs: number;
   /** How a field is shown; undefined: not at all. */
   describe(source: string, field: string): FieldDescription | undefined;
+  /** Told of a message that cannot be decoded. */
+  refused?(partition: number, offset: number, bytes: Uint8Array, reason: string): void;
   /** The monotonic clock, ms. */
   now?(): number;
 }
@@ -62,7 +65,7 @@ export class ShownSeries {
    * @returns offset of the first message of a keyframe that is whole with this one: what a start reads from
    */
   take(partition: number, offset: number, bytes: Uint8Array): number | undefined {
-    const batch = this.#decode(bytes);
+    const batch = this.#decode(partition, offset, bytes);
     if (batch === undefined) return undefined;
     const state = this.#partition(partition);
     const origin = [batch.rawOffset ?? 0, batch.ordinal ?? 0] as const;
@@ -104,13 +107,14 @@ export class ShownSeries {
     for (const group of this.#ended) if (nowMs >= group.goneAtMs) this.#remove(group);
   }
 
-  #decode(bytes: Uint8Array): MetricBatch | undefined {
+  #decode(partition: number, offset: number, bytes: Uint8Array): MetricBatch | undefined {
     try {
       this.counters.messages++;
       return MetricBatch.decode(bytes);
-    } catch {
+    } catch (thrown) {
       // The next keyframe has everything again.
       this.counters.undecodable++;
+      this.#options.refused?.(partition, offset, bytes, messageOf(thrown));
       return undefined;
     }
   }
