@@ -63,6 +63,14 @@ test.each(['none', 'gzip', 'snappy'] as const)('a large batch survives %s', asyn
   const values = Array.from({ length: 300 }, (_, index) => text(`${index} ${'x'.repeat(5_000)}`));
   const offset = await bus.append(topic.name, 0, values);
   const { values: read } = await readAll(bus, topic.name, 0, offset, offset + values.length);
+  const until = offset + values.length;
+  let next = offset;
+  for await (const fetch of bus.read(topic.name, 0, offset, { until, maxBytes: 64 * 1024 })) {
+    expect(fetch.messages.reduce((sum, { value }) => sum + value.length, 0)).toBeLessThanOrEqual(64 * 1024);
+    expect([fetch.messages[0].offset, fetch.next]).toEqual([next, next + fetch.messages.length]);
+    next = fetch.next;
+  }
+  expect(next).toBe(until);
   expect(read).toEqual(values.map((value) => Buffer.from(value).toString()));
   await bus.close();
 });

@@ -1,6 +1,6 @@
 import { AppError } from '../../app-error.ts';
 import { backoffMs, sleep } from '../../retry.ts';
-import type { Fetch, Hole, ReadOptions } from '../bus.ts';
+import type { Fetch, Hole, Message, ReadOptions } from '../bus.ts';
 import { busError } from '../errors.ts';
 import { errorType, kafkaError } from './errors.ts';
 import { fetchRequest } from './fetch-request.ts';
@@ -46,8 +46,11 @@ export async function* readPartition(place: ReadPlace, options: ReadOptions): As
         position = Math.min(decoded.next, until);
         if (ended()) return;
         if (messages.length === 0 && holes.length === 0) continue;
-        yield { topic, partition, messages, next: position, holes };
-        holes = [];
+        for (const part of partsOf(messages, maxBytes)) {
+          const next = part.at(-1) === messages.at(-1) ? position : part[part.length - 1].offset + 1;
+          yield { topic, partition, messages: part, next, holes };
+          holes = [];
+        }
       } catch (thrown) {
         if (ended()) return;
         const hole = await holeAt(place, position, thrown);
@@ -63,6 +66,22 @@ export async function* readPartition(place: ReadPlace, options: ReadOptions): As
     signal?.removeEventListener('abort', stop);
     link.close();
   }
+}
+
+/** Messages in parts of about a size: what was compressed comes out several times as large as what was asked for. */
+function* partsOf(messages: readonly Message[], maxBytes: number): Generator<readonly Message[]> {
+  let part: Message[] = [];
+  let bytes = 0;
+  for (const message of messages) {
+    if (part.length > 0 && bytes + message.value.length > maxBytes) {
+      yield part;
+      part = [];
+      bytes = 0;
+    }
+    part.push(message);
+    bytes += message.value.length;
+  }
+  yield part;
 }
 
 /** What is missing at a position that the broker does not have. Undefined: it is to be asked again. Throws what is for good. */
