@@ -9,6 +9,7 @@ import { LivePrinter } from './live-printer.ts';
 /** Shows the events of a process from the moment it is made until `finish`. */
 export class LiveView {
   readonly #bus: Bus;
+  readonly #partition: number;
   readonly #log: Log;
   readonly #printer: LivePrinter;
   readonly #ending = new AbortController();
@@ -19,8 +20,9 @@ export class LiveView {
   #finished: Promise<void> | undefined;
   #wake: () => void = () => undefined;
 
-  private constructor(bus: Bus, json: boolean, out: Writable, log: Log, from: number) {
+  private constructor(bus: Bus, json: boolean, out: Writable, log: Log, partition: number, from: number) {
     this.#bus = bus;
+    this.#partition = partition;
     this.#log = log;
     this.#printer = new LivePrinter(json, out);
     this.#shownTo = from;
@@ -29,9 +31,9 @@ export class LiveView {
     );
   }
 
-  static async start(bus: Bus, json: boolean, out: Writable, log: Log): Promise<LiveView> {
-    const { next } = await bus.offsets(topics.events, 0);
-    return new LiveView(bus, json, out, log, next);
+  static async start(bus: Bus, json: boolean, out: Writable, log: Log, partition = 0): Promise<LiveView> {
+    const { next } = await bus.offsets(topics.events, partition);
+    return new LiveView(bus, json, out, log, partition, next);
   }
 
   /** Shows what is in the bus by now; at most until the signal aborts, which is logged with what was not shown. */
@@ -41,7 +43,7 @@ export class LiveView {
   }
 
   async #finish(signal: AbortSignal): Promise<void> {
-    const { next } = await this.#bus.offsets(topics.events, 0);
+    const { next } = await this.#bus.offsets(topics.events, this.#partition);
     const life = this.#life.then(() => true);
     const aborted = new Promise<boolean>((resolve) => signal.addEventListener('abort', () => resolve(true), { once: true }));
     let over = signal.aborted;
@@ -64,7 +66,7 @@ export class LiveView {
 
   async #show(from: number): Promise<void> {
     const { signal } = this.#ending;
-    for await (const fetch of this.#bus.read(topics.events, 0, from, { signal })) {
+    for await (const fetch of this.#bus.read(topics.events, this.#partition, from, { signal })) {
       for (const hole of fetch.holes) this.#missed += hole.to - hole.from;
       for (const message of fetch.messages) {
         for (const line of linesOf(message.value, {})) await this.#printer.show(line, signal);

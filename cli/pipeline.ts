@@ -5,17 +5,18 @@ import type { Deadline } from '../core/deadline.ts';
 import { lockDataDir } from '../core/lock.ts';
 import { type Log, limitedLog, logOf } from '../core/log.ts';
 import { sleep } from '../core/retry.ts';
-import type { PipelineFiguresBody } from '../proto/bus.ts';
+import { type PipelineFiguresBody, topics } from '../proto/bus.ts';
 import { fileCheckpoints } from '../services/aggregator/checkpoint.ts';
 import { type Aggregator, startAggregator } from '../services/aggregator/main.ts';
 import { topicCheckpoints } from '../services/aggregator/topic-checkpoints.ts';
 import { tcpOptions } from '../services/gateway/config.ts';
 import { type Gateway, startGateway } from '../services/gateway/main.ts';
+import { partitionOf } from '../services/gateway/partition.ts';
 import { type Sinks, startSinks } from '../services/sinks/main.ts';
 import { PrometheusSink } from '../services/sinks/prometheus/index.ts';
 import { type Aggregation, aggregationOf } from './aggregation.ts';
 import { type BusLoss, busObserver, openBus, type PipelineBus } from './bus.ts';
-import type { Config } from './config.ts';
+import { type Config, nodeName } from './config.ts';
 import { metricDescriptions } from './metric-descriptions.ts';
 import { pipelineFigures } from './pipeline-figures.ts';
 import { absentAggregator, absentBus, absentGateway, absentSinks, checkRole, type Role, runs } from './roles.ts';
@@ -33,6 +34,8 @@ export interface Pipeline {
   readonly prometheus: PrometheusSink | undefined;
   /** gRPC target of the gateway. */
   readonly gatewayAddress: string;
+  /** Where the data of this node goes. */
+  readonly partition: number;
   /** What the bus lost, by topic, reason and group. */
   readonly busLosses: ReadonlyMap<string, BusLoss>;
   /** What is known of a partition's queues and losses, now. */
@@ -137,6 +140,7 @@ export async function startPipeline(config: Config, dataDir: string, options: Pi
     sinks,
     prometheus,
     gatewayAddress: `unix:${socketPath}`,
+    partition: role === 'collector' ? 0 : partitionOf(nodeName(config), bus.partitions(topics.raw)),
     busLosses,
     figures: (partition) => figures(partition, gateway.metrics),
     settled,

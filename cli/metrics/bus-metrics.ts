@@ -9,6 +9,9 @@ export function addBusMetrics(set: MetricSet, pipeline: Pick<Pipeline, 'bus' | '
   const perLog = (read: (stats: Stats) => number) => (): Sample[] =>
     pipeline.bus.stats().map((stats) => [{ topic: stats.topic, partition: String(stats.partition) }, read(stats)]);
   const labels = ['topic', 'partition'];
+  set.gauge('jitterscope_bus_available', '1, or 0 while the brokers of a Kafka bus cannot be worked with.', [], () => [
+    [{}, pipeline.bus.problem === undefined ? 1 : 0],
+  ]);
   set.gauge(
     'jitterscope_bus_bytes',
     'Bytes on disk.',

@@ -1,5 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { gunzipSync } from 'node:zlib';
 import { createLog } from '../../core/log.ts';
 import { configuredTarget, type GatewayTarget } from '../../services/collector/gateway-target.ts';
@@ -11,6 +12,7 @@ import { JitterscopeProcess } from './jitterscope-process.ts';
 /** A role whose process may be killed and started again. */
 export type RoleName = 'gateway' | 'aggregator' | 'sinks';
 
+const example = fileURLToPath(new URL('../../examples/kafka/jitterscope.yaml', import.meta.url));
 const alertKind = '"event":{"kind":"alert"';
 const eventId = /"id":"([0-9a-f]{16})-(\d+)"/;
 
@@ -31,11 +33,8 @@ export class KafkaRoles {
   static async over(broker: string, folder: string, settings: readonly string[]): Promise<KafkaRoles> {
     const gatewayPort = await freePort();
     const own = [
-      'bus.type=kafka',
       `bus.kafka.brokers=["${broker}"]`,
-      'bus.kafka.replicationFactor=1',
       'bus.kafka.sessionTimeout=6s',
-      'metrics.listen=off',
       `gateway.listen=127.0.0.1:${gatewayPort}`,
       'aggregator.checkpointInterval=2s',
       'sinks.file.maxFiles=999999',
@@ -55,7 +54,7 @@ export class KafkaRoles {
   /** Starts a process and waits until it works. @param name its folder: `aggregator-2` is a second one */
   async start(role: RoleName, name: string = role): Promise<JitterscopeProcess> {
     const sets = this.#settings.flatMap((setting) => ['--set', setting]);
-    const process = new JitterscopeProcess(['run', '--role', role, '--data-dir', this.folderOf(name), ...sets]);
+    const process = new JitterscopeProcess(['run', '--role', role, '--config', example, '--data-dir', this.folderOf(name), ...sets]);
     this.#running.set(name, process);
     await eventually(`${name} works`, () => {
       if (!process.running) throw new Error(`${name} ended: ${process.stdout.slice(-500)} ${process.stderr.slice(-2000)}`);
