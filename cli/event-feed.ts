@@ -33,11 +33,37 @@ export function checkFilter({ type, kind }: EventFilter, probes: readonly string
   throw feedError('TAP_UNKNOWN_TYPE', { what, type, suggestion: suggestion(type, known) });
 }
 
-/** Events as they come into the bus, from now on, as JSON lines. */
+/** Events as they come into the bus, from now on, as JSON lines; of all partitions as they come. */
 export async function* followEvents(bus: Bus, filter: EventFilter, signal: AbortSignal): AsyncGenerator<string> {
-  const { next } = await bus.offsets(topics.events, 0);
-  for await (const fetch of bus.read(topics.events, 0, next, { signal })) {
-    for (const message of fetch.messages) yield* linesOf(message.value, filter);
+  const partitions = Array.from({ length: bus.partitions(topics.events) }, (_, partition) => follow(bus, partition, filter, signal));
+  const waiting = new Map(partitions.map((feed) => [feed, nextOf(feed)]));
+  try {
+    while (waiting.size > 0) {
+      const { feed, lines } = await Promise.race(waiting.values());
+      if (lines === undefined) waiting.delete(feed);
+      else {
+        yield* lines;
+        waiting.set(feed, nextOf(feed));
+      }
+    }
+  } finally {
+    // Those that wait end with the signal.
+    for (const feed of waiting.keys()) feed.return(undefined).catch(() => undefined);
+  }
+}
+
+type Feed = AsyncGenerator<string[]>;
+
+async function nextOf(feed: Feed): Promise<{ readonly feed: Feed; readonly lines: string[] | undefined }> {
+  const { done, value } = await feed.next();
+  return { feed, lines: done === true ? undefined : value };
+}
+
+/** Lines of one partition, of a message at a time. */
+async function* follow(bus: Bus, partition: number, filter: EventFilter, signal: AbortSignal): Feed {
+  const { next } = await bus.offsets(topics.events, partition);
+  for await (const fetch of bus.read(topics.events, partition, next, { signal })) {
+    for (const message of fetch.messages) yield [...linesOf(message.value, filter)];
   }
 }
 

@@ -110,7 +110,8 @@ export async function run(options: RunOptions): Promise<number> {
   const recording = capture === undefined ? undefined : recordCapture(pipeline, capture, stop.signal);
   // A disk that fills up ends the run; its error is thrown at the end.
   recording?.catch(() => stop.abort());
-  const view = role === 'all' ? await LiveView.start(pipeline.bus, options.json === true, process.stdout, log, pipeline.partition) : undefined;
+  const view =
+    role === 'all' ? await LiveView.start(pipeline.bus, options.json === true, process.stdout, log, pipeline.partition) : undefined;
   let failure: AppError | undefined;
   pipeline.aggregator.finished.catch((thrown: unknown) => {
     failure = aggregatorStopped(thrown);
