@@ -71,6 +71,8 @@ interface KafkaFailure {
   readonly retriable?: boolean;
 }
 
+/** What kafkajs calls final, and brokers say while they start, stop or lose the controller. */
+const passing = /^(UNKNOWN|BROKER_NOT_AVAILABLE|STALE_CONTROLLER_EPOCH|STALE_BROKER_EPOCH|ILLEGAL_SASL_STATE|KAFKAJS_UNKNOWN_ERROR_CODE)$/;
 const secure = /certificate|\bTLS\b|\bSSL\b|EPROTO|altname|self.signed|ALERT/i;
 
 /** The project's error for what kafkajs threw. @param what the request, in words */
@@ -83,9 +85,9 @@ export function kafkaFailure(thrown: unknown, what: string, brokers: string): Ap
   if (secure.test(`${String(code)} ${message}`)) return kafkaError('KAFKA_TLS', { brokers, cause }, thrown);
   if (/AUTHORIZATION_FAILED/.test(type)) return kafkaError('KAFKA_FORBIDDEN', { what, cause }, thrown);
   if (isConnectionFailure(thrown)) return kafkaError('KAFKA_UNREACHABLE', { brokers, cause }, thrown);
-  if (type !== '')
-    return kafkaError(retriable === true ? 'KAFKA_NOT_READY' : 'KAFKA_REFUSED', { what, cause: `${type}: ${cause}` }, thrown);
-  return kafkaError('KAFKA_NOT_READY', { what, cause }, thrown);
+  if (type === '' || retriable === true || passing.test(type))
+    return kafkaError('KAFKA_NOT_READY', { what, cause: type === '' ? cause : `${type}: ${cause}` }, thrown);
+  return kafkaError('KAFKA_REFUSED', { what, cause: `${type}: ${cause}` }, thrown);
 }
 
 /** Whether a connection is of no more use after this failure. */

@@ -1,0 +1,33 @@
+import { expect, test } from 'vitest';
+import { errorType, isConnectionFailure, kafkaFailure } from './errors.ts';
+import { protocolFailure } from './kafkajs.ts';
+
+const named = (name: string, message = 'x'): Error => Object.assign(new Error(message), { name });
+
+test.each<[string, unknown, string, boolean]>([
+  ['no connection', named('KafkaJSConnectionError', 'connect ECONNREFUSED 127.0.0.1:9092'), 'KAFKA_UNREACHABLE', true],
+  ['a connection that was closed', named('KafkaJSConnectionClosedError'), 'KAFKA_UNREACHABLE', true],
+  ['no answer in time', named('KafkaJSRequestTimeoutError'), 'KAFKA_UNREACHABLE', true],
+  [
+    'an unknown authority',
+    named('KafkaJSConnectionError', 'Connection error: self-signed certificate in certificate chain'),
+    'KAFKA_TLS',
+    false,
+  ],
+  ['a wrong password', named('KafkaJSSASLAuthenticationError'), 'KAFKA_AUTHENTICATION', false],
+  ['a right that is missing', protocolFailure(29), 'KAFKA_FORBIDDEN', false],
+  ['replicas that are missing', protocolFailure(19), 'KAFKA_NOT_READY', true],
+  ['a server that does not know why', protocolFailure(-1), 'KAFKA_NOT_READY', true],
+  ['an error of a later version', protocolFailure(999), 'KAFKA_NOT_READY', true],
+  ['a request that is wrong', protocolFailure(42), 'KAFKA_REFUSED', false],
+])('%s', (_, thrown, code, retryable) => {
+  const failure = kafkaFailure(thrown, 'a request', 'kafka-0:9092');
+  expect({ code: failure.code, retryable: failure.retryable }).toEqual({ code, retryable });
+  expect(kafkaFailure(failure, 'another', 'kafka-0:9092')).toBe(failure);
+});
+
+test("the broker's name of an error is kept, and a connection that broke is told apart", () => {
+  expect(errorType(kafkaFailure(protocolFailure(6), 'x', 'y'))).toBe('NOT_LEADER_FOR_PARTITION');
+  expect(isConnectionFailure(named('KafkaJSRequestTimeoutError'))).toBe(true);
+  expect(isConnectionFailure(protocolFailure(6))).toBe(false);
+});
