@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { RunningServer } from '../scripts/servers/server.mjs';
 import { eventsInManifest, temporaryFolder } from './support/data-folder.ts';
@@ -10,6 +11,7 @@ import { writeSyntheticCapture } from './support/synthetic-capture.ts';
 
 const records = sizeFromEnvironment('JITTERSCOPE_LOKI_RECORDS', 30_000);
 const kills = sizeFromEnvironment('JITTERSCOPE_LOKI_KILLS', 3);
+const exampleConfig = fileURLToPath(new URL('../examples/loki.yaml', import.meta.url));
 const lastRunLimitMs = 180_000;
 
 const folder = temporaryFolder();
@@ -40,14 +42,23 @@ async function replayKilled({ tenantId, readBack, kills: count }: Case) {
   const file = join(folder.path, `${tenantId}.jscap`);
   const capture = await writeSyntheticCapture(file, records, tenantId, BigInt(fromS) * 1_000_000_000n);
   const dataDir = join(folder.path, tenantId);
-  const loki = { enabled: true, url: server.address, tenantId, readBack, maxPushSize: '64KiB' };
+  const loki = { url: server.address, tenantId, readBack, maxPushSize: '64KiB' };
   const settings = [
     ...Object.entries(loki).map(([name, value]) => `sinks.loki.${name}=${value}`),
     'bus.eventsSize=64GiB',
     'bus.rawSize=64GiB',
   ];
   const start = () =>
-    new JitterscopeProcess(['replay', file, '--data-dir', dataDir, '--quiet', ...settings.flatMap((setting) => ['--set', setting])]);
+    new JitterscopeProcess([
+      'replay',
+      file,
+      '--config',
+      exampleConfig,
+      '--data-dir',
+      dataDir,
+      '--quiet',
+      ...settings.flatMap((setting) => ['--set', setting]),
+    ]);
   for (let kill = 0; kill < count; kill++) {
     const started = start();
     const target = Math.floor(((kill + random.next()) / count) * 0.9 * capture.counts.events);
