@@ -91,6 +91,7 @@ function configurationOf(round: number, gateway: object, port: number): Sources 
     const [section, field = ''] = [path.slice(0, path.lastIndexOf('.')), path.split('.').at(-1)];
     if (section.endsWith('credentials') && field !== kind) continue;
     if (field === 'password') put(`${section}.username`, 'jo');
+    if (section.endsWith('.sasl')) put(`${section}.mechanism`, 'plain');
     const value = `${mark}-${round}-${i}`;
     secrets.push(path);
     const source = sources[(i + round) % sources.length];
@@ -118,6 +119,18 @@ async function printed(args: readonly string[], environment: Readonly<Record<str
   const process = new JitterscopeProcess(args, environment);
   await process.finish(120_000);
   return process.stdout + process.stderr;
+}
+
+/** What a gateway over Kafka says where no broker is, but something that answers. */
+async function withoutBroker(args: readonly string[], environment: Readonly<Record<string, string>>, dataDir: string): Promise<string> {
+  const broker = ['bus.type=kafka', `bus.kafka.brokers=[${storeUrl.slice('http://'.length)}]`, 'metrics.listen=off', 'gateway.listen=off'];
+  const words = ['run', '--role', 'gateway', ...args, '--data-dir', dataDir, ...broker.flatMap((set) => ['--set', set])];
+  const gateway = new JitterscopeProcess(words, environment);
+  onTestFinished(async () => void (await gateway.killHard()));
+  await eventually('it tells of the broker', () => /kafka/i.test(gateway.stderr) || !gateway.running);
+  await gateway.stop();
+  expect(gateway.stderr).toMatch(/kafka/i);
+  return gateway.stdout + gateway.stderr;
 }
 
 /** Fails with where it stands, not with the whole text. */
@@ -167,6 +180,7 @@ test.each(kinds.map((kind, round) => [kind, round] as const))(
     await eventually('the store was asked with credentials', () => seen.size >= 2);
     await eventually('sinks tell what is wrong', () => /elasticsearch/i.test(run.stderr) && /loki/i.test(run.stderr));
 
+    if (kind === 'password') texts.set('run over Kafka', await withoutBroker(args, environment, join(folder.path, 'kafka')));
     // A reload that is refused: the line at fault holds the secret.
     appendFileSync(file, `\nsinks: { loki: { credentials: { password: "${mark}\n`);
     await eventually('the reload is refused', async () => (await asked('config')).includes('"failures":1'));
