@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { generateElasticsearch } from './gen-elasticsearch.mjs';
 import { generateRulesReference } from './gen-rules-reference.mjs';
 import { header, table } from './markdown.mjs';
 
@@ -182,5 +183,6 @@ export async function generateReference(root) {
     'docs/reference/metrics.md': metricsPage(vocabulary),
     'docs/reference/probes.md': probesPage(vocabulary),
     ...(await generateRulesReference(root)),
+    ...(await generateElasticsearch(root)),
   };
 }

@@ -68,12 +68,13 @@ export const elasticsearchError = errorTable({
     message: 'Elasticsearch does not permit to {action} its index templates: {status} {reason}',
     retryable: false,
     remedy:
-      'Grant the cluster privileges manage_index_templates and manage_ilm, or let somebody else install deploy/elasticsearch/ and set sinks.elasticsearch.templates to check or off. Events wait in the bus.',
+      'Grant the cluster privileges manage_index_templates and manage_ilm, or let somebody else install deploy/elasticsearch/templates.console and set sinks.elasticsearch.templates to check or off. Events wait in the bus.',
   },
   ELASTICSEARCH_TEMPLATE_MISSING: {
     message: 'the index template {template} is {found}, expected version {expected}',
     retryable: false,
-    remedy: 'Install deploy/elasticsearch/ of this version, or set sinks.elasticsearch.templates to install. Events wait in the bus.',
+    remedy:
+      'Install deploy/elasticsearch/templates.console of this version, or set sinks.elasticsearch.templates to install. Events wait in the bus.',
   },
   ELASTICSEARCH_TEMPLATE_SHADOWED: {
     message: 'a new index {index} would map {field} as {found}, expected {expected}',
