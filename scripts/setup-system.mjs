@@ -31,6 +31,7 @@ const needs = [
   },
   { name: 'maven', tier: 'servers', command: 'mvn', what: 'Maven (mvn)' },
   { name: 'openssl', tier: 'servers', command: 'openssl', what: 'openssl' },
+  { name: 'golang-go', tier: 'loki', command: 'go', what: 'Go 1.19 or newer' },
   { name: 'qemu-system-x86', tier: 'matrix', command: 'qemu-system-x86_64', what: 'qemu for x86-64' },
   { name: 'busybox-static', tier: 'matrix', file: '/bin/busybox', what: 'a static busybox' },
   { name: 'cpio', tier: 'matrix', command: 'cpio', what: 'cpio' },

@@ -1,12 +1,12 @@
 // Grafana Loki, built from its Go module: one process with all parts, on the loopback, with files as its store.
 import { execFile, execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { canInstall, missingNeeds, remedyFor } from '../setup-system.mjs';
+import { missingNeeds, remedyFor } from '../setup-system.mjs';
 import { folderOf, installOnce, isCached } from './cache.mjs';
 import { freePort, startServer } from './server-process.mjs';
 
@@ -14,11 +14,15 @@ const module = fileURLToPath(new URL('loki', import.meta.url));
 const program = 'github.com/grafana/loki/v3/cmd/loki';
 const flags = ['-trimpath', '-mod=readonly', '-ldflags=-s -w'];
 const limitMs = 40 * 60_000;
-/** An older Go cannot fetch the one that the module asks for. */
-const oldestGo = [1, 21];
+/** An older Go cannot fetch the one that the module asks for by itself, but as a module; older still, it cannot do that. */
+const [fetchingGo, oldestGo] = [
+  [1, 21],
+  [1, 17],
+];
 
 const goMod = readFileSync(join(module, 'go.mod'), 'utf8');
 const version = /grafana\/loki\/v3 v(\S+)/.exec(goMod)[1];
+const goVersion = /^go (\S+)$/m.exec(goMod)[1];
 const recipe = createHash('sha256')
   .update(goMod)
   .update(readFileSync(join(module, 'go.sum')))
@@ -42,24 +46,40 @@ function findGo() {
   return undefined;
 }
 
-function isOld([major, minor]) {
-  return major < oldestGo[0] || (major === oldestGo[0] && minor < oldestGo[1]);
+function isOlder([major, minor], than) {
+  return major < than[0] || (major === than[0] && minor < than[1]);
 }
 
 function obstacle() {
   if (isCached(name)) return undefined;
   const found = findGo();
-  if (found !== undefined && !isOld(found.version)) return undefined;
-  const wanted = `Go ${oldestGo.join('.')} or newer`;
-  const byHand = { command: 'install Go from https://go.dev/dl into /usr/local/go' };
-  if (found !== undefined) return { what: `${wanted} (found ${found.version.join('.')})`, ...byHand };
+  if (found !== undefined && !isOlder(found.version, oldestGo)) return undefined;
+  const what = `Go ${oldestGo.join('.')} or newer${found === undefined ? '' : ` (found ${found.version.join('.')})`}`;
   const missing = missingNeeds('loki').filter((need) => need.tier === 'loki');
-  return missing.length > 0 && canInstall() ? { what: wanted, command: remedyFor(missing) } : { what: wanted, ...byHand };
+  return { what, command: missing.length > 0 ? remedyFor(missing) : 'install Go into /usr/local/go' };
+}
+
+/** The Go that builds: the one that is there, or, where that is too old, the one that it fetches from where modules are had. */
+async function goThatBuilds() {
+  const found = findGo();
+  if (!isOlder(found.version, fetchingGo)) return found.go;
+  const toolchain = `toolchain@v0.0.1-go${goVersion}.linux-${process.arch === 'x64' ? 'amd64' : process.arch}`;
+  const folder = await installOnce(`go-${goVersion}`, async (temporary) => {
+    const env = { ...process.env, GOPATH: temporary, GOFLAGS: '-modcacherw' };
+    await promisify(execFile)(found.go, ['mod', 'download', `golang.org/${toolchain}`], { cwd: temporary, env, timeout: limitMs });
+    const home = join(temporary, 'pkg', 'mod', 'golang.org', toolchain);
+    // Modules have no files that run.
+    const tools = readdirSync(join(home, 'pkg', 'tool')).map((platform) => join(home, 'pkg', 'tool', platform));
+    for (const bin of [join(home, 'bin'), ...tools]) for (const file of readdirSync(bin)) chmodSync(join(bin, file), 0o755);
+    rmSync(join(temporary, 'pkg', 'mod', 'cache'), { recursive: true, force: true });
+  });
+  return join(folder, 'pkg', 'mod', 'golang.org', toolchain, 'bin', 'go');
 }
 
 async function build(folder) {
-  const { go } = findGo();
-  const env = { ...process.env, CGO_ENABLED: '0' };
+  const go = await goThatBuilds();
+  // Each Go knows its own root.
+  const env = { ...process.env, CGO_ENABLED: '0', GOROOT: undefined };
   // Beside other work of the machine, not in front of it.
   const args = ['-n', '10', go, 'build', '-p', '2', ...flags, '-o', join(folder, 'loki'), program];
   try {

@@ -1,11 +1,15 @@
 // Installs servers and what they need of the system, where this process may.
+import { fileURLToPath } from 'node:url';
+import { withLock } from '../setup.mjs';
 import { canInstall, installNeeds, missingNeeds } from '../setup-system.mjs';
 import { say, seconds } from '../step.mjs';
 import { servers } from './registry.mjs';
 
+const root = fileURLToPath(new URL('../..', import.meta.url));
+
 /** Installs what a server lacks. What keeps it from running: `{ what, command }`, or undefined. */
 export async function prepareServer(server) {
-  const obstacle = obstacleAfterPackages(server);
+  const obstacle = await obstacleAfterPackages(server);
   if (obstacle || server.isInstalled()) return obstacle;
   const started = Date.now();
   say(`installing ${server.name} ${server.version}, once ...`);
@@ -18,11 +22,14 @@ export async function prepareServer(server) {
   }
 }
 
-function obstacleAfterPackages(server) {
+async function obstacleAfterPackages(server) {
   const obstacle = server.obstacle();
   if (obstacle === undefined || !canInstall()) return obstacle;
   const needed = () => missingNeeds(server.tier);
-  if (needed().length > 0) installNeeds(needed(), needed);
+  // A set-up beside this one may be installing packages, too; apt's lists have one user.
+  await withLock(root, () => {
+    if (needed().length > 0) installNeeds(needed(), needed);
+  });
   return server.obstacle();
 }
 
