@@ -142,7 +142,7 @@ export interface Rule {
   readonly title: string;
   /** rule.description */
   readonly why: string;
-  /** `sha256:` and 16 hex digits of what the rule says: its state outlives a reload that does not change it. */
+  /** `sha256:` and 16 hex digits of what the rule says and how long its windows are: its state outlives a reload that does not change it. */
   readonly version: string;
   readonly entity: EntityKind;
   readonly clock: RuleClock;

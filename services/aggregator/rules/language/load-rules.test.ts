@@ -151,3 +151,16 @@ test('where counters are read seldom, windows that would hold fewer than two rea
     [30, 10, 120],
   ]);
 });
+
+test('a rule whose windows are longer is another one, a rule whose windows are as they were is not', () => {
+  const folder = folderOf({
+    'a.yaml': ruleOf('a'),
+    'b.yaml': ruleOf('b', '', 'resets: { record: tcpreset, window: 10s }'),
+    'c.yaml': ruleOf('c', '', 'resets: { counter: snmp.Tcp.OutRsts, window: 120s }'),
+  });
+  const at = (sampleIntervalS: number) => loadRules([folder], { ...defaultRuleSettings, sampleIntervalS });
+  const [often, less, seldom] = [at(2), at(5), at(15)];
+  expect(less.version).toBe(often.version);
+  expect(seldom.version).not.toBe(often.version);
+  expect(seldom.rules.filter(({ version }, index) => version !== often.rules[index].version).map(({ id }) => id)).toEqual(['a']);
+});

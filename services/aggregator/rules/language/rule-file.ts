@@ -82,7 +82,7 @@ class RuleReader {
       id: document.id,
       title: document.title,
       why: document.why,
-      version: versionOf(document),
+      version: versionOf(document, signals),
       entity: document.entity,
       clock: this.#clock(),
       signals,
@@ -194,7 +194,15 @@ const celWords = new Set(
   ),
 );
 
-/** What a rule says, without its tests and what it says for people only: their change must not end findings. */
-function versionOf({ tests: _tests, blind_spots: _spots, false_positives: _positives, ...said }: RuleDocument): string {
-  return `sha256:${createHash('sha256').update(JSON.stringify(said)).digest('hex').slice(0, 16)}`;
+/**
+ * What a rule says, without its tests and what it says for people only: their change must not end findings. Windows count as they
+ * are, which may be longer than the rule says: those of another length are other windows.
+ */
+function versionOf(
+  { tests: _tests, blind_spots: _spots, false_positives: _positives, ...said }: RuleDocument,
+  signals: readonly RuleSignal[],
+): string {
+  const windows = signals.map(({ name, signal }) => [name, { ...said.signals[name], window: signal.windowS }]);
+  const meant = { ...said, signals: { ...said.signals, ...Object.fromEntries(windows) } };
+  return `sha256:${createHash('sha256').update(JSON.stringify(meant)).digest('hex').slice(0, 16)}`;
 }
