@@ -78,8 +78,11 @@ export async function startAggregator(given: Omit<AggregatorOptions, 'append' | 
   };
   let { rules } = given;
   const assigned = async (partition: number, _committed: Commit | undefined): Promise<number> => {
-    const worker = await PartitionWorker.start(partition, { ...options, rules }, (offset) => commit(partition, offset));
+    const used = rules;
+    const worker = await PartitionWorker.start(partition, { ...options, rules: used }, (offset) => commit(partition, offset));
     workers.set(partition, worker);
+    // Others came while it looked for its checkpoint.
+    if (rules !== undefined && rules !== used) await worker.replaceRules(rules);
     return worker.state.rawOffset;
   };
   for (let partition = 0; partition < bus.partitions(topics.raw); partition++) await passOverLostEnd(bus, partition, log);

@@ -8,7 +8,7 @@ import { createLog } from '../../../core/log.ts';
 import { topics } from '../../../proto/bus.ts';
 import { decodeEventBatch } from '../../../schema/event-batch.ts';
 import { eventually } from '../../../test/lab/eventually.ts';
-import { fileCheckpoints } from '../checkpoint.ts';
+import { type CheckpointStore, fileCheckpoints } from '../checkpoint.ts';
 import { type Aggregator, startAggregator } from '../main.ts';
 import { batchOf, events, netnsOf, podOf, rawOf, reset, seriesOptions, TestPartition, tickOf } from '../test-stream.ts';
 import { ruleSetOf } from './language/load-rules.ts';
@@ -144,7 +144,7 @@ interface Running {
 }
 
 /** An aggregator over a log that takes what is appended, with a checkpoint only when it is made to. */
-async function start(dir: string, rules: RuleSet): Promise<Running> {
+async function start(dir: string, rules: RuleSet, checkpoints: CheckpointStore = fileCheckpoints(join(dir, 'state'))): Promise<Running> {
   const bus = await openEmbeddedLog({
     dir: join(dir, 'bus'),
     commitMs: 1,
@@ -157,7 +157,7 @@ async function start(dir: string, rules: RuleSet): Promise<Running> {
   });
   const aggregator = await startAggregator({
     bus,
-    checkpoints: fileCheckpoints(join(dir, 'state')),
+    checkpoints,
     cluster: 'default',
     events,
     rules,
@@ -219,6 +219,32 @@ test('other rules take effect behind a checkpoint: what did not change goes on, 
   expect(ofKept[1].event.id).toBe(ofKept[0].event.id.replace('-1', '-2'));
   expect(new Set(all.map(({ event }) => event.id)).size).toBe(all.length);
   expect(all.filter(({ rule }) => rule?.id === 'added').map(({ event }) => event.action)).toEqual(['anomaly-opened', 'anomaly-resolved']);
+});
+
+test('rules that are replaced while a partition looks for its checkpoint reach it', async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'jitterscope-rules-'));
+  onTestFinished(() => rmSync(dir, { recursive: true, force: true }));
+  const files = fileCheckpoints(join(dir, 'state'));
+  let asked = false;
+  let find: () => void = () => undefined;
+  const found = new Promise<void>((resolve) => (find = resolve));
+  const running = await start(dir, ruleSetOf([]), {
+    save: (...checkpoint) => files.save(...checkpoint),
+    async load(partition) {
+      asked = true;
+      await found;
+      return await files.load(partition);
+    },
+  });
+  onTestFinished(async () => {
+    await running.aggregator.close();
+    await running.bus.close();
+  });
+  await eventually('the partition looks for its checkpoint', () => asked);
+  await running.aggregator.replaceRules(one);
+  find();
+  await append(running, storm);
+  expect((await findings(running.bus)).map(({ event }) => event.action)).toEqual(['anomaly-opened', 'anomaly-resolved']);
 });
 
 test.each([
