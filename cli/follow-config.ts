@@ -13,7 +13,7 @@ export interface FollowConfigParts {
   readonly loaded: LoadedConfig<Config>;
   readonly log: LeveledLog;
   readonly collector: Collector | undefined;
-  readonly aggregator: Aggregator;
+  readonly aggregator: Pick<Aggregator, 'rules' | 'replaceRules'>;
 }
 
 /** Takes up changes of the configuration, and of the rules' folder that it names, while the process runs. Not started yet. */
@@ -35,8 +35,11 @@ export function followConfig({ sources, loaded, log, collector, aggregator }: Fo
     return concerned ? () => collector?.configure(config.collector) : undefined;
   });
   reloader.onReload(({ config }) => {
+    const running = aggregator.rules();
+    // The role is another one.
+    if (running === undefined) return undefined;
     const rules = configuredRules(config);
-    if (rules.version === aggregator.rules()?.version) return undefined;
+    if (rules.version === running.version) return undefined;
     return async () => {
       await aggregator.replaceRules(rules);
       logOf(log, 'rules').info({ rules: rules.rules.length, version: rules.version }, 'other rules');
