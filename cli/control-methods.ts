@@ -88,11 +88,10 @@ export function controlMethods(
 }
 
 async function* tapOf({ bus, aggregator, aggregation }: Pipeline, filter: EventFilter, signal: AbortSignal): AsyncGenerator<string> {
-  const { rules } = aggregator.rules() ?? aggregation.rules;
   checkFilter(
     filter,
     [...aggregation.events.values()].map(({ type }) => type),
-    rules.map(({ id }) => id),
+    aggregator.rules()?.rules.map(({ id }) => id),
   );
   yield* followEvents(bus, filter, signal);
 }

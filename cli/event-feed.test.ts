@@ -56,15 +56,20 @@ test.each<[EventFilter, number[]]>([
   expect(found[0]).not.toContain('\n');
 });
 
-test.each<[EventFilter, RegExp | undefined]>([
-  [{}, undefined],
-  [{ type: 'tcpreset' }, undefined],
-  [{ type: 'reset-storm', kind: 'alert' }, undefined],
-  [{ type: 'tcprest' }, /no event or finding has the type tcprest; did you mean tcpreset\?/],
-  [{ type: 'tcpreset', kind: 'alert' }, /no finding has the type tcpreset; expected one of reset-storm/],
-  [{ type: 'reset-storm', kind: 'event' }, /no event has the type reset-storm; expected one of tcpreset/],
-])('a filter %j that nothing can ever pass is refused', (filter, says) => {
-  const check = (): void => checkFilter(filter, ['tcpreset'], ['reset-storm']);
+const own = ['reset-storm'];
+
+test.each<[EventFilter, RegExp | undefined, string[]?]>([
+  [{}, undefined, own],
+  [{ type: 'tcpreset' }, undefined, own],
+  [{ type: 'reset-storm', kind: 'alert' }, undefined, own],
+  [{ type: 'tcprest' }, /no event or finding has the type tcprest; did you mean tcpreset\?/, own],
+  [{ type: 'tcpreset', kind: 'alert' }, /no finding has the type tcpreset; expected one of reset-storm/, own],
+  [{ type: 'reset-storm', kind: 'event' }, /no event has the type reset-storm; expected one of tcpreset/, own],
+  [{ type: 'rule-of-another' }, undefined],
+  [{ type: 'rule-of-another', kind: 'alert' }, undefined],
+  [{ type: 'rule-of-another', kind: 'event' }, /no event has the type rule-of-another; expected one of tcpreset/],
+])('a filter %j that nothing can ever pass is refused: %s, with the rules %j', (filter, says, rules) => {
+  const check = (): void => checkFilter(filter, ['tcpreset'], rules);
   if (says === undefined) expect(check).not.toThrow();
   else expect(check).toThrow(says);
 });

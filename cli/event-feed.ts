@@ -25,10 +25,14 @@ const feedError = errorTable({
   },
 });
 
-/** Throws TAP_UNKNOWN_TYPE when nothing can ever pass the filter, whatever is waited for. */
-export function checkFilter({ type, kind }: EventFilter, probes: readonly string[], rules: readonly string[]): void {
-  const known = kind === 'alert' ? rules : kind === 'event' ? probes : [...probes, ...rules];
-  if (type === undefined || known.includes(type)) return;
+/**
+ * Throws TAP_UNKNOWN_TYPE when nothing can ever pass the filter, whatever is waited for.
+ * @param rules undefined where they are another process's: any type may be one of them
+ */
+export function checkFilter({ type, kind }: EventFilter, probes: readonly string[], rules: readonly string[] | undefined): void {
+  if (type === undefined || (rules === undefined && kind !== 'event')) return;
+  const known = kind === 'event' ? probes : [...(kind === 'alert' ? [] : probes), ...(rules ?? [])];
+  if (known.includes(type)) return;
   const what = kind === 'alert' ? 'finding' : kind === 'event' ? 'event' : 'event or finding';
   throw feedError('TAP_UNKNOWN_TYPE', { what, type, suggestion: suggestion(type, known) });
 }
