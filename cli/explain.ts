@@ -8,6 +8,7 @@ import { lockDataDir } from '../core/lock.ts';
 import { createLog, logOf } from '../core/log.ts';
 import { suggestion } from '../core/suggestion.ts';
 import { topics } from '../proto/bus.ts';
+import type { Aggregator } from '../services/aggregator/main.ts';
 import { ruleError } from '../services/aggregator/rules/errors.ts';
 import { type ExplanationReport, explanationReport } from '../services/aggregator/rules/explanation-report.ts';
 import { explainPast, type PastExplanation } from '../services/aggregator/rules/past.ts';
@@ -104,17 +105,25 @@ async function* messagesOf(file: string): AsyncGenerator<Message> {
   for await (const value of readCapture(file)) yield { offset: offset++, value };
 }
 
-/** Answers of a running process. @param params rule and entity; `at`, Unix seconds, for the past */
+/** What a running process explains by. */
+interface ExplainedPipeline extends Pick<Pipeline, 'bus'> {
+  readonly aggregator: Pick<Aggregator, 'partitions' | 'rules'>;
+  readonly aggregation: Aggregation;
+}
+
+/** Answers of a running process. Throws EXPLAIN_NO_PARTITION when it is not the one to ask. @param params rule and entity; `at`, Unix seconds, for the past */
 export async function* explainRunning(
-  { bus, aggregator, aggregation }: Pick<Pipeline, 'bus' | 'aggregator'> & { readonly aggregation: Aggregation },
+  { bus, aggregator, aggregation }: ExplainedPipeline,
   params: Readonly<Record<string, unknown>>,
   signal: AbortSignal,
 ): AsyncGenerator<ExplainAnswer> {
   const [rule, entity] = [String(params.rule), String(params.entity)];
   const of = { rule, entity, atS: Number(params.at) };
   const rules = aggregator.rules() ?? aggregation.rules;
+  const partitions = aggregator.partitions();
+  if (partitions.size === 0) throw ruleError('EXPLAIN_NO_PARTITION');
   let found = false;
-  for (const [partition, state] of aggregator.partitions()) {
+  for (const [partition, state] of partitions) {
     if (params.at === undefined) {
       const explanation = state.rules.explain(rule, entity);
       if (explanation === undefined) continue;

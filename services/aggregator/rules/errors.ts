@@ -20,6 +20,13 @@ export const ruleError = errorTable({
     remedy: '`jitterscope rules list` shows the rules that come with jitterscope; rules.disabled may leave one out.',
     exitCode: 2,
   },
+  EXPLAIN_NO_PARTITION: {
+    message: 'this process aggregates nothing: its role is another one, or it has no partition',
+    retryable: false,
+    remedy:
+      'Name the data folder of a process of the role aggregator or all (--data-dir). One that has just started waits for its partitions.',
+    exitCode: 1,
+  },
   EXPLAIN_TOO_EARLY: {
     message: 'nothing is known of {at}: the messages of partition {partition} begin at {from}',
     retryable: false,
