@@ -125,9 +125,12 @@ export async function* explainRunning(
   let found = false;
   for (const [partition, state] of partitions) {
     if (params.at === undefined) {
-      const explanation = state.rules.explain(rule, entity);
+      const explanation = await state.messages.between(() => {
+        const made = state.rules.explain(rule, entity);
+        return made && explanationReport(made);
+      });
       if (explanation === undefined) continue;
-      yield { partition, explanation: explanationReport(explanation) };
+      yield { partition, explanation };
     } else {
       const { earliest, next } = await bus.offsets(topics.raw, partition);
       const past = await explainPast(rawMessages(bus, partition, earliest, next, signal), of, { ...aggregation, rules, partition, signal });

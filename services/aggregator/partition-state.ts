@@ -9,6 +9,7 @@ import { FindingSeries } from './series/finding-series.ts';
 import { PartitionSeries, type SeriesOptions } from './series/partition-series.ts';
 import { restoreSeries, seriesBlocks } from './series/series-snapshot.ts';
 import { type SessionSnapshot, SessionState, sessionFrom, snapshotOf } from './session.ts';
+import { WholeMessages } from './whole-messages.ts';
 
 /** A collector's spool holds its own session and what earlier ones left; more live sessions of one node are not plausible. */
 const maxSessionsPerNode = 16;
@@ -41,6 +42,8 @@ export class PartitionState {
   readonly rules: RuleEngine;
   /** Findings as metrics. */
   readonly findings: FindingSeries;
+  /** A message is taken in in pieces: who must not see half of it looks through this. */
+  readonly messages = new WholeMessages();
   readonly #held: HeldTotal = { bytes: 0 };
   /** By node, then session; a node's sessions in the order in which they came. */
   readonly #nodes = new Map<string, Map<string, SessionState>>();

@@ -136,3 +136,26 @@ test('a message is taken in pieces, however many records and findings are in it'
   expect(dispositions).toMatchObject({ events: 2000, findings: 300 });
   expect(Math.max(...pieces)).toBeLessThanOrEqual(64);
 });
+
+test('who looks at the state while a message is taken in sees it behind the whole message', async () => {
+  const partition = new TestPartition();
+  let taken = 0;
+  partition.state.rules.record = () => {
+    // Longer than a turn: others get theirs at the end of each piece.
+    if (taken++ % 64 === 0) for (const beganMs = performance.now(); performance.now() < beganMs + 15; );
+  };
+  const look = (): Promise<number> => partition.state.messages.between(() => taken);
+  expect(await look()).toBe(0);
+  const identity = { netns: [netnsOf(4101)], nodeCgroups: [1] };
+  const feeding = partition.feed(rawOf({ seq: 1, keyframe: { nextItem: 0, identity } }), rawOf({ seq: 2, batch: batchOf(0, 300) }));
+  while (taken === 0) await new Promise((resolve) => setImmediate(resolve));
+  expect(taken).toBeLessThan(300);
+  const failing = partition.state.messages.between(() => {
+    throw new Error('it cannot be explained');
+  });
+  const refused = expect(failing).rejects.toThrow('it cannot be explained');
+  expect(await look()).toBe(300);
+  await refused;
+  await feeding;
+  expect(await look()).toBe(300);
+});

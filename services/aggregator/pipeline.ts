@@ -39,7 +39,7 @@ export function aggregate(fetch: Fetch, steps: PartitionSteps, ports: PipelinePo
         state.dispositions.refusedMessages++;
         await ports.refuse(input);
       } else {
-        const batches = await turn.through(processInput(input, steps));
+        const batches = await state.messages.during(() => turn.through(processInput(input, steps)));
         if (batches.length > 0) await ports.publish(batches);
         if (input.kind === 'tick')
           for await (const batch of metrics.tick(input.offset, input.appendedMs)) await ports.publishMetrics(batch);
