@@ -15,7 +15,7 @@ export function addAggregatorMetrics(set: MetricSet, aggregator: Source): void {
 
   set.counter(
     'jitterscope_aggregator_items_total',
-    'Items by disposition, since the partition began. in = event + counted + rejected + repeat + those held now; gap: never came.',
+    'Items by disposition, since the partition began. in = event + counted + rejected + repeat + those held now, between two messages: a scrape may come while one is taken in; gap: never came.',
     ['partition', 'disposition', 'reason'],
     perPartition(({ dispositions: d }) => [
       [{ disposition: 'in' }, d.itemsIn],
