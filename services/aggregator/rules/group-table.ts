@@ -102,6 +102,7 @@ export class GroupTable {
     for (let slot = 0; slot < this.count(entity); slot++) this.#rows.clear(entity * maxGroups + slot);
     if (entity >= this.#entities) return;
     this.#used[entity] = 0;
+    this.#hands[entity] = 0;
     if (this.#parts.peerAt >= 0) this.#ends[entity] = undefined;
   }
 
