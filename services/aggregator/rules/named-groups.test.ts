@@ -43,6 +43,17 @@ test('a group that passes, or groups that change places, are no news', () => {
   }
 });
 
+test('while its condition no longer holds, a finding is not renamed by what is left', () => {
+  const rule = byPortRule({ keepFiringForS: 30, when: [{ severity: 2, condition: (slots) => slots[0] > 1 }] });
+  const engine = new TestEngine(ruleSet(rule));
+  for (let at = 10; at < 16; at++) engine.until(at).record(at, { sport: 80 });
+  // One in each window.
+  for (let at = 17; at < 60; at += 5) engine.until(at).record(at, { sport: 81 });
+  engine.until(60);
+  expect(engine.transitions.map(({ action }) => action)).toEqual(['opened', 'resolved']);
+  expect(engine.transitions.at(-1)?.by).toEqual([['resets', '80']]);
+});
+
 test('what the sentence does not name changes nothing', () => {
   const rules = ruleSet(byPortRule({ named: [] }));
   expect(told(new TestEngine(rules), [...times(6, 80), ...times(30, 81)]).length).toBe(2);

@@ -24,7 +24,7 @@ export function noteNames(finding: NamedGroups, { by, peers }: Transition, group
   Object.assign(finding, { named: { by, peers }, groups, otherGroups: '' });
 }
 
-/** Whether the sentence would name others by now, for good. @param groups those of the second; '': some have no data */
+/** Whether the sentence would name others by now, for good. @param groups those of the second; '': some have no data, or nothing holds */
 export function isRenamed(finding: NamedGroups, groups: string, second: number): boolean {
   if (groups === '' || groups === finding.groups) {
     finding.otherGroups = '';

@@ -213,7 +213,8 @@ export class RuleDomain {
     for (const { finding, action, reason } of hot) {
       const found = finding.firing && action !== 'resolved' && this.#findCauses(finding);
       if (action !== undefined) this.#tell(finding, second, action, reason);
-      else if (isRenamed(finding, this.#groupsOf(finding), second) || found) this.#tell(finding, second, 'updated', undefined);
+      else if (isRenamed(finding, finding.heldS === second ? this.#groupsOf(finding) : '', second) || found)
+        this.#tell(finding, second, 'updated', undefined);
       yield;
     }
     if (second % sweepS === 0) this.#sweep(second);
