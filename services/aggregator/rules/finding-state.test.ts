@@ -59,7 +59,8 @@ test.each([
   ['2222llllll...', '...O2........R', 'stays while sources are late, and `keep_firing_for` behind'],
   ['2222..ll22...', '...O2........R', 'goes on when it holds behind'],
   [`2222${'l'.repeat(61)}`, `...O2${'.'.repeat(60)}L`, 'ends when nothing can be said for a minute'],
-  ['2222o', '...O2L', 'ends at once when nobody looks'],
+  ['2222ooo', '...O2..L', 'ends when nobody looks and `keep_firing_for` passed since it held last'],
+  ['2222oo2ooo', '...O2.....L', 'goes on when it holds though nobody looks at some of it'],
   ['22o', '..D', 'is dropped while it is pending'],
 ])('a finding that cannot be seen: %s gives %s: it %s', (severities, expected) => {
   expect(steps(severities)).toBe(expected);

@@ -19,7 +19,7 @@ export interface FindingState {
 
 /** Whether what decides about a finding can be seen. */
 export interface Sight {
-  /** late: sources are read too seldom to say; off: nobody looks. */
+  /** late: sources are read too seldom to say; off: nobody looks at some of it. */
   readonly state: 'clear' | 'late' | 'off';
   /** Seconds in which sources are read twice: a finding that no longer holds stays open as long, at least. */
   readonly leastKeepS: number;
@@ -65,10 +65,12 @@ export function step(
   if (goneS > 0 && (severity === 0 || second - goneS >= keepFiringForS)) return 'resolve';
   if (severity === 0) {
     finding.lowerS = 0;
-    if (sight.state !== 'clear') return unseen(finding, second, sight);
+    if (sight.state === 'late') return unseen(finding, second);
     finding.unseenFromS = 0;
     const keepS = Math.max(keepFiringForS, sight.leastKeepS);
-    return resolves && second - Math.max(finding.heldS, finding.unseenToS ?? 0) >= keepS ? 'resolve' : 'none';
+    if (second - Math.max(finding.heldS, finding.unseenToS ?? 0) < keepS) return 'none';
+    if (sight.state === 'off') return 'lose';
+    return resolves ? 'resolve' : 'none';
   }
   finding.heldS = second;
   finding.unseenFromS = 0;
@@ -82,11 +84,11 @@ export function step(
   return 'none';
 }
 
-/** A finding must not end because a source was read late; where nobody looks, nobody knows. */
-function unseen(finding: FindingState, second: number, { state }: Sight): Step {
+/** A finding must not end because a source was read late. */
+function unseen(finding: FindingState, second: number): Step {
   finding.unseenFromS ||= second;
   finding.unseenToS = second;
-  return state === 'off' || second - finding.unseenFromS >= maxUnseenS ? 'lose' : 'none';
+  return second - finding.unseenFromS >= maxUnseenS ? 'lose' : 'none';
 }
 
 /** A lower severity takes over once it has held for `for`. */

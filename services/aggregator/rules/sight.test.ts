@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import type { ProbeGap } from '../../../proto/collect.ts';
 import { TestPartition } from '../test-stream.ts';
 import { ruleSetOf } from './language/load-rules.ts';
+import type { Signal } from './rule.ts';
 import { beyondFive, cycleSignal, TestNode } from './test-node.ts';
 import { testRule } from './test-rule.ts';
 
@@ -13,12 +14,12 @@ function signalOf(node: TestNode, ruleId = 'some-resets', entity = 'shop/web-0')
   return node.partition.state.rules.explain(ruleId, entity)?.signals[0];
 }
 
-/** Resets of web-0 each second from 1 to 10, then whatever the gaps are from 6 on. */
+/** Resets of web-0 each second from 1 to 5, then whatever the gaps are from 6 to 39. */
 async function withGaps(probeGaps: readonly ProbeGap[]): Promise<TestNode> {
   const node = new TestNode(new TestPartition({ rules: ruleSetOf([testRule({ keepFiringForS: 30 })]) }));
   await node.keyframe(0);
   for (let at = 1; at <= 5; at++) await node.resets(at, 3);
-  for (let at = 6; at < 12; at++) {
+  for (let at = 6; at < 40; at++) {
     await node.heartbeat(at, undefined, probeGaps);
     if (at === 8) await node.restart(ruleSetOf([testRule({ keepFiringForS: 30 })]));
   }
@@ -26,15 +27,15 @@ async function withGaps(probeGaps: readonly ProbeGap[]): Promise<TestNode> {
 }
 
 test.each<readonly [string, readonly ProbeGap[], string, RegExp | undefined]>([
-  ['off', off, '5 resolved NO_DATA', /^the probe tcpreset is off; turn it on with: jitterscope probes enable tcpreset$/],
+  ['off', off, '34 resolved NO_DATA', /^the probe tcpreset is off; turn it on with: jitterscope probes enable tcpreset$/],
   [
     'failed',
     [{ probe: tcpreset, state: 'failed', cause: 'all of it: no BTF' }],
-    '5 resolved NO_DATA',
+    '34 resolved NO_DATA',
     /cannot be attached: all of it: no BTF/,
   ],
-  ['for others only', [{ probe: tcpreset, state: 'listed', netns: [4102] }], '5 resolved NO_DATA', /is off here/],
-  ['for all but it', [{ probe: tcpreset, state: 'unlisted', netns: [4101] }], '5 resolved NO_DATA', /is off here/],
+  ['for others only', [{ probe: tcpreset, state: 'listed', netns: [4102] }], '34 resolved NO_DATA', /is off here/],
+  ['for all but it', [{ probe: tcpreset, state: 'unlisted', netns: [4101] }], '34 resolved NO_DATA', /is off here/],
   ['for it only', [{ probe: tcpreset, state: 'listed', netns: [4101] }], '', undefined],
   ['for all but others', [{ probe: tcpreset, state: 'unlisted', netns: [4102] }], '', undefined],
   [
@@ -54,12 +55,38 @@ test.each<readonly [string, readonly ProbeGap[], string, RegExp | undefined]>([
 
 test('a probe that is on again is seen again', async () => {
   const node = await withGaps(off);
-  for (let at = 12; at < 20; at++) {
+  for (let at = 40; at < 50; at++) {
     await node.heartbeat(at);
     await node.resets(at, 1);
   }
-  expect(node.told.at(-1)).toBe('13 opened');
+  expect(node.told.at(-1)).toBe('42 opened');
   expect(signalOf(node)?.absent).toBeUndefined();
+});
+
+test.each(['zero', 'false'] as const)('what one of two probes sees does not flap because the other is off: %s', async (absent) => {
+  const [first] = testRule().signals;
+  const { signal } = first;
+  const other: Signal = { ...signal, key: 'others', absent, input: { ...signal.input, probe: 2 } as Signal['input'] };
+  const near: Signal = { ...signal, windowS: 2 };
+  const rule = testRule({
+    signals: [
+      { ...first, signal: near },
+      { name: 'others', unit: undefined, signal: other },
+    ],
+    when: [{ severity: 2, condition: (slots) => slots[0] > 0 || slots[1] > 0 }],
+    keepFiringForS: 30,
+  });
+  const node = new TestNode(new TestPartition({ rules: ruleSetOf([rule]) }));
+  await node.keyframe(0);
+  for (let at = 1; at < 120; at++) {
+    if (at < 60 && at % 8 < 4) await node.resets(at, 1);
+    await node.heartbeat(at + 0.9, undefined, [{ probe: 2, state: 'off' }]);
+    await node.tick(at);
+  }
+  expect(node.told.map((text) => text.replace(/^\d+ /, ''))).toEqual([
+    'opened',
+    absent === 'zero' ? 'resolved CONDITION_ENDED' : 'resolved NO_DATA',
+  ]);
 });
 
 test('what only evidence reads ends nothing', async () => {

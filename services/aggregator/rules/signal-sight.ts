@@ -97,16 +97,23 @@ export class SignalSight {
     return this.#isCyclic[signal] === 0 || this.#seen.get(this.#signals[signal].windowS) === true;
   }
 
-  /** Whether what a rule decides by can be seen of an entity. */
+  /**
+   * Whether what a rule decides by can be seen of an entity. What is 0 where nobody looks says so itself, as long as
+   * something else is looked at.
+   */
   ofRule({ signals, ofNode, deciding }: Pick<PlannedRule, 'signals' | 'ofNode' | 'deciding'>, entity: number): Sight {
-    let [state, leastKeepS]: [Sight['state'], number] = ['clear', 0];
+    let [isLate, isOff, offCount, leastKeepS] = [false, false, 0, 0];
     for (const slot of deciding) {
-      const blindness = this.of(ofNode[slot] === 1 ? nodeIndex : entity, signals[slot]);
-      if (blindness === 'PROBE_OFF') return { state: 'off', leastKeepS };
-      if (blindness === 'READ_LATE') state = 'late';
-      if (this.#isCyclic[signals[slot]] === 1) leastKeepS = 2 * this.intervalS;
+      const signal = signals[slot];
+      const blindness = this.of(ofNode[slot] === 1 ? nodeIndex : entity, signal);
+      if (blindness === 'PROBE_OFF') {
+        offCount++;
+        isOff ||= this.#signals[signal].absent !== 'zero';
+      } else if (blindness === 'READ_LATE') isLate = true;
+      if (this.#isCyclic[signal] === 1) leastKeepS = 2 * this.intervalS;
     }
-    return { state, leastKeepS };
+    isOff ||= offCount > 0 && offCount === deciding.length;
+    return { state: isLate ? 'late' : isOff ? 'off' : 'clear', leastKeepS };
   }
 
   /** What the probe of a signal does not look at. */
