@@ -114,7 +114,7 @@ test('a checkpoint of another version is passed over', async () => {
   writeFileSync(join(dir, '0', '00000000000000000006.ckpt'), Buffer.concat([header, body, end]));
   const { snapshot, damaged } = await store.load(0);
   expect(snapshot?.rawOffset).toBe(5);
-  expect(damaged[0].message).toMatch(/version 99, expected 5/);
+  expect(damaged[0].message).toMatch(/version 99, expected 6/);
 });
 
 test('a file that a crash left half written is no checkpoint', async () => {

@@ -19,8 +19,8 @@ const maxNodes = 10_000;
 /** Blocks of a checkpoint are made for so long before other work gets its turn. */
 const blocksMs = 10;
 
-/** 5: the blocks of the rules do not grow with a node, and one that marks their end follows. */
-export const snapshotVersion = 5;
+/** 6: findings keep the parts of the groups that they name. */
+export const snapshotVersion = 6;
 
 /** No block of V8's serialization begins so. */
 const endOfRules = Buffer.from('end of rules');

@@ -20,7 +20,7 @@ export interface Surroundings {
 
 /** The first block of a checkpoint; the pipeline's parts and those of each node follow, a block each. */
 export interface EngineHead {
-  readonly version: 2;
+  readonly version: 3;
   /** Of the rule set. */
   readonly rules: string;
   readonly counters: RuleCounters;

@@ -4,7 +4,7 @@ import type { RuleSet } from './rule.ts';
 import type { RuleDomain } from './rule-domain.ts';
 import type { PlannedRule } from './rule-plan.ts';
 import { sightNote } from './sight-note.ts';
-import { peersOf, templateValuesOf } from './transition-of.ts';
+import { partsOf, peersOf, templateValuesOf } from './transition-of.ts';
 
 /** All that a rule looks at for an entity, as of the last second; undefined when the domain has no such rule or entity. */
 export function explain(domain: RuleDomain, rules: RuleSet, ruleId: string, label: string): Explanation | undefined {
@@ -13,7 +13,7 @@ export function explain(domain: RuleDomain, rules: RuleSet, ruleId: string, labe
   if (rule === undefined || entity === undefined) return undefined;
   if (!rule.ofEveryEntity && entity.index !== nodeIndex) return undefined;
   const input = domain.inputOf(rule, entity, domain.evaluatedS);
-  const texts = templateValuesOf(input, peersOf(input));
+  const texts = templateValuesOf(input, peersOf(input), partsOf(input));
   const { slots } = input;
   return {
     rule: rule.rule,

@@ -18,6 +18,13 @@ function byPortRule(more: Partial<Rule> = {}): Rule {
   });
 }
 
+/** Counts records of another probe. */
+function signalOfProbe(probe: number): Rule['signals'][number] {
+  const [resets] = testRule().signals;
+  const input = { kind: 'record', probe, eventsOnly: false, value: undefined, where: undefined, by: undefined } as const;
+  return { ...resets, signal: { ...resets.signal, key: `probe ${probe}`, input } };
+}
+
 /** Ports of a record each second from 10 on. */
 function told(engine: TestEngine, ports: readonly number[]): string[] {
   for (const [index, sport] of ports.entries()) engine.until(10 + index).record(10 + index, { sport });
@@ -28,9 +35,10 @@ function told(engine: TestEngine, ports: readonly number[]): string[] {
 const times = (count: number, port: number): number[] => new Array<number>(count).fill(port);
 
 test('a finding whose worst group is another for good says so, once', () => {
-  expect(told(new TestEngine(ruleSet(byPortRule())), [...times(6, 80), ...times(30, 81)]).slice(0, -1)).toEqual([
+  expect(told(new TestEngine(ruleSet(byPortRule())), [...times(6, 80), ...times(30, 81)])).toEqual([
     '12 opened port 80',
     '28 updated port 81',
+    '54 resolved port 81',
   ]);
 });
 
@@ -74,6 +82,22 @@ test('the end of a finding names what it named last, over a checkpoint and a cha
     by: [['resets', '81']],
     peers: [{ label: expect.any(String) as string }],
   });
+});
+
+test('the sentence of the end names what was named last, over a checkpoint, though nothing is left in the windows', () => {
+  const engine = new TestEngine(ruleSet(byPortRule({ keepFiringForS: 10 })));
+  for (let at = 10; at < 14; at++) engine.until(at).record(at, { sport: 80 });
+  engine.until(20).restart().until(60);
+  expect(engine.transitions.map(({ action, message }) => `${action} ${message}`)).toEqual(['opened port 80', 'resolved port 80']);
+});
+
+test('a cause that is found when nothing holds any more does not take names away', () => {
+  const cause = testRule({ id: 'cause', signals: [signalOfProbe(2)], keepFiringForS: 0, settleS: 0 });
+  const engine = new TestEngine(ruleSet(cause, byPortRule({ keepFiringForS: 20, causedBy: ['cause'] })));
+  for (let at = 10; at < 14; at++) engine.until(at).record(at, { sport: 80 });
+  engine.until(24).record(24, { probe: 2 }).until(80);
+  const told = engine.transitions.filter(({ rule }) => rule.id !== 'cause').map(({ action, message, by }) => [action, message, by]);
+  expect(told).toEqual(['opened', 'updated', 'resolved'].map((action) => [action, 'port 80', [['resets', '80']]]));
 });
 
 test('an annotation that is changed counts from the next second on', () => {

@@ -14,7 +14,7 @@ import type { PlannedRule, RulePlan } from './rule-plan.ts';
 import { SignalSight } from './signal-sight.ts';
 import { SignalValues } from './signal-values.ts';
 import { SignalWindows } from './signal-windows.ts';
-import { anomalyIdOf, type OriginNames, type TransitionInput, transitionOf } from './transition-of.ts';
+import { anomalyIdOf, namesLast, type OriginNames, partsOf, type TransitionInput, transitionOf } from './transition-of.ts';
 
 /** What a domain asks of its surroundings. */
 export interface DomainContext extends OriginNames {
@@ -286,9 +286,10 @@ export class RuleDomain {
     const entity = this.entities.all[finding.entity] as RuleEntity;
     if (action === 'opened') finding.anomalyId = anomalyIdOf(this.#context.cluster, finding.rule.rule.id, entity, finding.startS);
     finding.number++;
-    const transition = transitionOf(this.inputOf(finding.rule, entity, atS), finding, action, reason);
+    const input = this.inputOf(finding.rule, entity, atS);
+    const transition = transitionOf(input, finding, action, reason);
     finding.message = transition.message;
-    if (action !== 'resolved') noteNames(finding, transition, this.#groupsOf(finding));
+    if (!namesLast(finding, action, atS)) noteNames(finding, transition, partsOf(input), this.#groupsOf(finding));
     this.#context.emit(transition);
   }
 

@@ -153,7 +153,7 @@ export class RuleState {
   restore(blocks: readonly Uint8Array[], sessionOf: Surroundings['sessionOf']): void {
     if (blocks.length === 0) return;
     const head = deserialize(blocks[0]) as EngineHead;
-    if (head.version !== 2) throw new Error(`its rules have version ${String(head.version)}, expected 2`);
+    if (head.version !== 3) throw new Error(`its rules have version ${String(head.version)}, expected 3`);
     this.isChanged = head.rules !== this.rules.version;
     atOnce(this.#take(head, partsOf(blocks), sessionOf, !this.isChanged));
   }
@@ -161,7 +161,7 @@ export class RuleState {
   #head(): EngineHead {
     const { rules, counters, clockMs, samples } = this;
     const pipelineSelf = this.pipelineSelf.image();
-    return { version: 2, rules: rules.version, counters, clockMs, tickMs: this.#tickMs, samples, pipelineSelf };
+    return { version: 3, rules: rules.version, counters, clockMs, tickMs: this.#tickMs, samples, pipelineSelf };
   }
 
   /** Fills itself; transitions of findings whose rules are gone are told behind all of it. */

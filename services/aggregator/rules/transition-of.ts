@@ -3,6 +3,7 @@ import { idOfEntity, labelOfEntity, nodeIndex, type RuleEntity } from './entity-
 import type { FarEndName } from './far-ends.ts';
 import type { Peer, ResolvedReason, Transition } from './finding.ts';
 import type { Finding } from './finding-book.ts';
+import type { NamedParts } from './named-groups.ts';
 import type { SeenEvent } from './recent-records.ts';
 import { groupNames, type TemplateValues } from './rule.ts';
 import type { PlannedRule } from './rule-plan.ts';
@@ -53,8 +54,9 @@ export function transitionOf(
   reason: ResolvedReason | undefined,
 ): Transition {
   const { rule, entity, slots, atS } = input;
-  const peers = action === 'resolved' ? finding.named.peers : peersOf(input);
-  const texts = templateValuesOf(input, peers);
+  const isPast = namesLast(finding, action, atS);
+  const peers = isPast ? finding.named.peers : peersOf(input);
+  const texts = templateValuesOf(input, peers, isPast ? finding.named.parts : partsOf(input));
   const evidence = rule.rule.evidence.filter(({ when }) => when(slots)).map(({ say, weight }) => ({ text: say.render(texts), weight }));
   const sum = evidence.reduce((total, { weight }) => total + weight, baseConfidence);
   return {
@@ -71,16 +73,25 @@ export function transitionOf(
     values: rule.rule.signals.flatMap(({ name, unit }, slot) =>
       Number.isNaN(slots[slot]) ? [] : [[unit === undefined ? name : `${name}_${unit}`, slots[slot]] as const],
     ),
-    by:
-      action === 'resolved'
-        ? finding.named.by
-        : rule.rule.signals.flatMap(({ name, signal }, slot) => groupEntries(name, groupNames(signal.input), texts, slot)),
+    by: isPast
+      ? finding.named.by
+      : rule.rule.signals.flatMap(({ name, signal }, slot) => groupEntries(name, groupNames(signal.input), texts, slot)),
     evidence,
     confidence: Math.round(Math.min(1, Math.max(0, sum)) * input.heardShare * 1000) / 1000,
     causedBy: [...finding.causedBy],
     samples: samplesOf(input),
     peers,
   };
+}
+
+/** Whether a transition names what was named last: windows hold nothing of the condition any more. */
+export function namesLast({ heldS }: Finding, action: Transition['action'], atS: number): boolean {
+  return action === 'resolved' || heldS < atS;
+}
+
+/** The parts of each signal's worst group now, by slot; of signals without groups none. */
+export function partsOf({ rule, entity, node, values }: TransitionInput): NamedParts {
+  return Array.from(rule.signals, (signal, slot) => values.worstGroup(rule.ofNode[slot] === 1 ? nodeIndex : entity.index, signal, node));
 }
 
 /** The worst group of a signal as documents name it: by the signal, or by signal and part: worst_peer. */
@@ -92,14 +103,14 @@ function groupEntries(signal: string, names: readonly string[], { by }: Template
 }
 
 /** What templates of the rule may ask for. */
-export function templateValuesOf(input: TransitionInput, peers: readonly Peer[]): TemplateValues {
-  const { rule, entity, node, slots, values } = input;
+export function templateValuesOf(input: TransitionInput, peers: readonly Peer[], parts: NamedParts): TemplateValues {
+  const { rule, entity, node, slots } = input;
   return {
     entity: labelOfEntity(entity.info),
     node,
     signal: (index) => slots[index],
     by: (index, part) => {
-      const labels = values.worstGroup(rule.ofNode[index] === 1 ? nodeIndex : entity.index, rule.signals[index], node);
+      const labels = parts[index] ?? [];
       return part === undefined ? labels.join(' ') : (labels[part] ?? '');
     },
     param: (index) => slots[rule.paramsAt + index],
