@@ -15,7 +15,10 @@ const holdS = 3;
  * or samples that were lost.
  */
 const maxIncrementS = 15;
-/** Where cycles are as far apart as they may be configured (60 s), twice that. */
+/**
+ * Where cycles are as far apart as they may be configured (60 s), twice that: by the last two gaps, as one may itself have been an
+ * outage.
+ */
 const maxSlowIncrementS = 120;
 
 /** A thing whose counters rules look at: a contribution to series, and whose it is. */
@@ -182,8 +185,8 @@ export class CounterTargets {
   }
 
   #isOutage(sinceS: number, second: number): boolean {
-    const { intervalS } = this.#domain.values.sight;
-    return second - sinceS > Math.max(maxIncrementS, Math.min(maxSlowIncrementS, 2 * intervalS));
+    const { intervalS, earlierIntervalS } = this.#domain.values.sight;
+    return second - sinceS > Math.max(maxIncrementS, Math.min(maxSlowIncrementS, 2 * Math.min(intervalS, earlierIntervalS)));
   }
 
   /** Looks up whose the target is. */

@@ -8,6 +8,7 @@ import type { RecentImage } from './recent-records.ts';
 import type { Rule, Signal } from './rule.ts';
 import type { RuleDomain } from './rule-domain.ts';
 import type { PlannedRule } from './rule-plan.ts';
+import type { SightImage } from './signal-sight.ts';
 import type { SignalImage } from './signal-windows.ts';
 
 /** A finding in a checkpoint: what its rule says is kept, as the rule may be gone. */
@@ -18,9 +19,7 @@ interface FindingImage extends FindingState, NamedGroups, Pick<Finding, 'entity'
 /** The first part of a domain in a checkpoint. Signals and rules are told by what they are, so that it fits other rules, too. */
 interface DomainHead {
   readonly evaluatedS: number;
-  readonly cycleS: number;
-  /** Absent in checkpoints of versions without it. */
-  readonly intervalS?: number;
+  readonly sight: SightImage;
   readonly isSilenced: boolean;
   readonly entities: EntityTableImage;
   readonly keys: readonly string[];
@@ -53,8 +52,7 @@ const refusedPerPart = 10_000;
 export function* domainParts(domain: RuleDomain): Generator<DomainPart, void, undefined> {
   const { plan, evaluatedS, isSilenced, values, entities, windows, book } = domain;
   const probes = windows.intakes.flatMap((intake, probe) => (intake === undefined ? [] : [[probe, keysOf(plan, probe)] as const]));
-  const { cycleS, intervalS } = values.sight;
-  yield { head: { evaluatedS, cycleS, intervalS, isSilenced, entities: entities.image(), keys: plan.keys, probes } };
+  yield { head: { evaluatedS, sight: values.sight.image(), isSilenced, entities: entities.image(), keys: plan.keys, probes } };
   const each = Math.max(1, Math.floor(windowsPerPart / Math.max(1, plan.keys.length)));
   for (let from = 0; from < entities.all.length; from += each)
     yield { some: entitiesPart(domain, from, Math.min(from + each, entities.all.length)) };
@@ -100,7 +98,7 @@ export class DomainRestore {
     else for (const [ruleId, entity] of part.refused) this.#refused(ruleId, entity);
   }
 
-  #begin({ evaluatedS, cycleS, intervalS, isSilenced, entities, keys, probes }: DomainHead): void {
+  #begin({ evaluatedS, sight, isSilenced, entities, keys, probes }: DomainHead): void {
     const domain = this.#domain;
     const places = new Map(domain.plan.keys.map((key, place) => [key, place]));
     this.#signals = keys.map((key) => places.get(key) ?? -1);
@@ -108,7 +106,7 @@ export class DomainRestore {
     domain.entities.restore(entities);
     domain.skipTo(evaluatedS);
     domain.isSilenced = isSilenced;
-    Object.assign(domain.values.sight, { cycleS, intervalS: intervalS ?? 0 });
+    domain.values.sight.restore(sight);
   }
 
   #entities({ from, entities, signals, recent }: EntitiesPart): void {

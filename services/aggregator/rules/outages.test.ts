@@ -7,7 +7,7 @@ import { beyondFive, clockOffset, cycleSignal, TestNode } from './test-node.ts';
 import { testRule } from './test-rule.ts';
 
 const other = '02'.repeat(16);
-const counterRules = ruleSetOf([beyondFive(cycleSignal('counter'))]);
+const counterRules = ruleSetOf([beyondFive(cycleSignal('counter', { windowS: 24 }))]);
 
 /** Cycles every 2 s from a second to another; the counter rises by so much each time. */
 async function cycles(node: TestNode, [from, to]: readonly [number, number], value: number, rise: number): Promise<number> {

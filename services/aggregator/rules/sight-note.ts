@@ -8,7 +8,7 @@ export function sightNote({ values, plan }: RuleDomain, { index }: Pick<RuleEnti
   const blindness = sight.of(index, signal);
   if (blindness === 'READ_LATE') {
     const { windowS } = plan.windows.signals[signal].signal;
-    return `its source is read each ${sight.intervalS} s or later, too seldom for a window of ${windowS} s: collector.sampleInterval, or a busy node`;
+    return `its source is read each ${sight.gapS(signal)} s or later, too seldom for a window of ${windowS} s: collector.sampleInterval, or a busy node`;
   }
   const gaps = sight.gapsOf(signal);
   const name = probes.find(({ number }) => number === gaps[0]?.probe)?.name ?? 'unknown';

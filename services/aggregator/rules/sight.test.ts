@@ -131,6 +131,34 @@ test('a source that is read more seldom than twice in a window says nothing, and
   expect((await cyclesAt(each(1, 121, 12), 1000, 24)).told.map((text) => text.split(' ')[1])).toEqual(['opened']);
 });
 
+test.each([
+  ['one gap of 14 s', [...each(1, 31, 2), ...each(45, 99, 2)], 10, 12],
+  ['one that is half the window', [...each(1, 31, 2), ...each(37, 99, 2)], 10, 15],
+  ['an outage of 50 s, and one of 90 s behind a single cycle', [...each(1, 31, 2), 81, ...each(171, 199, 2)], 190, 80],
+])('what rose in a gap between cycles is not what rose in a window: %s', async (_, seconds, windowS, limit) => {
+  const rule = beyondFive(cycleSignal('counter', { windowS }), {
+    when: [{ severity: 2, condition: (slots) => slots[0] > limit }],
+    settleS: 0,
+  });
+  for (const restartS of [0, 47, 175]) {
+    const node = new TestNode(new TestPartition({ rules: ruleSetOf([rule]) }));
+    await node.keyframe(0);
+    for (let at = 1; at <= 200; at++) {
+      // One a second.
+      if (seconds.includes(at)) await node.cycle(at, 1000 + at, at === seconds[0]);
+      await node.heartbeat(at + 0.9);
+      await node.tick(at + 1);
+      if (at === restartS) await node.restart(ruleSetOf([rule]));
+    }
+    expect(node.told).toEqual([]);
+  }
+});
+
+test('the rule says how long the gap in the readings was', async () => {
+  const node = await cyclesAt([...each(1, 31, 2), 45, 47, 49], 1000);
+  expect(signalOf(node)?.note).toMatch(/read each 14 s or later, too seldom for a window of 10 s/);
+});
+
 test('what rises between readings that are configured to be far apart is found', async () => {
   expect((await cyclesAt(each(1, 221, 20), 1000, 40)).told.map((text) => text.split(' ')[1])).toEqual(['opened']);
 });

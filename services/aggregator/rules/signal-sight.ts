@@ -10,6 +10,9 @@ export type Blindness = 'PROBE_OFF' | 'READ_LATE' | undefined;
 /** What the aggregator knows itself. */
 const selfSources: ReadonlySet<string> = new Set(['node', 'pipeline']);
 
+/** Seconds are evaluated at most so far behind the newest cycle. */
+const latenessS = 4;
+
 /** Whether a counter is read in cycles; what the aggregator knows itself is told with each tick. */
 export function isCyclic({ input }: Signal): boolean {
   return input.kind === 'counter' && !selfSources.has(input.counter.source);
@@ -24,14 +27,21 @@ export class SignalSight {
   cycleS = 0;
   /** Seconds between the last two cycles; 0: there was no other. */
   intervalS = 0;
+  /** And between the two before; 0: there were none. */
+  earlierIntervalS = 0;
   readonly #signals: readonly Signal[];
   /** Number of the probe that a signal is of; -1: no probe's. */
   readonly #probes: Int32Array;
   /** 1: it is read in cycles. */
   readonly #isCyclic: Uint8Array;
   readonly #cookieOf: (entity: number) => number;
-  /** Windows of what is read in cycles, and whether they hold two readings. */
-  readonly #seen = new Map<number, boolean>();
+  /** By signal: 1: what is read in cycles is seen in its window. */
+  readonly #isSeen: Uint8Array;
+  /** Distances of cycles that a window may still hold: each is longer than all behind it. */
+  #gapsOfCycles: CycleGap[] = [];
+  readonly #longestS: number;
+  /** The second that was refreshed last. */
+  #second = 0;
   #gaps: readonly ProbeGap[] = [];
   /** Whether something of a probe is not looked at, by number. */
   #isGap = new Uint8Array(0);
@@ -47,32 +57,61 @@ export class SignalSight {
       input.kind === 'record' ? input.probe : (probes.get(input.counter.source) ?? -1),
     );
     this.#isCyclic = Uint8Array.from(signals, (signal) => (isCyclic(signal) ? 1 : 0));
-    for (const signal of signals) if (isCyclic(signal)) this.#seen.set(signal.windowS, false);
+    this.#isSeen = new Uint8Array(signals.length);
+    this.#longestS = signals.reduce((longest, signal) => (isCyclic(signal) ? Math.max(longest, signal.windowS) : longest), 0);
   }
 
   /** A cycle was completed in a second. */
   cycle(second: number): void {
     if (second <= this.cycleS) return;
+    this.earlierIntervalS = this.intervalS;
     this.intervalS = this.cycleS === 0 ? 0 : second - this.cycleS;
     this.cycleS = second;
+    const gaps = this.#gapsOfCycles.filter(([endS, gapS]) => endS > second - latenessS - this.#longestS && gapS > this.intervalS);
+    this.#gapsOfCycles = [...gaps, [second, this.intervalS]];
+  }
+
+  /** For a checkpoint. */
+  image(): SightImage {
+    return { cycleS: this.cycleS, intervalS: this.intervalS, earlierIntervalS: this.earlierIntervalS, gaps: this.#gapsOfCycles };
+  }
+
+  restore({ cycleS, intervalS, earlierIntervalS, gaps }: SightImage): void {
+    Object.assign(this, { cycleS, intervalS, earlierIntervalS });
+    this.#gapsOfCycles = [...gaps];
   }
 
   /** The clock begins anew. */
   restart(): void {
     this.cycleS = 0;
     this.intervalS = 0;
+    this.earlierIntervalS = 0;
+    this.#gapsOfCycles = [];
   }
 
-  /** A second is evaluated. @returns windows of cyclic signals that are seen now and were not, or the other way round */
+  /** A second is evaluated. @returns cyclic signals that are seen now and were not, or the other way round */
   refresh(second: number): readonly number[] {
+    this.#second = second;
     const changed: number[] = [];
-    for (const [windowS, was] of this.#seen) {
-      const is = this.cycleS > 0 && Math.max(second - this.cycleS, this.intervalS) <= longestGapS(windowS);
-      if (is === was) continue;
-      this.#seen.set(windowS, is);
-      changed.push(windowS);
+    for (let signal = 0; signal < this.#signals.length; signal++) {
+      if (this.#isCyclic[signal] === 0) continue;
+      const { windowS } = this.#signals[signal];
+      const isSeen = this.cycleS > 0 && Math.max(second - this.cycleS, this.gapS(signal)) <= longestGapS(windowS) ? 1 : 0;
+      if (isSeen === this.#isSeen[signal]) continue;
+      this.#isSeen[signal] = isSeen;
+      changed.push(signal);
     }
     return changed;
+  }
+
+  /**
+   * How far apart the readings were that a signal's window holds now, seconds: what a counter rose by between them is in it as a
+   * whole. A gauge is what was read last.
+   */
+  gapS(signal: number): number {
+    const { input, windowS } = this.#signals[signal];
+    if (input.kind === 'counter' && input.counter.kind === 'gauge') return this.intervalS;
+    return this.#gapsOfCycles.find(([endS]) => endS > this.#second - windowS)?.[1] ?? this.intervalS;
   }
 
   /** What probes do not look at, all of it. @returns whether it changed */
@@ -94,7 +133,7 @@ export class SignalSight {
 
   /** Whether readings of a signal's source lie in its window; of what is not read in cycles always. */
   isRead(signal: number): boolean {
-    return this.#isCyclic[signal] === 0 || this.#seen.get(this.#signals[signal].windowS) === true;
+    return this.#isCyclic[signal] === 0 || this.#isSeen[signal] === 1;
   }
 
   /**
@@ -130,6 +169,14 @@ export class SignalSight {
       return gap.state === 'unlisted' && gap.netns.includes(cookie);
     });
   }
+}
+
+/** Seconds between two cycles, by the second of the later one. */
+type CycleGap = readonly [endS: number, gapS: number];
+
+/** When sources were read, in a checkpoint. */
+export interface SightImage extends Pick<SignalSight, 'cycleS' | 'intervalS' | 'earlierIntervalS'> {
+  readonly gaps: readonly CycleGap[];
 }
 
 /** Two readings must lie in a window; whole seconds may make a gap one longer than it was. */

@@ -1,7 +1,7 @@
 import type { Pieces } from '../../../core/pieces.ts';
 import type { CellRows } from './cell-rows.ts';
 import { maxGroups } from './group-table.ts';
-import { type Blindness, isCyclic, type SignalSight } from './signal-sight.ts';
+import type { Blindness, SignalSight } from './signal-sight.ts';
 import type { SignalListener, SignalWindows } from './signal-windows.ts';
 import { isAdditive, type SignalPlan } from './window-plan.ts';
 
@@ -263,12 +263,7 @@ export class SignalValues {
   }
 
   #refreshCycles(second: number): void {
-    for (const windowS of this.sight.refresh(second)) {
-      this.#plans.forEach(({ signal }, index) => {
-        if (!isCyclic(signal) || signal.windowS !== windowS) return;
-        for (let entity = 0; entity < this.#entities; entity++) this.mark(entity, index);
-      });
-    }
+    for (const signal of this.sight.refresh(second)) for (let entity = 0; entity < this.#entities; entity++) this.mark(entity, signal);
   }
 
   #reach(entity: number): void {
