@@ -31,6 +31,8 @@ export class EntityTable {
   readonly all: (RuleEntity | undefined)[];
   /** Rises when a place is given up: what was remembered of places may be wrong then. */
   version = 0;
+  /** Called when an entity has another network namespace: whether probes look at it may be otherwise. */
+  onMoved: (entity: RuleEntity) => void = () => undefined;
   readonly #byKey = new Map<string, number>();
   #free: number[] = [];
 
@@ -50,7 +52,7 @@ export class EntityTable {
     if (entity.pod !== pod && (entity.podFromS <= fromS || entity.pod?.sandboxId === pod.sandboxId)) {
       entity.pod = pod;
       entity.podFromS = fromS;
-      entity.info = this.#podInfo(pod);
+      this.#tell(entity, this.#podInfo(pod));
     }
     return entity.index;
   }
@@ -61,7 +63,7 @@ export class EntityTable {
     if (entity === undefined) return -1;
     if (netns !== undefined && entity.netns !== netns) {
       entity.netns = netns;
-      entity.info = this.#netnsInfo(cookie, netns);
+      this.#tell(entity, this.#netnsInfo(cookie, netns));
     }
     return entity.index;
   }
@@ -101,6 +103,12 @@ export class EntityTable {
     this.#byKey.set(key, index);
     isNew(created);
     return created;
+  }
+
+  #tell(entity: RuleEntity, info: FindingEntity): void {
+    const isMoved = entity.info.cookie !== info.cookie;
+    entity.info = info;
+    if (isMoved) this.onMoved(entity);
   }
 
   #podInfo({ namespace, name, uid, netns }: Pod): FindingEntity {

@@ -97,6 +97,9 @@ export class RuleDomain {
       context.countInvalidParam();
     });
     this.#slots = new Float64Array(plan.rules.reduce((most, { paramsAt, params }) => Math.max(most, paramsAt + params.length), 0));
+    this.entities.onMoved = ({ index }) => {
+      this.values.markEntity(index);
+    };
     this.added(this.entities.all[nodeIndex] as RuleEntity);
   }
 

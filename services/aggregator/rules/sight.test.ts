@@ -1,8 +1,9 @@
 import { expect, test } from 'vitest';
 import type { ProbeGap } from '../../../proto/collect.ts';
-import { TestPartition } from '../test-stream.ts';
+import { netnsOf, podOf, TestPartition } from '../test-stream.ts';
 import { ruleSetOf } from './language/load-rules.ts';
 import type { Signal } from './rule.ts';
+import { ruleSet, TestEngine } from './test-engine.ts';
 import { beyondFive, cycleSignal, TestNode } from './test-node.ts';
 import { testRule } from './test-rule.ts';
 
@@ -87,6 +88,23 @@ test.each(['zero', 'false'] as const)('what one of two probes sees does not flap
     'opened',
     absent === 'zero' ? 'resolved CONDITION_ENDED' : 'resolved NO_DATA',
   ]);
+});
+
+test.each([false, true])('a Pod that has another namespace is seen there at once; restarted: %s', async (isRestarted) => {
+  const [first] = testRule().signals;
+  const others = { ...first, signal: { ...first.signal, key: 'others', input: { ...first.signal.input, probe: 2 } as Signal['input'] } };
+  const rules = ruleSet(testRule({ settleS: 0 }), testRule({ id: 'others', signals: [others], when: [] }));
+  const engine = new TestEngine(rules);
+  engine.state.probeGaps = [{ probe: tcpreset, state: 'unlisted', netns: [4100], cause: '' }];
+  engine.engine.keyframe(engine.state);
+  for (let at = 10; at < 14; at++) engine.record(at);
+  engine.until(16);
+  engine.state.identity.learn({ pods: [podOf('web-0', 4300)], netns: [netnsOf(4300)] }, 16e9);
+  // Nothing but this says it: what the first rule reads is as it was.
+  engine.record(16.5, { net: 4300, probe: 2 });
+  if (isRestarted) engine.restart();
+  engine.until(30);
+  expect(engine.told[0]).toMatch(/^15 1 opened/);
 });
 
 test('what only evidence reads ends nothing', async () => {

@@ -64,7 +64,7 @@ export class SignalValues {
     this.#reach(entity);
     this.values.fill(Number.NaN, entity * this.width, (entity + 1) * this.width);
     this.#present.fill(0, entity * this.#sources, (entity + 1) * this.#sources);
-    for (let signal = 0; signal < this.width; signal++) this.mark(entity, signal);
+    this.markEntity(entity);
   }
 
   /** The window of a signal changed. */
@@ -92,9 +92,14 @@ export class SignalValues {
     return this.#present[entity * this.#sources + source] === 1;
   }
 
+  /** All of an entity is to be read. */
+  markEntity(entity: number): void {
+    for (let signal = 0; signal < this.width; signal++) this.mark(entity, signal);
+  }
+
   /** All is to be read. */
   markAll(): void {
-    for (let entity = 0; entity < this.#entities; entity++) for (let signal = 0; signal < this.width; signal++) this.mark(entity, signal);
+    for (let entity = 0; entity < this.#entities; entity++) this.markEntity(entity);
   }
 
   /** Reads what was marked, for a second that was folded. */
