@@ -11,6 +11,9 @@ const maxEntries = 5_000;
 /** Loki may have moved an event by some ns, if it is told to keep timestamps distinct. */
 const slackMs = 1;
 
+/** Who asks. */
+type Asker = Pick<Lane, 'query'>;
+
 /** Where to look. */
 export interface FindScope {
   readonly cluster: string;
@@ -19,7 +22,7 @@ export interface FindScope {
 }
 
 /** Ids of the batch's events that Loki holds, in whatever stream. Rejects with LOKI_MAY_NOT_BE_ASKED or LOKI_QUERY_FAILED. */
-export async function findIds(lane: Lane, { view, items }: Batch, scope: FindScope, signal: AbortSignal): Promise<Set<string>> {
+export async function findIds(lane: Asker, { view, items }: Batch, scope: FindScope, signal: AbortSignal): Promise<Set<string>> {
   // Those of about the same time together: Loki reads all that lies between the first and the last.
   const rows = [...items].sort((a, b) => view.timeSeconds(a) - view.timeSeconds(b) || view.timeNanos(a) - view.timeNanos(b));
   const found = new Set<string>();
@@ -40,7 +43,7 @@ export async function findIds(lane: Lane, { view, items }: Batch, scope: FindSco
 }
 
 /** Whether this client may query at all. Rejects with LOKI_MAY_NOT_BE_ASKED where it may not. */
-export async function mayQuery(lane: Lane, { cluster, url }: FindScope, signal: AbortSignal): Promise<void> {
+export async function mayQuery(lane: Asker, { cluster, url }: FindScope, signal: AbortSignal): Promise<void> {
   const nowS = Math.floor(Date.now() / 1000);
   const parameters = { query: queryFor(cluster, [], ['0-0']), start: nanosOf(nowS - 1), end: nanosOf(nowS), limit: '1' };
   await ask(lane, parameters, url, signal);
@@ -65,7 +68,7 @@ export function queryFor(cluster: string, types: readonly string[], ids: readonl
   return `${selector}${ofTypes}} | event_id=~${JSON.stringify(alternatives)} | keep event_id | line_format ""`;
 }
 
-async function ask(lane: Lane, parameters: Readonly<Record<string, string>>, url: string, signal: AbortSignal): Promise<string[]> {
+async function ask(lane: Asker, parameters: Readonly<Record<string, string>>, url: string, signal: AbortSignal): Promise<string[]> {
   const outcome = await lane.query('query_range', parameters, signal);
   if (outcome.kind !== 'answered') throw queryFailed(outcome.cause.message);
   const { status, body } = outcome;

@@ -93,6 +93,22 @@ test.each<[string, RequestListener]>([
   expect(kindOf(await lane.query('query_range', {}, signal))).toBe('204');
 });
 
+test('what a push waited for is not told of the query behind it', async () => {
+  const text = 'x'.repeat(1_000_000);
+  let isDown = true;
+  const url = await serve((request, response) => {
+    if (request.method === 'POST' && isDown) request.socket.destroy();
+    else response.end(request.method === 'POST' ? '' : text);
+  });
+  const lane = laneTo(url);
+  const whole = { kind: 'answered', status: 200, body: text };
+  expect(kindOf(await lane.push(push, signal))).toBe('unanswered LOKI_NO_ANSWER');
+  expect(await lane.query('query_range', {}, signal)).toEqual(whole);
+  isDown = false;
+  expect(kindOf(await lane.push(push, signal))).toBe('200');
+  expect(await lane.query('query_range', {}, signal)).toEqual(whole);
+});
+
 test('a server that is not there got nothing', async () => {
   const server = createTcpServer().listen(0, '127.0.0.1');
   await new Promise((resolve) => server.once('listening', resolve));

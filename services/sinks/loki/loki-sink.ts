@@ -12,6 +12,7 @@ import { lokiError } from './errors.ts';
 import { findIds, mayQuery } from './find.ts';
 import { Lane } from './lane.ts';
 import { refusalOf } from './limits.ts';
+import { Mutex } from './mutex.ts';
 import { deliveryOf, type PlannedPush, planPushes, sentPush } from './send.ts';
 import { type Stream, Streams } from './streams.ts';
 
@@ -56,6 +57,8 @@ export async function openLokiSink(options: LokiSinkOptions): Promise<LokiSink> 
 interface PartitionLane {
   readonly lane: Lane;
   readonly encoder: Promise<PushEncoder>;
+  /** Replays of dead letters come beside the pipeline: one push (from its encoding on) or query at a time. */
+  readonly mutex: Mutex;
   /** Until then an answer about what Loki holds is not final, ms of performance.now(). */
   unsettledUntilMs: number;
 }
@@ -149,11 +152,13 @@ export class LokiSink implements Sink {
   async #push(batch: Batch, push: PlannedPush, signal: AbortSignal, isFirst: boolean): Promise<Verdict> {
     const own = this.#laneOf(batch.partition);
     const rows = Uint32Array.from(push.positions, (position) => batch.items[position]);
-    const encoded = await (await own.encoder).encode(push.stream, batch.view, rows);
-    if (isFirst) signal.throwIfAborted();
-    this.#counters.pushes++;
-    this.#counters.wireBytes += encoded.body.length;
-    const outcome = await own.lane.push(encoded, signal);
+    const outcome = await own.mutex.run(async () => {
+      const encoded = await (await own.encoder).encode(push.stream, batch.view, rows);
+      if (isFirst) signal.throwIfAborted();
+      this.#counters.pushes++;
+      this.#counters.wireBytes += encoded.body.length;
+      return own.lane.push(encoded, signal);
+    }, signal);
     const verdict = classify(outcome, sentPush(batch, push, this.#options.config.url));
     if (push.stream.isBackfill) this.#counters.backfilledEvents += rows.length;
     if (verdict.oldestS !== undefined) this.#streams.learn(push.stream, verdict.oldestS);
@@ -161,16 +166,18 @@ export class LokiSink implements Sink {
     return verdict;
   }
 
-  async #ask({ lane }: PartitionLane, batch: Batch, signal: AbortSignal): Promise<ReadonlySet<string>> {
+  async #ask({ lane, mutex }: PartitionLane, batch: Batch, signal: AbortSignal): Promise<ReadonlySet<string>> {
     this.#counters.lookUps++;
-    return findIds(lane, batch, this.#scope(), signal);
+    const query: Lane['query'] = (path, parameters) => mutex.run(() => lane.query(path, parameters, signal), signal);
+    return findIds({ query }, batch, this.#scope(), signal);
   }
 
   #laneOf(partition: number): PartitionLane {
     let own = this.#lanes.get(partition);
     if (own === undefined) {
       // A life before this one may have been killed while it sent.
-      own = { lane: this.#newLane(), encoder: this.#newEncoder(), unsettledUntilMs: performance.now() + this.#settleMs };
+      const unsettledUntilMs = performance.now() + this.#settleMs;
+      own = { lane: this.#newLane(), encoder: this.#newEncoder(), mutex: new Mutex(), unsettledUntilMs };
       this.#lanes.set(partition, own);
     }
     return own;

@@ -11,7 +11,7 @@ interface Batcher {
   readonly contentType: string;
 }
 
-/** Who wants to know what comes back on a connection. */
+/** Who wants to know what comes back on a connection: the push that is under way. */
 const listeners = new WeakMap<object, (response: IncomingMessage) => void>();
 let isSubscribed = false;
 
@@ -21,7 +21,11 @@ function listenToResponses(): void {
   isSubscribed = true;
   subscribe('http.client.response.finish', (message) => {
     const { request, response } = message as { request: ClientRequest & { agent?: object }; response: IncomingMessage };
-    if (request.agent !== undefined) listeners.get(request.agent)?.(response);
+    if (request.agent === undefined) return;
+    const responded = listeners.get(request.agent);
+    // The next response on the connection is another's.
+    listeners.delete(request.agent);
+    responded?.(response);
   });
 }
 
@@ -80,6 +84,10 @@ export class PushTransport extends LokiTransport {
   async post(body: Buffer, headers: OutgoingHttpHeaders, tls: TlsMaterial, responded: (response: IncomingMessage) => void): Promise<void> {
     const agent = this.agent(tls);
     listeners.set(agent, responded);
-    await post(this.url, this.batcher.contentType, headers, body, this.#timeoutMs, agent, agent);
+    try {
+      await post(this.url, this.batcher.contentType, headers, body, this.#timeoutMs, agent, agent);
+    } finally {
+      if (listeners.get(agent) === responded) listeners.delete(agent);
+    }
   }
 }

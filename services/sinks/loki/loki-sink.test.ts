@@ -1,0 +1,112 @@
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { gunzipSync } from 'node:zlib';
+import { uncompressSync } from 'snappy';
+import { expect, onTestFinished, test } from 'vitest';
+import { createLog } from '../../../core/log.ts';
+import type { Batch } from '../sink.ts';
+import { idOf, viewOf } from '../test-events.ts';
+import { lokiSinkSchema } from './config.ts';
+import { type LokiSinkOptions, openLokiSink } from './loki-sink.ts';
+
+// Answers that a real Loki gives only now and then, at a moment that the test chooses.
+const log = createLog('silent');
+const signal = new AbortController().signal;
+const century = 100 * 365 * 86_400_000;
+
+const batchOf = (first: number, count: number): Batch => ({
+  partition: 0,
+  view: viewOf(first, count),
+  items: Uint32Array.from({ length: count }, (_, row) => row),
+});
+const ids = (first: number, count: number) => Array.from({ length: count }, (_, index) => idOf(first + index));
+
+type Answer = (body: Buffer, response: ServerResponse, request: IncomingMessage) => void;
+
+/** A server that answers pushes and queries. */
+async function serve(push: Answer, query: Answer = (_, response) => void response.end(resultOf([]))): Promise<string> {
+  const server = createServer((request, response) => {
+    const chunks: Buffer[] = [];
+    request.on('data', (chunk: Buffer) => chunks.push(chunk));
+    request.once('end', () => (request.method === 'POST' ? push : query)(Buffer.concat(chunks), response, request));
+  }).listen(0, '127.0.0.1');
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  await new Promise((resolve) => server.once('listening', resolve));
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+async function openSink(url: string, section: object = {}, options: Partial<LokiSinkOptions> = {}) {
+  const config = { ...lokiSinkSchema.parse({ url, ...section }), maxAge: century, maxAhead: century };
+  const sink = await openLokiSink({ config, cluster: 'c1', log, settleMs: 0, ...options });
+  onTestFinished(() => sink.close());
+  return sink;
+}
+
+/** An answer of query_range. */
+function resultOf(found: readonly string[]): string {
+  return JSON.stringify({ data: { result: found.map((id) => ({ stream: { event_id: id }, values: [] })) } });
+}
+
+/** Ids in a push, each once. */
+function idsIn(body: Buffer, encoding: string): string[] {
+  const text = (encoding === 'json' ? gunzipSync(body) : uncompressSync(body)).toString();
+  return [...new Set(text.match(/9c1f0b7a52e4d386-\d+/g))];
+}
+
+test.each(['protobuf', 'json'])(
+  'two deliveries of one partition at once (%s): each push is whole, and has its own answer',
+  async (encoding) => {
+    const pushes: string[][] = [];
+    const url = await serve((body, response) => {
+      const pushed = idsIn(body, encoding);
+      pushes.push(pushed);
+      const status = pushed.includes(idOf(0)) ? 401 : 204;
+      setTimeout(() => response.writeHead(status).end(), 50);
+    });
+    const sink = await openSink(url, { encoding });
+    const [denied, taken] = await Promise.all([sink.deliver(batchOf(0, 3000), signal), sink.deliver(batchOf(3000, 3000), signal)]);
+    expect(denied.retry?.cause.code).toBe('LOKI_DENIED');
+    expect(denied.retry?.items.length).toBe(3000);
+    expect(taken).toEqual({});
+    expect(pushes).toEqual([ids(0, 3000), ids(3000, 3000)]);
+  },
+);
+
+test('a delivery and a look-up of one partition at once: each has its own answer', async () => {
+  const url = await serve(
+    (_, response) => void setTimeout(() => response.writeHead(429).end('slower'), 50),
+    (_, response) => void response.end(resultOf(ids(0, 10))),
+  );
+  const sink = await openSink(url);
+  const [delivery, found] = await Promise.all([sink.deliver(batchOf(10, 10), signal), sink.find(batchOf(0, 10), signal)]);
+  expect(delivery.retry?.cause.code).toBe('LOKI_BUSY');
+  expect([...found]).toEqual(ids(0, 10));
+});
+
+test('a delivery that waits for another of its partition ends at once when its signal aborts, and sends nothing', async () => {
+  let pushes = 0;
+  let arrived = () => {};
+  const isThere = new Promise<void>((resolve) => {
+    arrived = resolve;
+  });
+  let answer = () => {};
+  const url = await serve((_, response) => {
+    pushes++;
+    answer = () => void response.writeHead(204).end();
+    arrived();
+  });
+  const sink = await openSink(url);
+  const first = sink.deliver(batchOf(0, 1), signal);
+  await isThere;
+  const closing = new AbortController();
+  const second = sink.deliver(batchOf(1, 1), closing.signal);
+  const reason = new Error('closing');
+  closing.abort(reason);
+  await expect(second).rejects.toBe(reason);
+  answer();
+  expect(await first).toEqual({});
+  expect(pushes).toBe(1);
+});
