@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { gunzipSync } from 'node:zlib';
 import { uncompressSync } from 'snappy';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { createLog } from '../../../core/log.ts';
 import type { Batch } from '../sink.ts';
 import { idOf, viewOf } from '../test-events.ts';
@@ -109,4 +109,25 @@ test('a delivery that waits for another of its partition ends at once when its s
   answer();
   expect(await first).toEqual({});
   expect(pushes).toBe(1);
+});
+
+test('an incomplete answer about what Loki holds is never the last: it is asked again, however long ago the push was', async () => {
+  let queries = 0;
+  const answers = [ids(0, 1), ids(0, 2), ids(0, 1), ids(0, 2), ids(0, 2)];
+  const url = await serve(
+    (_, response) => void response.writeHead(503).end(),
+    (_, response) => void response.end(resultOf(answers[queries++])),
+  );
+  let nowMs = performance.now();
+  const clock = vi.spyOn(performance, 'now').mockImplementation(() => nowMs);
+  onTestFinished(() => clock.mockRestore());
+  const sink = await openSink(url, {}, { settleMs: 10 });
+  expect([...(await sink.find(batchOf(0, 2), signal))]).toEqual(ids(0, 2));
+  expect((await sink.deliver(batchOf(0, 2), signal)).unknown?.items).toEqual([0, 1]);
+  // Loki was stalled, or the partition was another process's: the push that counts is not the last of this lane.
+  nowMs += 3_600_000;
+  expect([...(await sink.find(batchOf(0, 2), signal))]).toEqual(ids(0, 2));
+  expect(queries).toBe(4);
+  expect([...(await sink.find(batchOf(0, 2), signal))]).toEqual(ids(0, 2));
+  expect(queries).toBe(5);
 });

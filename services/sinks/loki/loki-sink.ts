@@ -18,7 +18,7 @@ import { type Stream, Streams } from './streams.ts';
 
 /** What Loki recognises by itself when it is sent again: more of a stream may be stored twice. */
 const recognisedBytes = 128 * 1024;
-/** A push that nobody answered may still be under way inside of Loki for this long. */
+/** A push that nobody answered may still be under way inside of Loki for this long, from when Loki answers a query again. */
 const settleMs = 1_000;
 /** After this long a denied query is tried again: permissions change. */
 const denialMs = 10 * 60_000;
@@ -59,8 +59,6 @@ interface PartitionLane {
   readonly encoder: Promise<PushEncoder>;
   /** Replays of dead letters come beside the pipeline: one push (from its encoding on) or query at a time. */
   readonly mutex: Mutex;
-  /** Until then an answer about what Loki holds is not final, ms of performance.now(). */
-  unsettledUntilMs: number;
 }
 
 /** Events as log lines in Loki, one push a stream: each event once, as far as Loki can be asked what it holds. */
@@ -128,10 +126,9 @@ export class LokiSink implements Sink {
     const own = this.#laneOf(batch.partition);
     try {
       const found = await this.#ask(own, batch, signal);
-      const waitMs = own.unsettledUntilMs - performance.now();
-      if (found.size === batch.items.length || waitMs <= 0) return found;
-      // What is missing may still be under way.
-      await sleep(waitMs, signal);
+      if (found.size === batch.items.length) return found;
+      // What is missing may still be under way: of a killed process, of the partition's owner before, in a Loki that was stalled.
+      await sleep(this.#settleMs, signal);
       return await this.#ask(own, batch, signal);
     } catch (thrown) {
       if (!signal.aborted) this.#noteDenial(thrown);
@@ -162,7 +159,6 @@ export class LokiSink implements Sink {
     const verdict = classify(outcome, sentPush(batch, push, this.#options.config.url));
     if (push.stream.isBackfill) this.#counters.backfilledEvents += rows.length;
     if (verdict.oldestS !== undefined) this.#streams.learn(push.stream, verdict.oldestS);
-    if (verdict.unknown !== undefined) own.unsettledUntilMs = performance.now() + this.#settleMs;
     return verdict;
   }
 
@@ -175,9 +171,7 @@ export class LokiSink implements Sink {
   #laneOf(partition: number): PartitionLane {
     let own = this.#lanes.get(partition);
     if (own === undefined) {
-      // A life before this one may have been killed while it sent.
-      const unsettledUntilMs = performance.now() + this.#settleMs;
-      own = { lane: this.#newLane(), encoder: this.#newEncoder(), mutex: new Mutex(), unsettledUntilMs };
+      own = { lane: this.#newLane(), encoder: this.#newEncoder(), mutex: new Mutex() };
       this.#lanes.set(partition, own);
     }
     return own;
