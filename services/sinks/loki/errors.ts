@@ -97,7 +97,7 @@ export const lokiError = errorTable({
     message: 'Loki does not let this client query ({status}): {answer}',
     retryable: false,
     remedy:
-      'Let it read what it writes. Until then events whose outcome is unknown are sent again, and counted as possibly stored twice. To say that this is so, set sinks.loki.readBack: false.',
+      'Let it read what it writes, 5000 entries at once (max_entries_limit_per_query of the tenant). Until then events whose outcome is unknown are sent again, and counted as possibly stored twice. To say that this is so, set sinks.loki.readBack: false.',
   },
   LOKI_QUERY_FAILED: {
     message: 'Loki could not say what it holds: {answer}',

@@ -45,7 +45,9 @@ export async function findIds(lane: Asker, { view, items }: Batch, scope: FindSc
 /** Whether this client may query at all. Rejects with LOKI_MAY_NOT_BE_ASKED where it may not. */
 export async function mayQuery(lane: Asker, { cluster, url }: FindScope, signal: AbortSignal): Promise<void> {
   const nowS = Math.floor(Date.now() / 1000);
-  const parameters = { query: queryFor(cluster, [], ['0-0']), start: nanosOf(nowS - 1), end: nanosOf(nowS), limit: '1' };
+  const span = { start: nanosOf(nowS - 1), end: nanosOf(nowS) };
+  // A look-up's limit: the tenant's may be lower.
+  const parameters = { query: queryFor(cluster, [], ['0-0']), ...span, limit: String(maxEntries) };
   await ask(lane, parameters, url, signal);
 }
 
@@ -73,8 +75,9 @@ async function ask(lane: Asker, parameters: Readonly<Record<string, string>>, ur
   if (outcome.kind !== 'answered') throw queryFailed(outcome.cause.message);
   const { status, body } = outcome;
   const answer = body.slice(0, 300);
-  if (status === 401 || status === 403 || status === 404 || status === 405)
-    throw lokiError('LOKI_MAY_NOT_BE_ASKED', { url, status, answer });
+  // A query that is refused once is refused again, whatever for: leave, address, a limit of the tenant.
+  const mayPass = status === 408 || status === 429;
+  if (status >= 400 && status < 500 && !mayPass) throw lokiError('LOKI_MAY_NOT_BE_ASKED', { url, status, answer });
   if (status !== 200) throw queryFailed(`${status} ${answer}`);
   return idsIn(body);
 }

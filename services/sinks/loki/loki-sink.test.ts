@@ -131,3 +131,50 @@ test('an incomplete answer about what Loki holds is never the last: it is asked 
   expect([...(await sink.find(batchOf(0, 2), signal))]).toEqual(ids(0, 2));
   expect(queries).toBe(5);
 });
+
+test.each([
+  [400, 'max entries limit per query exceeded, limit > max_entries_limit_per_query (5000 > 1000)'],
+  [422, 'no'],
+  [401, 'no'],
+])('a Loki that refuses queries with %i is not asked again, and is told of once', async (status, text) => {
+  let queries = 0;
+  const url = await serve(
+    (_, response) => void response.writeHead(204).end(),
+    (_, response) => {
+      queries++;
+      response.writeHead(status).end(text);
+    },
+  );
+  const warn = vi.fn();
+  const sink = await openSink(url, {}, { log: { ...log, warn } });
+  const denial = { code: 'LOKI_MAY_NOT_BE_ASKED', retryable: false };
+  await expect(sink.find(batchOf(0, 2), signal)).rejects.toMatchObject({ ...denial, message: expect.stringContaining(text) });
+  await expect(sink.find(batchOf(0, 2), signal)).rejects.toMatchObject(denial);
+  expect(queries).toBe(1);
+  expect(warn).toHaveBeenCalledTimes(1);
+});
+
+test.each([408, 429, 500])('a Loki that answers a query with %i is asked again', async (status) => {
+  const url = await serve(
+    (_, response) => void response.writeHead(204).end(),
+    (_, response) => void response.writeHead(status).end('later'),
+  );
+  const sink = await openSink(url);
+  for (let time = 0; time < 2; time++)
+    await expect(sink.find(batchOf(0, 2), signal)).rejects.toMatchObject({ code: 'LOKI_QUERY_FAILED', retryable: true });
+});
+
+test('the check asks for as many entries as a look-up does', async () => {
+  const limits: (string | null)[] = [];
+  const url = await serve(
+    (_, response) => void response.writeHead(422).end(),
+    (_, response, request) => {
+      limits.push(new URL(request.url ?? '', url).searchParams.get('limit'));
+      response.end(resultOf(ids(0, 2)));
+    },
+  );
+  const sink = await openSink(url);
+  await sink.check(signal);
+  await sink.find(batchOf(0, 2), signal);
+  expect(limits).toEqual(['5000', '5000']);
+});
