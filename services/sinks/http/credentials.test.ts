@@ -5,13 +5,15 @@ import { afterAll, expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import { fieldsOf } from '../../../core/config/field.ts';
 import { checkConfig } from '../../../core/config/load.ts';
+import { createLog } from '../../../core/log.ts';
 import { Credentials, credentialsSchema } from './credentials.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'jitterscope-credentials-'));
 const file = join(dir, 'secret');
+const log = createLog('silent');
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
-const headerOf = (section: object): string | undefined => new Credentials(credentialsSchema.parse(section)).authorization();
+const headerOf = (section: object): string | undefined => new Credentials(credentialsSchema.parse(section), log).authorization();
 
 test.each([
   ['none', {}, undefined],
@@ -27,14 +29,43 @@ test('a secret is read from its file, without the newline, and again when it cha
   vi.spyOn(performance, 'now').mockImplementation(() => nowMs);
   try {
     writeFileSync(file, 'first\n');
-    const credentials = new Credentials(credentialsSchema.parse({ bearerTokenFile: file }));
+    const credentials = new Credentials(credentialsSchema.parse({ bearerTokenFile: file }), log);
     expect(credentials.authorization()).toBe('Bearer first');
     writeFileSync(file, 'second, and longer'.split(',')[0]);
     nowMs += 10_000;
     expect(credentials.authorization()).toBe('Bearer second');
-    rmSync(file);
-    nowMs += 10_000;
-    expect(() => credentials.authorization()).toThrow(expect.objectContaining({ code: 'FILE_UNREADABLE' }));
+  } finally {
+    vi.restoreAllMocks();
+  }
+});
+
+test('a secret that cannot be read leaves the one before, with one line in the log, until it can', () => {
+  let nowMs = 0;
+  vi.spyOn(performance, 'now').mockImplementation(() => nowMs);
+  const error = vi.fn();
+  try {
+    rmSync(file, { force: true });
+    const credentials = new Credentials(credentialsSchema.parse({ bearerTokenFile: file }), { ...log, error });
+    const missing = expect.objectContaining({ code: 'FILE_UNREADABLE' });
+    for (let time = 0; time < 2; time++) expect(() => credentials.authorization()).toThrow(missing);
+    const steps = [
+      ['first', 'first', 0],
+      // Written in place: emptied first.
+      ['', 'first', 1],
+      ['hush hush', 'first', 2],
+      ['second', 'second', 2],
+      [undefined, 'second', 3],
+      ['third, of another length'.split(',')[0], 'third', 3],
+    ] as const;
+    for (const [text, header, lines] of steps) {
+      if (text === undefined) rmSync(file);
+      else writeFileSync(file, text);
+      nowMs += 10_000;
+      for (let time = 0; time < 2; time++) expect(credentials.authorization()).toBe(`Bearer ${header}`);
+      expect(error).toHaveBeenCalledTimes(lines);
+      expect(credentials.hidden(header)).toBe('…');
+    }
+    expect(JSON.stringify(error.mock.calls)).not.toMatch(/hush|first|second/);
   } finally {
     vi.restoreAllMocks();
   }
@@ -79,10 +110,10 @@ test.each([
   [{ bearerToken: 'ey.token' }, ['ey.token']],
   [{ username: 'jo', password: 'open sesame' }, ['open sesame', Buffer.from('jo:open sesame').toString('base64')]],
 ])('what a server repeats of %o is not told', (section, secrets) => {
-  const credentials = new Credentials(credentialsSchema.parse(section));
+  const credentials = new Credentials(credentialsSchema.parse(section), log);
   const header = credentials.authorization();
   const said = credentials.hidden(`401 no: ${header}, that is ${secrets.join(' and ')}; ${secrets.join()}`);
   for (const secret of secrets) expect(said).not.toContain(secret);
   expect(said).toMatch(/^401 no: \w+ …, that is …/);
-  expect(new Credentials({}).hidden('as it is')).toBe('as it is');
+  expect(new Credentials({}, log).hidden('as it is')).toBe('as it is');
 });

@@ -1,7 +1,8 @@
 import { z } from 'zod';
-import { errorTable } from '../../../core/app-error.ts';
+import { errorTable, messageOf } from '../../../core/app-error.ts';
 import { secret } from '../../../core/config/traits.ts';
 import { FollowedFile } from '../../../core/followed-file.ts';
+import type { Log } from '../../../core/log.ts';
 
 /** What can be wrong with credentials. Their values are never told. */
 const credentialsError = errorTable({
@@ -49,15 +50,19 @@ const minSecretLength = 4;
 /** What a request is sent with, so that the server knows who sends it. */
 export class Credentials {
   readonly #config: CredentialsConfig;
+  readonly #log: Log;
   readonly #file: FollowedFile | undefined;
   readonly #field: string;
   #version: string | undefined;
+  /** Of a file that could not be used, and was told of. */
+  #refused: string | undefined;
   #header: string | undefined;
   /** What must not be told of the header, the longest first. */
   #secrets: readonly string[] = [];
 
-  constructor(config: CredentialsConfig) {
+  constructor(config: CredentialsConfig, log: Log) {
     this.#config = config;
+    this.#log = log;
     const named = (['apiKeyFile', 'passwordFile', 'bearerTokenFile'] as const).find((name) => config[name] !== undefined);
     this.#field = `credentials.${named ?? 'value'}`;
     this.#file = named === undefined ? undefined : new FollowedFile(this.#field, config[named] ?? '');
@@ -70,13 +75,22 @@ export class Credentials {
     return shown;
   }
 
-  /** Value of the Authorization header; undefined without credentials. Throws FILE_UNREADABLE or CREDENTIALS_INVALID. */
+  /**
+   * Value of the Authorization header; undefined without credentials. Throws FILE_UNREADABLE or CREDENTIALS_INVALID as long as
+   * there was never a good one; later, a file that is wrong (half written) changes nothing, with one line in the log.
+   */
   authorization(): string | undefined {
     const version = this.#file?.version() ?? '';
-    if (version !== this.#version) {
+    if (version === this.#version || version === this.#refused) return this.#header;
+    try {
       this.#header = this.#make();
       this.#secrets = secretsOf(this.#header);
       this.#version = version;
+    } catch (thrown) {
+      if (this.#version === undefined) throw thrown;
+      this.#refused = version;
+      const what = `${this.#field} changed and cannot be used; the secret before stays`;
+      this.#log.error({ code: 'CREDENTIALS_NOT_RENEWED' }, `${what}: ${messageOf(thrown)}`);
     }
     return this.#header;
   }

@@ -17,6 +17,7 @@ afterEach(() => {
   servers.clear();
 });
 
+const log = createLog('silent');
 const signal = new AbortController().signal;
 const push = { body: Buffer.from('push') };
 
@@ -36,8 +37,8 @@ function laneTo(url: string, timeoutMs = 60_000): Lane {
     encoding: 'protobuf',
     timeoutMs,
     tenantId: 'team-a',
-    credentials: new Credentials(credentialsSchema.parse({ username: 'jo', password: 'é:x' })),
-    tls: new TlsFiles(tlsSchema.parse({}), createLog('silent')),
+    credentials: new Credentials(credentialsSchema.parse({ username: 'jo', password: 'é:x' }), log),
+    tls: new TlsFiles(tlsSchema.parse({}), log),
   });
   onTestFinished(() => lane.close());
   return lane;

@@ -4,13 +4,19 @@ import { gunzipSync } from 'node:zlib';
 import { uncompressSync } from 'snappy';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { createLog } from '../../../core/log.ts';
+import { TlsFiles, tlsSchema } from '../../../core/tls.ts';
+import { Credentials } from '../http/credentials.ts';
 import type { Batch } from '../sink.ts';
 import { idOf, viewOf } from '../test-events.ts';
 import { lokiSinkSchema } from './config.ts';
-import { type LokiSinkOptions, openLokiSink } from './loki-sink.ts';
+import { jsonEncoder } from './encode.ts';
+import { lokiError } from './errors.ts';
+import { Lane } from './lane.ts';
+import { LokiSink, type LokiSinkOptions, openLokiSink } from './loki-sink.ts';
 
 // Answers that a real Loki gives only now and then, at a moment that the test chooses.
 const log = createLog('silent');
+const noTls = new TlsFiles(tlsSchema.parse({}), log);
 const signal = new AbortController().signal;
 const century = 100 * 365 * 86_400_000;
 
@@ -177,4 +183,49 @@ test('the check asks for as many entries as a look-up does', async () => {
   await sink.check(signal);
   await sink.find(batchOf(0, 2), signal);
   expect(limits).toEqual(['5000', '5000']);
+});
+
+test.each([
+  ['a secret that cannot be read', lokiError('LOKI_TLS', { url: 'x', cause: 'y' }), 'LOKI_TLS'],
+  ['a defect', new TypeError('a defect'), 'SINK_FAILED_UNEXPECTEDLY'],
+])('%s behind the first push: what was pushed is not sent again', async (_, thrown, code) => {
+  const pushes: string[][] = [];
+  let failing = [2, 3];
+  const url = await serve((body, response) => {
+    pushes.push(idsIn(body, 'json'));
+    response.writeHead(204).end();
+  });
+  const encoder = jsonEncoder();
+  let encoded = 0;
+  const encode: typeof encoder.encode = async (...push) => {
+    if (failing.includes(++encoded)) throw thrown;
+    return encoder.encode(...push);
+  };
+  // A push for each event.
+  const config = { ...lokiSinkSchema.parse({ url, encoding: 'json' }), maxAge: century, maxAhead: century, maxPushSize: 1 };
+  const newLane = () => new Lane({ url, encoding: 'json', timeoutMs: 60_000, credentials: new Credentials({}, log), tls: noTls });
+  const sink = new LokiSink({ config, cluster: 'c1', log }, newLane, async () => ({ ...encoder, encode }));
+  onTestFinished(() => sink.close());
+  const { retry, ...rest } = await sink.deliver(batchOf(0, 4), signal);
+  expect(rest).toEqual({});
+  expect(retry?.items).toEqual([1, 2, 3]);
+  expect(retry?.cause.code).toBe(code);
+  // Nothing of this one was sent.
+  await expect(sink.deliver(batchOf(1, 3), signal)).rejects.toBe(thrown);
+  failing = [];
+  expect(await sink.deliver(batchOf(1, 3), signal)).toEqual({});
+  expect(pushes).toEqual(ids(0, 4).map((id) => [id]));
+});
+
+test('an abort behind the first push rejects with its reason', async () => {
+  const closing = new AbortController();
+  const reason = new Error('closing');
+  let pushes = 0;
+  const url = await serve((_, response) => {
+    if (++pushes === 2) closing.abort(reason);
+    else response.writeHead(204).end();
+  });
+  const config = { ...lokiSinkSchema.parse({ url }), maxAge: century, maxAhead: century, maxPushSize: 1 };
+  const sink = await openSink(url, {}, { config });
+  await expect(sink.deliver(batchOf(0, 4), closing.signal)).rejects.toBe(reason);
 });

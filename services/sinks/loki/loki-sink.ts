@@ -2,6 +2,7 @@ import { AppError, messageOf } from '../../../core/app-error.ts';
 import type { Log } from '../../../core/log.ts';
 import { sleep } from '../../../core/retry.ts';
 import { TlsFiles } from '../../../core/tls.ts';
+import { sinkError } from '../errors.ts';
 import { Credentials } from '../http/credentials.ts';
 import type { Batch, Delivery, ItemError, Sink } from '../sink.ts';
 import { classify, type SentPush, type Verdict } from './classify.ts';
@@ -38,7 +39,7 @@ export interface LokiSinkOptions {
 export async function openLokiSink(options: LokiSinkOptions): Promise<LokiSink> {
   const { config, log } = options;
   const tls = new TlsFiles(config.tls, log);
-  const credentials = new Credentials(config.credentials);
+  const credentials = new Credentials(config.credentials, log);
   tls.current();
   credentials.authorization();
   let { encoding } = config;
@@ -114,7 +115,11 @@ export class LokiSink implements Sink {
     const maxBytes = this.#mayAsk ? config.maxPushSize : Math.min(config.maxPushSize, recognisedBytes);
     const pushes = planPushes(batch, streamOf, maxBytes);
     for (const [index, push] of pushes.entries()) {
-      const verdict = await this.#push(batch, push, signal, index === 0);
+      const verdict = await this.#push(batch, push, signal, index === 0).catch((thrown: unknown): Verdict => {
+        // A rejection would say that nothing is stored.
+        if (index === 0 || signal.aborted) throw thrown;
+        return { again: [...push.positions.keys()], cause: expected(thrown) };
+      });
       for (const { entry, error } of verdict.rejected ?? []) rejected.push({ item: push.positions[entry], error });
       if (verdict.cause !== undefined) return deliveryOf(rejected, { push, verdict, behind: pushes.slice(index + 1) });
     }
@@ -200,6 +205,12 @@ export class LokiSink implements Sink {
       `${cause?.message ?? 'sinks.loki.readBack is off'}: events whose outcome is unknown are sent again and may be stored twice; they are counted`,
     );
   }
+}
+
+/** A failure before a push was sent. */
+function expected(thrown: unknown): AppError {
+  if (thrown instanceof AppError) return thrown;
+  return sinkError('SINK_FAILED_UNEXPECTEDLY', { sink: 'loki', cause: messageOf(thrown), pauseSeconds: 30 }, thrown);
 }
 
 /** A push without events, as it is judged. */
