@@ -2,12 +2,18 @@ import { expect, test } from 'vitest';
 import { errorType, isConnectionFailure, kafkaFailure } from './errors.ts';
 import { protocolFailure } from './kafkajs.ts';
 
-const named = (name: string, message = 'x'): Error => Object.assign(new Error(message), { name });
+const named = (name: string, message = 'x', code?: string): Error => Object.assign(new Error(message), { name, code });
+const handshakeBroke = 'Connection error: Client network socket disconnected before secure TLS connection was established';
 
 test.each<[string, unknown, string, boolean]>([
   ['no connection', named('KafkaJSConnectionError', 'connect ECONNREFUSED 127.0.0.1:9092'), 'KAFKA_UNREACHABLE', true],
   ['a connection that was closed', named('KafkaJSConnectionClosedError'), 'KAFKA_UNREACHABLE', true],
   ['no answer in time', named('KafkaJSRequestTimeoutError'), 'KAFKA_UNREACHABLE', true],
+  ['a TLS handshake that broke', named('KafkaJSConnectionError', handshakeBroke, 'ECONNRESET'), 'KAFKA_UNREACHABLE', true],
+  ['the same without its code', named('KafkaJSConnectionError', handshakeBroke), 'KAFKA_UNREACHABLE', true],
+  ['a TLS connection that was reset', named('KafkaJSConnectionError', 'read ECONNRESET in TLS', 'ECONNRESET'), 'KAFKA_UNREACHABLE', true],
+  ['a TLS connection that broke', named('KafkaJSConnectionError', 'write EPIPE to TLS', 'EPIPE'), 'KAFKA_UNREACHABLE', true],
+  ['a TLS connection that timed out', named('KafkaJSConnectionError', 'TLS ETIMEDOUT', 'ETIMEDOUT'), 'KAFKA_UNREACHABLE', true],
   [
     'an unknown authority',
     named('KafkaJSConnectionError', 'Connection error: self-signed certificate in certificate chain'),

@@ -73,6 +73,8 @@ interface KafkaFailure {
 
 /** What kafkajs calls final, and brokers say while they start, stop or lose the controller. */
 const passing = /^(UNKNOWN|BROKER_NOT_AVAILABLE|STALE_CONTROLLER_EPOCH|STALE_BROKER_EPOCH|ILLEGAL_SASL_STATE|KAFKAJS_UNKNOWN_ERROR_CODE)$/;
+/** A connection that broke, whatever it carried: a broker that restarts ends TLS handshakes, too. */
+const broken = /^(ECONNRESET|EPIPE|ETIMEDOUT)$/;
 const secure = /certificate|\bTLS\b|\bSSL\b|EPROTO|altname|self.signed|ALERT/i;
 
 /** The project's error for what kafkajs threw. @param what the request, in words */
@@ -82,6 +84,8 @@ export function kafkaFailure(thrown: unknown, what: string, brokers: string): Ap
   const cause = messageOf(thrown);
   if (name === 'KafkaJSSASLAuthenticationError' || /SASL_AUTHENTICATION_FAILED|UNSUPPORTED_SASL_MECHANISM/.test(type))
     return kafkaError('KAFKA_AUTHENTICATION', { brokers, cause }, thrown);
+  if (broken.test(String(code)) || /disconnected before secure/.test(message))
+    return kafkaError('KAFKA_UNREACHABLE', { brokers, cause }, thrown);
   if (secure.test(`${String(code)} ${message}`)) return kafkaError('KAFKA_TLS', { brokers, cause }, thrown);
   if (/AUTHORIZATION_FAILED/.test(type)) return kafkaError('KAFKA_FORBIDDEN', { what, cause }, thrown);
   if (isConnectionFailure(thrown)) return kafkaError('KAFKA_UNREACHABLE', { brokers, cause }, thrown);
