@@ -13,8 +13,8 @@ export interface MembershipOptions {
   readonly partitions: number;
   readonly sessionTimeoutMs: number;
   readonly link: BrokerLink;
-  /** Partitions are this member's from now on. */
-  assigned(partitions: readonly number[]): void;
+  /** Partitions are this member's from now on; `committer`: as whom to commit for them, for as long as they are. */
+  assigned(partitions: readonly number[], committer: Committer): void;
   /** Nothing is this member's any more. `fenced`: others may work on it already. Resolves when the work has ended. */
   revoked(fenced: boolean): Promise<void>;
   /** Told of failures; it goes on for ever. */
@@ -47,11 +47,6 @@ export class GroupMembership {
     this.#life = this.#run();
   }
 
-  /** As whom to commit. */
-  get committer(): Committer {
-    return this.#committer;
-  }
-
   /** A commit was refused because others have the partitions. */
   fence(): void {
     this.#isFenced = true;
@@ -81,7 +76,7 @@ export class GroupMembership {
         attempt = 0;
         if (signal.aborted) return;
         this.#owned = partitions;
-        this.#options.assigned(partitions);
+        this.#options.assigned(partitions, this.#committer);
         await this.#live();
       } catch (thrown) {
         if (fencing.test(errorType(thrown) ?? '')) this.#committer = outsider;

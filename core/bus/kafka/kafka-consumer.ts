@@ -32,13 +32,20 @@ export interface ConsumerPorts {
   failed(what: string, error: AppError): void;
 }
 
+/** A partition that this member was given. */
+interface Held {
+  readonly work: PartitionWork;
+  /** The member and generation that it was given to. Whoever the member is later has no right to commit for this work. */
+  readonly committer: Committer;
+}
+
 /** A consumer over Kafka: its membership in the group, and the work on each partition that it was given. */
 export class KafkaConsumer implements Consumer {
   readonly finished: Promise<void>;
   readonly #options: ConsumeOptions;
   readonly #ports: ConsumerPorts;
   readonly #membership: GroupMembership;
-  readonly #work = new Map<number, PartitionWork>();
+  readonly #held = new Map<number, Held>();
   readonly #committed = new Map<number, number>();
   #lag: ReadonlyMap<number, number> = new Map();
   #ending: Promise<void> | undefined;
@@ -57,7 +64,7 @@ export class KafkaConsumer implements Consumer {
     this.finished.catch(() => undefined);
     this.#membership = new GroupMembership({
       ...ports.membership,
-      assigned: (partitions) => this.#assign(partitions),
+      assigned: (partitions, committer) => this.#assign(partitions, committer),
       revoked: (fenced) => this.#end(fenced ? 0 : rebalanceGraceMs),
       failed: (error) => this.#membershipFailed(error),
     });
@@ -66,32 +73,34 @@ export class KafkaConsumer implements Consumer {
   /** Tried for as long as the partition is this member's; see Consumer.commit. */
   async commit(partition: number, commit: Commit): Promise<void> {
     const { group, topic } = this.#options;
-    const work = this.#work.get(partition);
+    const held = this.#held.get(partition);
+    const isHeld = (): boolean => held !== undefined && this.#held.get(partition) === held;
     const refused = (cause?: unknown): AppError => busError('BUS_NOT_ASSIGNED', { partition, topic, group }, cause);
-    if (work === undefined) throw refused();
+    if (held === undefined) throw refused();
     const beganMs = performance.now();
     for (let attempt = 0; ; attempt++) {
       try {
-        await this.#ports.commit(partition, commit, this.#membership.committer);
-        this.#committed.set(partition, commit.offset);
+        await this.#ports.commit(partition, commit, held.committer);
+        if (isHeld()) this.#committed.set(partition, commit.offset);
         return;
       } catch (thrown) {
         const type = errorType(thrown) ?? '';
         if (fencing.test(type)) {
-          work.abandon();
-          this.#membership.fence();
+          held.work.abandon();
+          if (isHeld()) this.#membership.fence();
           throw refused(thrown);
         }
         if (!(thrown instanceof AppError) || (!thrown.retryable && type !== 'REBALANCE_IN_PROGRESS')) throw thrown;
-        if (work.isStopping && performance.now() - beganMs > lastCommitMs) throw refused(thrown);
+        if (held.work.isStopping && performance.now() - beganMs > lastCommitMs) throw refused(thrown);
         this.#ports.failed('commit', thrown);
         await sleep(backoffMs(attempt, retry));
+        if (!isHeld()) throw refused(thrown);
       }
     }
   }
 
   async lag(): Promise<ReadonlyMap<number, number>> {
-    const asked = Promise.all([...this.#work.keys()].map(async (partition) => [partition, await this.#lagOf(partition)] as const));
+    const asked = Promise.all([...this.#held.keys()].map(async (partition) => [partition, await this.#lagOf(partition)] as const));
     const found = await Promise.race([asked.catch(() => undefined), sleep(lagMs).then(() => undefined)]);
     if (found !== undefined) this.#lag = new Map(found);
     return this.#lag;
@@ -107,7 +116,7 @@ export class KafkaConsumer implements Consumer {
     return next - Math.max(earliest, this.#committed.get(partition) ?? 0);
   }
 
-  #assign(partitions: readonly number[]): void {
+  #assign(partitions: readonly number[], committer: Committer): void {
     if (this.#left !== undefined) return;
     const { group: name, topic } = this.#options;
     const log = {
@@ -121,7 +130,7 @@ export class KafkaConsumer implements Consumer {
     };
     for (const partition of partitions) {
       const work = new PartitionWork({ name, topic, log }, partition, this.#options);
-      this.#work.set(partition, work);
+      this.#held.set(partition, { work, committer });
       work.failed.catch((error: unknown) => {
         this.#fail(error);
         void this.#leave(defaultGraceMs);
@@ -141,9 +150,9 @@ export class KafkaConsumer implements Consumer {
   /** Ends the work on all partitions. */
   #end(graceMs: number): Promise<void> {
     this.#ending ??= Promise.all(
-      [...this.#work].map(async ([partition, work]) => {
+      [...this.#held].map(async ([partition, { work }]) => {
         await work.stop(graceMs);
-        this.#work.delete(partition);
+        this.#held.delete(partition);
         this.#committed.delete(partition);
       }),
     ).then(() => {
