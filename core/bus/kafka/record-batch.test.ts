@@ -1,6 +1,9 @@
+import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { batchField, encodeRecordBatch } from './record-batch.ts';
+import { crc32c } from '../../crc32c.ts';
+import { maxRecordsBytes } from './compression.ts';
+import { batchField, batchHeaderBytes, encodeRecordBatch, lengthFrom } from './record-batch.ts';
 import { decodeRecordBatches, UnknownCodec } from './record-batches.ts';
 
 const nowMs = 1_795_000_000_000;
@@ -49,8 +52,44 @@ test('a batch that does not match its checksum is a hole, and the next one is re
 
 test('a batch of another codec is told, not guessed', async () => {
   const batch = await batchAt(0, [Buffer.from('x')], 'gzip');
-  const { crc32c } = await import('../../crc32c.ts');
   batch.writeInt16BE(4, batchField.attributes);
   batch.writeUInt32BE(crc32c(batch.subarray(batchField.attributes)), batchField.crc);
   await expect(decodeRecordBatches(batch, 0)).rejects.toThrow(UnknownCodec);
+});
+
+/** A batch of two offsets with a right checksum around records that are not. */
+async function faultyBatch(base: number, codec: number, records: Uint8Array): Promise<Buffer> {
+  const header = (await batchAt(base, [Buffer.from('a'), Buffer.from('b')])).subarray(0, batchHeaderBytes);
+  const batch = Buffer.concat([header, records]);
+  batch.writeInt32BE(batch.length - lengthFrom, batchField.length);
+  batch.writeInt16BE(codec, batchField.attributes);
+  batch.writeUInt32BE(crc32c(batch.subarray(batchField.attributes)), batchField.crc);
+  return batch;
+}
+
+const rubbish = Buffer.from('neither gzip nor snappy');
+const xerial = Buffer.from([0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0, 0, 0, 0, 1, 0, 0, 0, 1]);
+
+// A record: length, attributes, timestamp delta, offset delta, key length, value length, value, headers; numbers zigzag.
+test.each<[string, number, Uint8Array]>([
+  ['gzip that is none', 1, rubbish],
+  ['gzip that ends early', 1, gzipSync(rubbish).subarray(0, 20)],
+  ['gzip of more than is unpacked', 1, gzipSync(Buffer.alloc(maxRecordsBytes + 1), { level: 1 })],
+  ['snappy that is none', 2, rubbish],
+  ['snappy that declares 4 GiB', 2, Buffer.from([255, 255, 255, 255, 15, 0])],
+  ['snappy without a length', 2, Buffer.from([255, 255, 255, 255, 255, 255])],
+  ['a snappy block behind the end', 2, Buffer.concat([xerial, Buffer.from([0, 0, 1, 0, 1, 0])])],
+  ['a snappy block with half a length', 2, Buffer.concat([xerial, Buffer.from([0, 0])])],
+  ['no records at all', 0, Buffer.alloc(0)],
+  ['a record behind the end', 0, Buffer.from([120, 0, 0, 0, 1, 2, 65, 0])],
+  ['a record of a negative length', 0, Buffer.from([13, 0, 0, 0, 1, 2, 65, 0])],
+  ['a value behind its record', 0, Buffer.from([14, 0, 0, 0, 1, 120, 65, 0])],
+  ['an offset behind the batch', 0, Buffer.from([14, 0, 0, 40, 1, 2, 65, 0])],
+  ['one good record, one cut off', 0, Buffer.from([14, 0, 0, 0, 1, 2, 65, 0, 14, 0, 0, 2, 1, 2])],
+])('a batch with the right checksum around %s is a hole, and what is around it is read', async (_, codec, records) => {
+  const [before, after] = [await batchAt(4, [Buffer.from('x')]), await batchAt(7, [Buffer.from('y')])];
+  const { messages, holes, next } = await decodeRecordBatches(Buffer.concat([before, await faultyBatch(5, codec, records), after]), 4);
+  expect(holes).toEqual([{ from: 5, to: 7, reason: 'damaged' }]);
+  expect(messages.map(({ offset }) => offset)).toEqual([4, 7]);
+  expect(next).toBe(8);
 });

@@ -26,7 +26,8 @@ export class UnknownCodec extends Error {
 
 /**
  * Reads record batches as a broker sends them: from an offset within the first one, the last one cut off anywhere.
- * What does not match its checksum is a hole: brokers do not look at it when they read.
+ * What does not match its checksum is a hole: brokers do not look at it when they read. So is what matches it and cannot be
+ * read: its producer was faulty, and whoever reads it next could not read it either.
  * @param from offset asked for; what lies before it in its batch is left out
  */
 export async function decodeRecordBatches(bytes: Buffer, from: number): Promise<DecodedBatches> {
@@ -38,14 +39,22 @@ export async function decodeRecordBatches(bytes: Buffer, from: number): Promise<
     if (end > bytes.length || end < at + batchHeaderBytes) break;
     const batch = bytes.subarray(at, end);
     const base = Number(batch.readBigInt64BE(batchField.baseOffset));
-    const behind = base + batch.readInt32BE(batchField.lastOffsetDelta) + 1;
+    const lastDelta = batch.readInt32BE(batchField.lastOffsetDelta);
+    const behind = base + lastDelta + 1;
     const attributes = batch.readInt16BE(batchField.attributes);
     if (batch[batchField.magic] !== magic || crc32c(batch.subarray(batchField.attributes)) !== batch.readUInt32BE(batchField.crc)) {
       holes.push({ from: Math.max(base, next), to: behind, reason: 'damaged' });
     } else if ((attributes & controlFlag) === 0) {
-      const records = await decompress(attributes & codecMask, batch.subarray(batchHeaderBytes));
-      if (records === undefined) throw new UnknownCodec(attributes & codecMask);
-      readRecords(records, base, batch.readInt32BE(batchField.count), next, messages);
+      const held = messages.length;
+      try {
+        const records = await decompress(attributes & codecMask, batch.subarray(batchHeaderBytes));
+        if (records === undefined) throw new UnknownCodec(attributes & codecMask);
+        readRecords(records, { base, lastDelta, count: batch.readInt32BE(batchField.count) }, next, messages);
+      } catch (thrown) {
+        if (thrown instanceof UnknownCodec) throw thrown;
+        messages.length = held;
+        holes.push({ from: Math.max(base, next), to: behind, reason: 'damaged' });
+      }
     }
     next = Math.max(next, behind);
     at = end;
@@ -53,16 +62,29 @@ export async function decodeRecordBatches(bytes: Buffer, from: number): Promise<
   return { messages, holes, next };
 }
 
-function readRecords(records: Buffer, base: number, count: number, from: number, into: Message[]): void {
+/** What the header of a batch says of its records. */
+interface RecordsHeader {
+  readonly base: number;
+  readonly lastDelta: number;
+  readonly count: number;
+}
+
+/** Throws where a record does not lie within the records, a value not within its record, an offset not within the batch. */
+function readRecords(records: Buffer, { base, lastDelta, count }: RecordsHeader, from: number, into: Message[]): void {
   const cursor = new Cursor(records);
   for (let index = 0; index < count; index++) {
-    const end = cursor.varint() + cursor.at;
+    const bytes = cursor.varint();
+    const end = cursor.at + bytes;
+    if (bytes <= 0 || end > records.length) throw new RangeError(`record ${index} has ${bytes} bytes`);
     cursor.at++;
     cursor.skipVarint();
-    const offset = base + cursor.varint();
+    const delta = cursor.varint();
+    if (delta < 0 || delta > lastDelta) throw new RangeError(`record ${index} has offset delta ${delta}`);
+    const offset = base + delta;
     const keyBytes = Math.max(0, cursor.varint());
     cursor.at += keyBytes;
     const valueBytes = Math.max(0, cursor.varint());
+    if (cursor.at + valueBytes > end) throw new RangeError(`record ${index} has a value of ${valueBytes} bytes`);
     if (offset >= from) into.push({ offset, value: records.subarray(cursor.at, cursor.at + valueBytes) });
     cursor.at = end;
   }
