@@ -41,6 +41,8 @@ export class GroupMembership {
   /** Wakes the heart early. */
   #wake: () => void = () => undefined;
   #isFenced = false;
+  /** Between joining and joining again. */
+  #isLive = false;
 
   constructor(options: MembershipOptions) {
     this.#options = options;
@@ -55,10 +57,12 @@ export class GroupMembership {
 
   /** Leaves the group; the work must have ended. */
   async close(): Promise<void> {
+    const { group, link } = this.#options;
     this.#closing.abort();
     this.#wake();
+    // A JoinGroup waits for the other members, up to the time that a rebalance may take: the end does not wait with it.
+    if (!this.#isLive) link.reset();
     await this.#life;
-    const { group, link } = this.#options;
     const { memberId } = this.#committer;
     if (memberId !== '')
       await Promise.race([
@@ -77,7 +81,10 @@ export class GroupMembership {
         if (signal.aborted) return;
         this.#owned = partitions;
         this.#options.assigned(partitions, this.#committer);
-        await this.#live();
+        this.#isLive = true;
+        await this.#live().finally(() => {
+          this.#isLive = false;
+        });
       } catch (thrown) {
         if (fencing.test(errorType(thrown) ?? '')) this.#committer = outsider;
         if (signal.aborted) return;
@@ -101,6 +108,7 @@ export class GroupMembership {
     );
     const { memberId, generationId } = joined;
     this.#committer = { memberId, generationId };
+    this.#closing.signal.throwIfAborted();
     const groupAssignment = joined.leaderId === memberId ? this.#deal(joined) : [];
     const { memberAssignment } = await link.ask('the partitions of the group', (broker) =>
       broker.syncGroup({ groupId: group, generationId, memberId, groupAssignment }),
