@@ -66,6 +66,8 @@ export const aggregatorGroup = 'aggregator';
 /** Starts the aggregator: one worker per raw partition that the bus assigns. */
 export async function startAggregator(given: Omit<AggregatorOptions, 'append' | 'onFailure'>): Promise<Aggregator> {
   const workers = new Map<number, PartitionWorker>();
+  /** By partition: a start that takes longer than its assignment lasts must not leave a worker behind. */
+  const assignments = new Map<number, symbol>();
   const { bus, log } = given;
   const stopping = new AbortController();
   let fail: (error: unknown) => void = () => undefined;
@@ -79,7 +81,10 @@ export async function startAggregator(given: Omit<AggregatorOptions, 'append' | 
   let { rules } = given;
   const assigned = async (partition: number, _committed: Commit | undefined): Promise<number> => {
     const used = rules;
+    const assignment = Symbol('assignment');
+    assignments.set(partition, assignment);
     const worker = await PartitionWorker.start(partition, { ...options, rules: used }, (offset) => commit(partition, offset));
+    if (assignments.get(partition) !== assignment) return worker.state.rawOffset;
     workers.set(partition, worker);
     // Others came while it looked for its checkpoint.
     if (rules !== undefined && rules !== used) await worker.replaceRules(rules);
@@ -92,8 +97,12 @@ export async function startAggregator(given: Omit<AggregatorOptions, 'append' | 
     assigned,
     handle: (fetch: Fetch) => (workers.get(fetch.partition) as PartitionWorker).process(fetch),
     revoked: async (partition) => {
-      await workers.get(partition)?.close();
-      workers.delete(partition);
+      assignments.delete(partition);
+      try {
+        await workers.get(partition)?.close();
+      } finally {
+        workers.delete(partition);
+      }
     },
   });
   // The group's position is for lag alone: a start goes by the checkpoint.

@@ -186,7 +186,8 @@ export class PartitionWorker {
       this.times.checkpointFailures++;
       this.#nextCheckpointMs = performance.now() + Math.min(checkpointMs, retryCheckpointMs);
       const remedy = thrown instanceof AppError ? thrown.remedy : '';
-      this.#armCheckpoint();
+      // Another member's partition: whoever has it writes its checkpoints.
+      if (!(thrown instanceof AppError && thrown.code === 'BUS_NOT_ASSIGNED')) this.#armCheckpoint();
       this.#limiter.once('checkpoint', (heldBack) =>
         log.error({ code: 'AGGREGATOR_CHECKPOINT_FAILED', partition: this.#partition, remedy, heldBack }, messageOf(thrown)),
       );
