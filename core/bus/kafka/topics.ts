@@ -13,14 +13,20 @@ const mebibyte = 1024 * 1024;
 const topicExists = 'TOPIC_ALREADY_EXISTS';
 const unknownTopic = 'UNKNOWN_TOPIC_OR_PARTITION';
 
+/** From so many replicas on one may be away, and what is acknowledged still lies on two. */
+const safeReplicas = 3;
+/** What is not read here: brokers that compress anew would make every batch unreadable. */
+const unreadable = /^(zstd|lz4)$/;
+
 /** A batch with the largest message. */
 export const maxBatchBytes = MAX_MESSAGE_BYTES + batchHeaderBytes + maxRecordOverheadBytes;
 
 /**
  * Settings that a topic is created with. By checkpoint: nothing is deleted by age or size, what lies below a checkpoint is
- * deleted by its owner. By size: Kafka deletes the oldest segment at the cap. Nothing is compacted: every message counts.
+ * deleted by its owner. By size: Kafka deletes the oldest segment at the cap. Nothing is compacted: every message counts,
+ * so what is acknowledged lies on two brokers where there are three, and no replica that lags ever leads.
  */
-export function settingsOf({ retain, maxBytes }: TopicSpec): Record<string, string> {
+export function settingsOf({ retain, maxBytes }: TopicSpec, replicationFactor: number): Record<string, string> {
   return {
     'cleanup.policy': 'delete',
     'retention.ms': '-1',
@@ -30,10 +36,12 @@ export function settingsOf({ retain, maxBytes }: TopicSpec): Record<string, stri
     'max.message.bytes': String(maxBatchBytes),
     'compression.type': 'producer',
     'message.timestamp.type': 'CreateTime',
+    'unclean.leader.election.enable': 'false',
+    ...(replicationFactor >= safeReplicas ? { 'min.insync.replicas': '2' } : {}),
   };
 }
 
-/** Creates what is missing, and checks what is there: number of partitions, clean-up, size of messages. */
+/** Creates what is missing, and checks what is there: number of partitions, clean-up, size of messages, compression. */
 export async function prepareTopics(client: KafkaClient, config: KafkaConfig, specs: readonly TopicSpec[]): Promise<void> {
   const missing = await missingOf(client, specs);
   client.workWith(specs.filter((spec) => !missing.includes(spec)).map(({ name }) => name));
@@ -71,7 +79,7 @@ async function createTopics(client: KafkaClient, { replicationFactor }: KafkaCon
   const link = client.controllerLink();
   try {
     for (const spec of specs) {
-      const configEntries = Object.entries(settingsOf(spec)).map(([name, value]) => ({ name, value }));
+      const configEntries = Object.entries(settingsOf(spec, replicationFactor)).map(([name, value]) => ({ name, value }));
       const topic = { topic: spec.name, numPartitions: spec.partitions, replicationFactor, configEntries };
       await link
         .ask(`the topic ${spec.name}`, async (broker) => {
@@ -99,7 +107,7 @@ async function checkTopics(client: KafkaClient, specs: readonly TopicSpec[]): Pr
   }
   const link = client.controllerLink();
   try {
-    const names = ['cleanup.policy', 'max.message.bytes', 'retention.ms', 'retention.bytes'];
+    const names = ['cleanup.policy', 'max.message.bytes', 'retention.ms', 'retention.bytes', 'compression.type'];
     const asked = specs.map(({ name }) => ({ type: topicResource, name, configNames: names }));
     const { resources } = await link.ask('the settings of the topics', (broker) => broker.describeConfigs({ resources: asked }));
     for (const spec of specs) {
@@ -111,17 +119,23 @@ async function checkTopics(client: KafkaClient, specs: readonly TopicSpec[]): Pr
   }
 }
 
-function checkSettings({ name: topic, retain }: TopicSpec, settings: ReadonlyMap<string, string>): void {
+/** Throws KAFKA_TOPIC_SETTING for a topic that would lose messages, or whose messages could not be written or read. */
+export function checkSettings({ name: topic, retain }: TopicSpec, settings: ReadonlyMap<string, string>): void {
   const refuse = (setting: string, expected: string, remedy: string) =>
     kafkaError('KAFKA_TOPIC_SETTING', { topic, setting, found: settings.get(setting) ?? 'nothing', expected, remedy });
   if ((settings.get('cleanup.policy') ?? 'delete').includes('compact'))
     throw refuse('cleanup.policy', 'delete', 'Messages have no keys, and each of them counts: a compacted topic loses them.');
   if (Number(settings.get('max.message.bytes') ?? maxBatchBytes) < maxBatchBytes)
     throw refuse('max.message.bytes', `at least ${maxBatchBytes}`, 'Raise it, on the topic or on the brokers.');
-  if (retain === 'checkpoint' && Number(settings.get('retention.bytes') ?? -1) >= 0)
-    throw refuse(
-      'retention.bytes',
-      '-1',
-      'What lies below a checkpoint is deleted by jitterscope itself; anything else would be lost unread.',
-    );
+  if (unreadable.test(settings.get('compression.type') ?? ''))
+    throw refuse('compression.type', 'producer', 'Set it to producer (or gzip, snappy, uncompressed): nothing else can be read here.');
+  if (retain !== 'checkpoint') return;
+  for (const setting of ['retention.bytes', 'retention.ms']) {
+    if (Number(settings.get(setting) ?? -1) >= 0)
+      throw refuse(
+        setting,
+        '-1',
+        'Set it to -1: what lies below a checkpoint is deleted by jitterscope itself; anything else would be lost unread.',
+      );
+  }
 }
