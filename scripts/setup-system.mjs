@@ -14,6 +14,7 @@ const needs = [
   { name: 'libbpf-dev', tier: 'base', file: '/usr/include/bpf/libbpf.h', what: 'libbpf 1.1 or newer with headers' },
   { name: 'clang', or: /^clang-(1[4-9]|[2-9]\d)$/, tier: 'base', command: 'clang', what: 'clang 14 or newer' },
   { name: 'iproute2', tier: 'base', command: 'ip', what: 'iproute2 (ip)' },
+  { name: 'nftables', or: /^iptables$/, tier: 'demo', command: 'nft', what: 'nftables (nft)' },
   { name: 'nftables', tier: 'test', command: 'nft', what: 'nftables (nft)' },
   { name: 'tcpdump', tier: 'test', command: 'tcpdump', what: 'tcpdump' },
   { name: 'openssl', tier: 'test', command: 'openssl', what: 'openssl' },
@@ -46,7 +47,8 @@ export function hasCommand(name) {
   return folders.some((folder) => folder !== '' && existsSync(join(folder, name)));
 }
 
-function isRoot() {
+/** Whether this process is root. */
+export function isRoot() {
   return typeof process.getuid === 'function' && process.getuid() === 0;
 }
 
@@ -63,7 +65,9 @@ function installedPackages(names) {
 /** The needs of the base tier, and of `tier`, that this system does not meet. */
 export function missingNeeds(tier) {
   const wanted = needs.filter((need) => need.tier === 'base' || need.tier === tier);
-  const installed = installedPackages(wanted.map((need) => need.name).concat('clang-[0-9]*', 'containerd.io', 'openjdk-*-jre-headless'));
+  const installed = installedPackages(
+    wanted.map((need) => need.name).concat('clang-[0-9]*', 'containerd.io', 'iptables', 'openjdk-*-jre-headless'),
+  );
   if (installed === undefined) return wanted.filter((need) => !(need.command ? hasCommand(need.command) : existsSync(need.file)));
   return wanted.filter((need) => !installed.some((name) => name === need.name || (need.or && need.or.test(name))));
 }

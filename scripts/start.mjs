@@ -7,9 +7,9 @@ import { say } from './step.mjs';
 
 const program = join(fileURLToPath(new URL('..', import.meta.url)), 'dist', 'cli', 'main.js');
 
-/** Sets up and becomes `jitterscope <args>`. Resolves with an exit code when it cannot. */
-export async function becomeCommand(args) {
-  const found = await setUp();
+/** Sets up, with what `tier` needs of the system, and becomes `jitterscope <args>`. Resolves with an exit code when it cannot. */
+export async function becomeCommand(args, tier) {
+  const found = await setUp({ tier });
   if (!found.typescript || !existsSync(program)) {
     say('jitterscope is not built; mend what is named above and start again');
     return 1;

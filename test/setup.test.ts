@@ -91,6 +91,14 @@ test('what is missing is what dpkg does not have installed; a versioned clang wi
   ]);
 });
 
+test('the demo needs a packet filter, whichever is there', () => {
+  fakeDebian('gcc', 'libc6-dev', 'libbpf-dev', 'clang', 'iproute2');
+  const needed = () => evaluate('setup-system.mjs', names(`m.missingNeeds('demo')`)).value;
+  expect(needed()).toEqual(['nftables']);
+  writeFileSync(join(folder, 'installed'), 'iptables installed\n', { flag: 'a' });
+  expect(needed()).toEqual([]);
+});
+
 test.runIf(isRoot)('root installs exactly what is missing, in one go and without questions', () => {
   fakeDebian(
     'gcc',
