@@ -26,6 +26,14 @@ test.each([
 });
 
 test.each([
+  ['pipeline with id [gone] does not exist', 'operator'],
+  ['no write index is defined for alias [jitterscope-events-2026.11.22]. The write index may be explicitly disabled', 'operator'],
+  ['Limit of total fields [1000] has been exceeded', 'never'],
+] as const)('an illegal argument, "%s": %s', (reason, verdict) => {
+  expect(judgeItem({ status: 400, type: 'illegal_argument_exception', reason })).toBe(verdict);
+});
+
+test.each([
   [413, '', 'smaller', 'ELASTICSEARCH_TOO_LARGE'],
   [429, 'es_rejected_execution_exception', 'smaller', 'ELASTICSEARCH_OVERLOADED'],
   [429, 'circuit_breaking_exception', 'smaller', 'ELASTICSEARCH_OVERLOADED'],

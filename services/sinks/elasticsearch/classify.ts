@@ -24,6 +24,9 @@ const operatorTypes = new Set([
   'invalid_alias_name_exception',
 ]);
 
+/** Reasons of an illegal_argument_exception that have nothing to do with the event: IngestService and IndexAbstraction say so. */
+const operatorReasons = /^pipeline with id \[.*\] does not exist|^no write index is defined for alias/;
+
 /** 400 for a whole request because of what one of its events holds. */
 const bodyTypes = new Set([
   'action_request_validation_exception',
@@ -37,9 +40,10 @@ const bodyTypes = new Set([
 const maxReason = 500;
 
 /** What is done about one item's failure. */
-export function judgeItem({ status, type }: ElasticsearchFailure): Verdict {
+export function judgeItem({ status, type, reason }: ElasticsearchFailure): Verdict {
   if (status === 429 || status >= 500) return 'again';
   if (status === 401 || status === 403 || status === 404) return 'operator';
+  if (type === 'illegal_argument_exception' && operatorReasons.test(reason)) return 'operator';
   return operatorTypes.has(type) ? 'operator' : 'never';
 }
 
