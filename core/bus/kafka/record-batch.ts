@@ -1,4 +1,5 @@
 import { crc32c } from '../../crc32c.ts';
+import { varintLength, writeVarint } from '../../varint.ts';
 import type { MessageValue } from '../bus.ts';
 import { type Compression, compress, compressionCodecs } from './compression.ts';
 
@@ -70,21 +71,21 @@ export function sizeOf(value: MessageValue): number {
 
 // A record: length, attributes (1), timestamp delta (1), offset delta, no key (1), value, no headers (1).
 function bodySize(valueBytes: number, index: number): number {
-  return 4 + varintSize(index) + varintSize(valueBytes) + valueBytes;
+  return 4 + signedLength(index) + signedLength(valueBytes) + valueBytes;
 }
 
 function recordSize(valueBytes: number, index: number): number {
   const body = bodySize(valueBytes, index);
-  return varintSize(body) + body;
+  return signedLength(body) + body;
 }
 
 function writeRecord(bytes: Buffer, start: number, value: MessageValue, valueBytes: number, index: number): number {
-  let at = writeVarint(bytes, start, bodySize(valueBytes, index));
+  let at = writeSigned(bytes, start, bodySize(valueBytes, index));
   bytes[at++] = 0;
   bytes[at++] = 0;
-  at = writeVarint(bytes, at, index);
+  at = writeSigned(bytes, at, index);
   bytes[at++] = 1;
-  at = writeVarint(bytes, at, valueBytes);
+  at = writeSigned(bytes, at, valueBytes);
   for (const piece of value instanceof Uint8Array ? [value] : value) {
     bytes.set(piece, at);
     at += piece.length;
@@ -93,20 +94,11 @@ function writeRecord(bytes: Buffer, start: number, value: MessageValue, valueByt
   return at;
 }
 
-/** Zigzag: 0, -1, 1, -2 ... become 0, 1, 2, 3; seven bits a byte. Only numbers from 0 on are written here. */
-function writeVarint(bytes: Buffer, start: number, value: number): number {
-  let at = start;
-  let left = value * 2;
-  while (left > 127) {
-    bytes[at++] = (left & 127) | 128;
-    left >>>= 7;
-  }
-  bytes[at++] = left;
-  return at;
+/** Zigzag: 0, -1, 1, -2 ... become 0, 1, 2, 3. Only numbers from 0 on are written here. */
+function writeSigned(bytes: Buffer, start: number, value: number): number {
+  return writeVarint(bytes, start, value * 2);
 }
 
-function varintSize(value: number): number {
-  let size = 1;
-  for (let left = value * 2; left > 127; left >>>= 7) size++;
-  return size;
+function signedLength(value: number): number {
+  return varintLength(value * 2);
 }

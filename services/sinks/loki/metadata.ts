@@ -1,5 +1,5 @@
+import { varintLength, writeVarint } from '../../../core/varint.ts';
 import type { EventBatchView } from '../../../schema/batch.ts';
-import { varintLength, writeVarint } from './varint.ts';
 
 const nameTag = 0x0a;
 const valueTag = 0x12;

@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { varintLength, writeVarint } from '../../../core/varint.ts';
 import { jitterscope } from '../../../proto/gen/loki.js';
 import { decodeEventBatch, EventBatchWriter } from '../../../schema/event-batch.ts';
 import { PushWriter } from './push-writer.ts';
 import { type Stream, Streams } from './streams.ts';
-import { varintLength, writeVarint } from './varint.ts';
 
 const { PushRequest } = jitterscope.loki.v1;
 

@@ -1,7 +1,7 @@
+import { varintLength, writeVarint } from '../../../core/varint.ts';
 import type { EventBatchView } from '../../../schema/batch.ts';
 import { encodeMetadata, MetadataFields } from './metadata.ts';
 import type { Stream } from './streams.ts';
-import { varintLength, writeVarint } from './varint.ts';
 
 /** Room in front for the tags and lengths of the request and its stream, which are known at the end. */
 const headBytes = 16;
