@@ -4,7 +4,8 @@ import { kafkaSchema } from '../core/bus/kafka/config.ts';
 import { configError } from '../core/config/errors.ts';
 import { loadConfig } from '../core/config/load.ts';
 import type { ConfigSources } from '../core/config/sources.ts';
-import { expecting, live } from '../core/config/traits.ts';
+import { live } from '../core/config/traits.ts';
+import { hostPort } from '../core/host-port.ts';
 import { duration, size } from '../core/quantity.ts';
 import { aggregatorConfig } from '../services/aggregator/config.ts';
 import { rulesConfig } from '../services/aggregator/rules/config.ts';
@@ -51,14 +52,7 @@ const sections = z.strictObject({
     .prefault({}),
   metrics: z
     .strictObject({
-      listen: expecting(
-        z
-          .string()
-          .regex(/^.+:\d+$|^off$/)
-          .default('127.0.0.1:9464')
-          .describe('Where /metrics, /healthz and /readyz answer; off: nowhere.'),
-        'address:port, or off',
-      ),
+      listen: hostPort({ off: true }).default('127.0.0.1:9464').describe('Where /metrics, /healthz and /readyz answer; off: nowhere.'),
     })
     .prefault({}),
   bus: busConfig,

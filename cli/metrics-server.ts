@@ -3,6 +3,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { constants, createGzip } from 'node:zlib';
 import { errorTable, messageOf } from '../core/app-error.ts';
+import { parseHostPort } from '../core/host-port.ts';
 import { acceptsGzip, contentTypeOf, negotiatedFormat } from '../services/sinks/prometheus/negotiate.ts';
 import type { Exposition } from './exposition.ts';
 
@@ -32,8 +33,8 @@ export async function serveMetrics(
   ready: () => readonly string[],
   maxStalledMs = stalledMs,
 ): Promise<Server | undefined> {
-  if (listen === 'off') return undefined;
-  const colon = listen.lastIndexOf(':');
+  const address = parseHostPort(listen);
+  if (address === undefined) return undefined;
   const scrapes = new Scrapes(exposition, maxStalledMs);
   const server = createServer((request, response) => {
     const path = (request.url ?? '').split('?')[0];
@@ -50,14 +51,8 @@ export async function serveMetrics(
     }
   });
   await new Promise<void>((resolve, reject) => {
-    const fail = (thrown: unknown): void => reject(metricsError('METRICS_LISTEN', { listen, cause: messageOf(thrown) }, thrown));
-    server.once('error', fail);
-    try {
-      server.listen(Number(listen.slice(colon + 1)), listen.slice(0, colon).replace(/^\[|\]$/g, ''), resolve);
-    } catch (thrown) {
-      // A port above 65535 is thrown, not emitted.
-      fail(thrown);
-    }
+    server.once('error', (cause) => reject(metricsError('METRICS_LISTEN', { listen, cause: messageOf(cause) }, cause)));
+    server.listen(address.port, address.host, resolve);
   });
   server.unref();
   return server;

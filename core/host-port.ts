@@ -1,4 +1,6 @@
 import { isIP } from 'node:net';
+import { type ZodString, z } from 'zod';
+import { expecting } from './config/traits.ts';
 
 /** Where something listens or is connected to. */
 export interface HostPort {
@@ -15,6 +17,12 @@ export function parseHostPort(text: string): HostPort | undefined {
   const port = Number(digits);
   if (port > 65_535 || (inBrackets !== undefined && isIP(inBrackets) !== 6)) return undefined;
   return { host: inBrackets ?? plain, port };
+}
+
+/** A setting that says where something is connected to, or listens. @param off whether `off` may stand there, too: nowhere */
+export function hostPort({ off = false } = {}): ZodString {
+  const address = z.string().refine((text) => (off && text === 'off') || parseHostPort(text) !== undefined);
+  return expecting(address, off ? 'host:port, [IPv6]:port, or off' : 'host:port, or [IPv6]:port');
 }
 
 /** As it is written: an IPv6 address in brackets. */

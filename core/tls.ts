@@ -2,7 +2,7 @@ import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { createSecureContext } from 'node:tls';
 import { z } from 'zod';
 import { errorTable, messageOf } from './app-error.ts';
-import { FollowedFile } from './followed-file.ts';
+import { Followed, FollowedFile } from './followed-file.ts';
 import type { Log } from './log.ts';
 
 /** What can be wrong with the files of a `tls` section. */
@@ -66,23 +66,25 @@ export interface TlsMaterial {
 export class TlsFiles {
   readonly #config: TlsConfig;
   readonly #section: string;
-  readonly #log: Log;
   readonly #files: Readonly<Partial<Record<'ca' | 'cert' | 'key', FollowedFile>>>;
-  #material: TlsMaterial | undefined;
-  #versions = '';
-  #refused = '';
+  readonly #material: Followed<TlsMaterial>;
 
   /** @param section What names the files, for errors. */
   constructor(config: TlsConfig, log: Log, section = 'tls') {
     const { ca, cert, key } = config;
     this.#config = config;
     this.#section = section;
-    this.#log = log;
     this.#files = {
       ...(ca !== undefined && { ca: new FollowedFile(`${section}.ca`, ca) }),
       ...(cert !== undefined && { cert: new FollowedFile(`${section}.cert`, cert) }),
       ...(key !== undefined && { key: new FollowedFile(`${section}.key`, key) }),
     };
+    this.#material = new Followed(Object.values(this.#files), {
+      make: () => this.#load(),
+      renewed: () => log.info({ files: Object.keys(this.#files) }, 'TLS files were read again'),
+      refused: (cause) =>
+        log.error({ code: 'TLS_NOT_RENEWED' }, `TLS files changed and cannot be used; those before stay: ${messageOf(cause)}`),
+    });
   }
 
   /**
@@ -90,21 +92,7 @@ export class TlsFiles {
    * FILE_UNREADABLE the first time; later, files that are wrong (half renewed) change nothing, with one line in the log.
    */
   current(): TlsMaterial {
-    const versions = Object.values(this.#files)
-      .map((one) => one.version())
-      .join(' ');
-    if (this.#material !== undefined && (versions === this.#versions || versions === this.#refused)) return this.#material;
-    try {
-      const material = this.#load();
-      if (this.#material !== undefined) this.#log.info({ files: Object.keys(this.#files) }, 'TLS files were read again');
-      this.#material = material;
-      this.#versions = versions;
-    } catch (thrown) {
-      if (this.#material === undefined) throw thrown;
-      this.#refused = versions;
-      this.#log.error({ code: 'TLS_NOT_RENEWED' }, `TLS files changed and cannot be used; those before stay: ${messageOf(thrown)}`);
-    }
-    return this.#material;
+    return this.#material.current();
   }
 
   #load(): TlsMaterial {

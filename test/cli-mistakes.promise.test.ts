@@ -129,7 +129,7 @@ test.each<[string, string[], (string | RegExp)[]]>([
   ['an unknown setting', ['--set', 'collector.bursts=5'], [/collector\.bursts: no such setting; did you mean burst\?/]],
   ['a setting out of range', ['--set', 'collector.burst=0'], [/collector\.burst: found 0, expected a whole number from 1 to/]],
   ['a value that is no YAML', ['--set', 'node.name=[a'], [/--set node\.name: the value is not valid YAML/]],
-  ['a place to listen without a port', ['--set', 'metrics.listen=localhost'], [/metrics\.listen: .*address:port, or off/]],
+  ['a place to listen without a port', ['--set', 'metrics.listen=localhost'], [/metrics\.listen: .*host:port, \[IPv6\]:port, or off/]],
   ['a node without a name', ['--set', 'node.name='], [/node\.name: /]],
 ])('%s', async (_, args, says) => {
   for (const command of [

@@ -21,8 +21,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { folderOf, installOnce, isCached } from './cache.mjs';
 import { writeCertificates } from './certificates.mjs';
+import { freePort } from './free-port.mjs';
 import { javaObstacle, unpackArchive } from './maven.mjs';
-import { freePort, startServer } from './server-process.mjs';
+import { startServer } from './server-process.mjs';
 
 const version = '8.19.21';
 const name = `elasticsearch-${version}`;

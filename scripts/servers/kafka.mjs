@@ -6,8 +6,9 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { folderOf, installOnce, isCached } from './cache.mjs';
 import { writeCertificates } from './certificates.mjs';
+import { freePort } from './free-port.mjs';
 import { fetchJars, javaObstacle } from './maven.mjs';
-import { freePort, lastLines, startServer } from './server-process.mjs';
+import { lastLines, startServer } from './server-process.mjs';
 
 const version = '4.3.1';
 const name = `kafka-${version}`;

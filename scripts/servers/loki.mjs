@@ -8,7 +8,8 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { missingNeeds, remedyFor } from '../setup-system.mjs';
 import { folderOf, installOnce, isCached } from './cache.mjs';
-import { freePort, startServer } from './server-process.mjs';
+import { freePort } from './free-port.mjs';
+import { startServer } from './server-process.mjs';
 
 const module = fileURLToPath(new URL('loki', import.meta.url));
 const program = 'github.com/grafana/loki/v3/cmd/loki';

@@ -3,7 +3,8 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { missingNeeds, remedyFor } from '../setup-system.mjs';
-import { freePort, startServer } from './server-process.mjs';
+import { freePort } from './free-port.mjs';
+import { startServer } from './server-process.mjs';
 
 const program = '/usr/bin/prometheus';
 

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { expecting, live } from '../../core/config/traits.ts';
-import { isLoopback, parseHostPort } from '../../core/host-port.ts';
+import { live } from '../../core/config/traits.ts';
+import { hostPort, isLoopback, parseHostPort } from '../../core/host-port.ts';
 import { duration, size } from '../../core/quantity.ts';
 import { tlsSchema } from '../../core/tls.ts';
 import { probesConfig } from './probes-config.ts';
@@ -38,14 +38,7 @@ const conntrackConfig = z
 
 const gatewayAddress = z
   .strictObject({
-    address: expecting(
-      z
-        .string()
-        .refine((text) => parseHostPort(text) !== undefined)
-        .optional()
-        .describe('TCP address of the gateway. Default: the Unix socket of the data folder.'),
-      'host:port, or [IPv6]:port',
-    ),
+    address: hostPort().optional().describe('TCP address of the gateway. Default: the Unix socket of the data folder.'),
     tls: tlsSchema.optional().describe('How to know the gateway, and to be known: its certificate names this node.'),
     allowPlaintext: z
       .boolean()

@@ -1,6 +1,5 @@
 import { z } from 'zod';
-import { expecting } from '../../core/config/traits.ts';
-import { isLoopback, parseHostPort } from '../../core/host-port.ts';
+import { hostPort, isLoopback, parseHostPort } from '../../core/host-port.ts';
 import { size } from '../../core/quantity.ts';
 import { serverTlsSchema } from '../../core/tls.ts';
 import type { TcpOptions } from './tcp-listener.ts';
@@ -8,14 +7,9 @@ import type { TcpOptions } from './tcp-listener.ts';
 /** The `gateway` section. A message goes into the raw log as one of its own, which has to stay below 8 MiB. */
 export const gatewayConfig = z
   .strictObject({
-    listen: expecting(
-      z
-        .string()
-        .refine((text) => text === 'off' || parseHostPort(text) !== undefined)
-        .default('off')
-        .describe('TCP address and port that collectors of other machines connect to; off: only the Unix socket of the data folder.'),
-      'host:port, [IPv6]:port, or off',
-    ),
+    listen: hostPort({ off: true })
+      .default('off')
+      .describe('TCP address and port that collectors of other machines connect to; off: only the Unix socket of the data folder.'),
     tls: serverTlsSchema
       .optional()
       .describe('With it a collector must have a certificate of one of these authorities, and writes as the node that it names.'),

@@ -1,13 +1,14 @@
 import type { SASLOptions } from 'kafkajs';
-import type { AppError } from '../../app-error.ts';
-import { FollowedFile } from '../../followed-file.ts';
+import { type AppError, messageOf } from '../../app-error.ts';
+import { Followed, FollowedFile } from '../../followed-file.ts';
+import { type HostPort, parseHostPort } from '../../host-port.ts';
 import type { Log } from '../../log.ts';
 import { TlsFiles } from '../../tls.ts';
 import type { Broker, ClusterMetadata } from './broker.ts';
 import type { KafkaConfig } from './config.ts';
 import { errorType, isConnectionFailure, kafkaError, kafkaFailure } from './errors.ts';
 import { abandon, connectBroker } from './kafkajs.ts';
-import { type Address, BrokerLink } from './link.ts';
+import { BrokerLink } from './link.ts';
 
 export interface KafkaClientOptions {
   readonly config: KafkaConfig;
@@ -25,21 +26,22 @@ export class KafkaClient {
   readonly brokers: string;
   readonly #options: KafkaClientOptions;
   readonly #tls: TlsFiles | undefined;
-  readonly #password: FollowedFile | undefined;
+  readonly #password: Followed<string> | undefined;
   readonly #links = new Set<BrokerLink>();
   #topics: readonly string[] = [];
   #seed: Broker | undefined;
   #metadata: Promise<ClusterMetadata> | undefined;
   #metadataAtMs = 0;
-  #known: readonly Address[] = [];
+  #known: readonly HostPort[] = [];
   #problem: AppError | undefined;
 
   constructor(options: KafkaClientOptions) {
-    const { brokers, tls, sasl } = options.config;
+    const { config, log } = options;
+    const { brokers, tls, sasl } = config;
     this.#options = options;
     this.brokers = brokers.join(', ');
-    this.#tls = tls && new TlsFiles(tls, options.log);
-    this.#password = sasl?.passwordFile === undefined ? undefined : new FollowedFile('bus.kafka.sasl.passwordFile', sasl.passwordFile);
+    this.#tls = tls && new TlsFiles(tls, log);
+    this.#password = sasl?.passwordFile === undefined ? undefined : passwordIn(sasl.passwordFile, log);
   }
 
   /** Why the last request to a broker failed; undefined when it did not. */
@@ -98,7 +100,7 @@ export class KafkaClient {
   }
 
   /** Connects to an address as the configuration says. */
-  connect(address: Address): Promise<Broker> {
+  connect(address: HostPort): Promise<Broker> {
     const { requestTimeout } = this.#options.config;
     return connectBroker(address, {
       clientId,
@@ -114,7 +116,7 @@ export class KafkaClient {
     this.#forget();
   }
 
-  #link(locate: () => Promise<Address>): BrokerLink {
+  #link(locate: () => Promise<HostPort>): BrokerLink {
     const link: BrokerLink = new BrokerLink(this, locate, () => this.#links.delete(link));
     this.#links.add(link);
     return link;
@@ -136,7 +138,7 @@ export class KafkaClient {
     return found.leader;
   }
 
-  async #addressOf(nodeId: number): Promise<Address> {
+  async #addressOf(nodeId: number): Promise<HostPort> {
     const found = (await this.#cluster()).brokers.find((broker) => broker.nodeId === nodeId);
     if (found !== undefined) return found;
     this.#metadata = undefined;
@@ -162,7 +164,7 @@ export class KafkaClient {
   async #seedBroker(): Promise<Broker> {
     if (this.#seed !== undefined) return this.#seed;
     let last: unknown;
-    for (const address of [...this.#known, ...this.#options.config.brokers.map(parseAddress)]) {
+    for (const address of [...this.#known, ...this.#seeds()]) {
       try {
         this.#seed = await this.connect(address);
         return this.#seed;
@@ -173,10 +175,15 @@ export class KafkaClient {
     throw last;
   }
 
+  /** The brokers of the configuration, which checked their addresses. */
+  #seeds(): HostPort[] {
+    return this.#options.config.brokers.flatMap((address) => parseHostPort(address) ?? []);
+  }
+
   #sasl(): SASLOptions | undefined {
     const { sasl } = this.#options.config;
     if (sasl === undefined) return undefined;
-    const password = sasl.password ?? this.#password?.read().toString('utf8').trimEnd() ?? '';
+    const password = sasl.password ?? this.#password?.current() ?? '';
     return { mechanism: sasl.mechanism, username: sasl.username, password };
   }
 }
@@ -189,7 +196,12 @@ export function isStale(thrown: unknown): boolean {
   return stale.test(errorType(thrown) ?? '');
 }
 
-function parseAddress(text: string): Address {
-  const colon = text.lastIndexOf(':');
-  return { host: text.slice(0, colon).replace(/^\[|\]$/g, ''), port: Number(text.slice(colon + 1)) };
+function passwordIn(path: string, log: Log): Followed<string> {
+  const field = 'bus.kafka.sasl.passwordFile';
+  const file = new FollowedFile(field, path);
+  return new Followed([file], {
+    make: () => file.readSecret(),
+    refused: (cause) =>
+      log.error({ code: 'PASSWORD_NOT_RENEWED' }, `${field} changed and cannot be used; the password before stays: ${messageOf(cause)}`),
+  });
 }

@@ -1,21 +1,20 @@
 import { z } from 'zod';
-import { expecting, secret } from '../../config/traits.ts';
+import { secret } from '../../config/traits.ts';
+import { hostPort } from '../../host-port.ts';
 import { duration } from '../../quantity.ts';
 import { tlsSchema } from '../../tls.ts';
-
-const address = expecting(z.string().regex(/^(\[[^\]]+\]|[^:\s]+):\d{1,5}$/), 'host:port');
 
 /** How a user is proven to Kafka. */
 const saslSchema = z.strictObject({
   mechanism: z.enum(['plain', 'scram-sha-256', 'scram-sha-512']).describe('SASL mechanism of the listener.'),
   username: z.string().min(1).describe('Name of the user.'),
   password: secret(z.string().min(1).optional().describe('Password; better from `passwordFile` or the environment.')),
-  passwordFile: z.string().min(1).optional().describe('File with the password; read for each connection.'),
+  passwordFile: z.string().min(1).optional().describe('File with the password; read again when it changes.'),
 });
 
 /** Section `bus.kafka`. */
 export const kafkaSchema = z.strictObject({
-  brokers: z.array(address).default(['127.0.0.1:9092']).describe('Addresses to start from; the others are learned from them.'),
+  brokers: z.array(hostPort()).default(['127.0.0.1:9092']).describe('Addresses to start from; the others are learned from them.'),
   tls: tlsSchema.optional().describe('TLS to the brokers; an empty section: with the authorities of Node.js. Default: none.'),
   sasl: saslSchema.optional().describe('Authentication of a user. Default: none.'),
   topicPrefix: z

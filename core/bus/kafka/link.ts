@@ -1,23 +1,18 @@
+import type { HostPort } from '../../host-port.ts';
 import type { Broker, BrokerRequest } from './broker.ts';
 import { isStale, type KafkaClient } from './client.ts';
 import { isConnectionFailure } from './errors.ts';
 import { abandon } from './kafkajs.ts';
 
-/** Where a broker listens. */
-export interface Address {
-  readonly host: string;
-  readonly port: number;
-}
-
 /** One connection to the broker that has a role (leads a partition, coordinates a group), whoever has it now. */
 export class BrokerLink {
   readonly #client: KafkaClient;
-  readonly #locate: () => Promise<Address>;
+  readonly #locate: () => Promise<HostPort>;
   readonly #closed: () => void;
   #broker: Promise<Broker> | undefined;
   #isClosed = false;
 
-  constructor(client: KafkaClient, locate: () => Promise<Address>, closed: () => void) {
+  constructor(client: KafkaClient, locate: () => Promise<HostPort>, closed: () => void) {
     this.#client = client;
     this.#locate = locate;
     this.#closed = closed;

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { errorTable, messageOf } from '../../../core/app-error.ts';
 import { secret } from '../../../core/config/traits.ts';
-import { FollowedFile } from '../../../core/followed-file.ts';
+import { Followed, FollowedFile } from '../../../core/followed-file.ts';
 import type { Log } from '../../../core/log.ts';
 
 /** What can be wrong with credentials. Their values are never told. */
@@ -50,22 +50,26 @@ const minSecretLength = 4;
 /** What a request is sent with, so that the server knows who sends it. */
 export class Credentials {
   readonly #config: CredentialsConfig;
-  readonly #log: Log;
   readonly #file: FollowedFile | undefined;
   readonly #field: string;
-  #version: string | undefined;
-  /** Of a file that could not be used, and was told of. */
-  #refused: string | undefined;
-  #header: string | undefined;
+  readonly #header: Followed<string | undefined>;
   /** What must not be told of the header, the longest first. */
   #secrets: readonly string[] = [];
 
   constructor(config: CredentialsConfig, log: Log) {
     this.#config = config;
-    this.#log = log;
     const named = (['apiKeyFile', 'passwordFile', 'bearerTokenFile'] as const).find((name) => config[name] !== undefined);
     this.#field = `credentials.${named ?? 'value'}`;
     this.#file = named === undefined ? undefined : new FollowedFile(this.#field, config[named] ?? '');
+    const what = `${this.#field} changed and cannot be used; the secret before stays`;
+    this.#header = new Followed(this.#file === undefined ? [] : [this.#file], {
+      make: () => {
+        const header = this.#make();
+        this.#secrets = secretsOf(header);
+        return header;
+      },
+      refused: (cause) => log.error({ code: 'CREDENTIALS_NOT_RENEWED' }, `${what}: ${messageOf(cause)}`),
+    });
   }
 
   /** A text of the server without what it was sent to prove who asks: careless proxies repeat it in their errors. */
@@ -76,43 +80,20 @@ export class Credentials {
   }
 
   /**
-   * Value of the Authorization header; undefined without credentials. Throws FILE_UNREADABLE or CREDENTIALS_INVALID as long as
+   * Value of the Authorization header; undefined without credentials. Throws FILE_* or CREDENTIALS_INVALID as long as
    * there was never a good one; later, a file that is wrong (half written) changes nothing, with one line in the log.
    */
   authorization(): string | undefined {
-    const version = this.#file?.version() ?? '';
-    if (version === this.#version || version === this.#refused) return this.#header;
-    try {
-      this.#header = this.#make();
-      this.#secrets = secretsOf(this.#header);
-      this.#version = version;
-    } catch (thrown) {
-      if (this.#version === undefined) throw thrown;
-      this.#refused = version;
-      const what = `${this.#field} changed and cannot be used; the secret before stays`;
-      this.#log.error({ code: 'CREDENTIALS_NOT_RENEWED' }, `${what}: ${messageOf(thrown)}`);
-    }
-    return this.#header;
+    return this.#header.current();
   }
 
   #make(): string | undefined {
     const { apiKey, apiKeyFile, username, password, bearerToken, bearerTokenFile } = this.#config;
-    const text = (written: string | undefined): string => written ?? this.#read();
+    const text = (written: string | undefined): string => written ?? this.#file?.readSecret() ?? '';
     if (username !== undefined) return `Basic ${Buffer.from(`${username}:${text(password)}`).toString('base64')}`;
     if (apiKey !== undefined || apiKeyFile !== undefined) return `ApiKey ${this.#inHeader(text(apiKey))}`;
     if (bearerToken !== undefined || bearerTokenFile !== undefined) return `Bearer ${this.#inHeader(text(bearerToken))}`;
     return undefined;
-  }
-
-  /** Editors end a file with a newline. */
-  #read(): string {
-    const found =
-      this.#file
-        ?.read()
-        .toString('utf8')
-        .replace(/\r?\n$/, '') ?? '';
-    if (found === '') throw credentialsError('CREDENTIALS_INVALID', { field: this.#field, found: 'an empty file', expected: 'a secret' });
-    return found;
   }
 
   /** A header is one line of printable ASCII (RFC 9110, 5.5). */
