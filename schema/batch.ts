@@ -12,6 +12,8 @@ export interface EventBatchView {
   /** Running number of row 0 in the partition's output. */
   readonly firstEvent: number;
   readonly count: number;
+  /** UTC day, since 1970-01-01, at which the gateway appended what the event comes from; 0 in a batch older than the field. */
+  appendedDay(row: number): number;
   /** Running number of the event in the partition's output: `firstEvent + row`, except behind a gap of a joined view. */
   eventNumber(row: number): number;
   /** @timestamp as Unix seconds and the nanoseconds within the second. */

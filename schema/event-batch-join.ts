@@ -31,7 +31,7 @@ export function encodeSingleEvent(view: EventBatchView, row: number): Uint8Array
     view.node(row),
     view.podUid(row),
   );
-  return writer.finish(view.eventNumber(row));
+  return writer.finish(view.eventNumber(row), view.appendedDay(row));
 }
 
 class JoinedEventBatches implements EventBatchView {
@@ -62,6 +62,10 @@ class JoinedEventBatches implements EventBatchView {
 
   eventNumber(row: number): number {
     return this.#of(row).eventNumber(this.#at(row));
+  }
+
+  appendedDay(row: number): number {
+    return this.#of(row).appendedDay(this.#at(row));
   }
 
   timeSeconds(row: number): number {

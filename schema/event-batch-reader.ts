@@ -42,6 +42,7 @@ class DecodedEventBatch implements EventBatchView {
   readonly #podUid: Uint16Array;
   readonly #lineOffsets: Uint32Array;
   readonly #lines: Uint8Array;
+  readonly #appendedDay: number;
   readonly #dictionary: readonly string[];
 
   constructor(body: Body, bytes: number) {
@@ -82,6 +83,7 @@ class DecodedEventBatch implements EventBatchView {
     this.#podUid = body.podUid?.length ? column('pod_uid', body.podUid, 2, u16) : new Uint16Array(count);
     this.#lineOffsets = column('line_offsets', body.lineOffsets, 4, u32);
     this.#lines = body.lines ?? empty;
+    this.#appendedDay = body.appendedDay ?? 0;
     this.#dictionary = body.dictionary ?? [];
 
     if (!Number.isSafeInteger(this.baseRawOffset + two32)) throw invalid(`base_raw_offset ${this.baseRawOffset}`, 'less than 2^53 - 2^32');
@@ -93,6 +95,10 @@ class DecodedEventBatch implements EventBatchView {
 
   eventNumber(row: number): number {
     return this.firstEvent + row;
+  }
+
+  appendedDay(): number {
+    return this.#appendedDay;
   }
 
   timeSeconds(row: number): number {

@@ -145,8 +145,9 @@ export class EventBatchWriter {
   /**
    * The encoded EventBatch, in memory of its own. The lines are copied once. Does not reset.
    * @param firstEvent Running number of the first row in the partition's output.
+   * @param appendedDay Day on which what all rows come from was appended, since 1970-01-01; 0: not told.
    */
-  finish(firstEvent: number): Uint8Array {
+  finish(firstEvent: number, appendedDay = 0): Uint8Array {
     const rows = this.count;
     const [idPrefix, type, namespace, pod, node, podUid] = this.#columns;
     const head = EventBatch.encode({
@@ -166,6 +167,7 @@ export class EventBatchWriter {
       node: bytesOf(node.indices, rows),
       lineOffsets: bytesOf(this.#lineOffsets, rows),
       podUid: bytesOf(podUid.indices, rows),
+      ...(appendedDay > 0 && { appendedDay }),
     })
       .uint32(linesTag)
       .uint32(this.#lineStart);

@@ -147,6 +147,25 @@ test('several batches joined read like their rows in a row', () => {
   );
 });
 
+test('the day of appending is that of the batch, also joined and for one row alone; a batch without one has 0', () => {
+  const views = [20_779, 20_780, undefined].map((day, index) => {
+    const writer = new EventBatchWriter();
+    write(
+      writer,
+      sample.map((row) => ({ ...row, rawOffset: row.rawOffset + 100 * index })),
+      0,
+    );
+    return decodeEventBatch(writer.finish(index * sample.length, day));
+  });
+  const joined = joinEventBatches(views);
+  const days = [20_779, 20_780, 0];
+  for (let row = 0; row < joined.count; row++) {
+    const expected = days[Math.floor(row / sample.length)];
+    expect(joined.appendedDay(row)).toBe(expected);
+    expect(decodeEventBatch(encodeSingleEvent(joined, row)).appendedDay(0)).toBe(expected);
+  }
+});
+
 test('one row encoded alone keeps everything', () => {
   fc.assert(
     fc.property(rowsArbitrary, (rows) => {

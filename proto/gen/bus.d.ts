@@ -563,6 +563,9 @@ export namespace jitterscope {
                 /** EventBatch podUid. */
                 podUid: Uint8Array;
 
+                /** EventBatch appendedDay. */
+                appendedDay: number;
+
                 /**
                  * Encodes the specified EventBatch message. Does not implicitly {@link jitterscope.bus.v1.EventBatch.verify|verify} messages.
                  * @param message EventBatch message or plain object to encode
@@ -637,6 +640,9 @@ export namespace jitterscope {
 
                     /** EventBatch podUid */
                     podUid?: (Uint8Array|null);
+
+                    /** EventBatch appendedDay */
+                    appendedDay?: (number|null);
 
                     /** Unknown fields preserved while decoding when enabled */
                     $unknowns?: Uint8Array[];

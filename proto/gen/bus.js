@@ -781,6 +781,7 @@ export const jitterscope = $root.jitterscope = (() => {
                 EventBatch.prototype.lineOffsets = $util.newBuffer([]);
                 EventBatch.prototype.lines = $util.newBuffer([]);
                 EventBatch.prototype.podUid = $util.newBuffer([]);
+                EventBatch.prototype.appendedDay = 0;
 
                 EventBatch.encode = function (message, writer, _depth) {
                     if (!writer)
@@ -824,6 +825,8 @@ export const jitterscope = $root.jitterscope = (() => {
                         writer.uint32(130).bytes(message.lines);
                     if (message.podUid != null && $Object.hasOwnProperty.call(message, "podUid") && message.podUid.length)
                         writer.uint32(138).bytes(message.podUid);
+                    if (message.appendedDay != null && $Object.hasOwnProperty.call(message, "appendedDay") && message.appendedDay !== 0)
+                        writer.uint32(144).uint32(message.appendedDay);
                     if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                         for (let i = 0; i < message.$unknowns.length; ++i)
                             writer.raw(message.$unknowns[i]);
@@ -1007,6 +1010,15 @@ export const jitterscope = $root.jitterscope = (() => {
                                     message.podUid = value;
                                 else
                                     delete message.podUid;
+                                continue;
+                            }
+                        case 18: {
+                                if (wireType !== 0)
+                                    break;
+                                if (value = reader.uint32())
+                                    message.appendedDay = value;
+                                else
+                                    delete message.appendedDay;
                                 continue;
                             }
                         }

@@ -19,6 +19,7 @@ export interface EventOutputOptions {
 
 /** Findings between two events of a raw message that leave the events' ordinals as they are without them. */
 const ordinalsPerEvent = 4096;
+const dayMs = 86_400_000;
 
 /**
  * The event output of one partition: everything that becomes a document goes through it, in one order, with origins
@@ -31,6 +32,8 @@ export class EventOutput {
   readonly #writer = new EventBatchWriter();
   #closed: Uint8Array[] = [];
   #rawOffset = 0;
+  /** Day on which the raw message was appended, since 1970-01-01: of all documents of the open batch. */
+  #appendedDay = 0;
   /** Events of the raw message so far. */
   #events = 0;
   /** Ordinal and running number of the document that was begun last. */
@@ -69,8 +72,11 @@ export class EventOutput {
     return this.#writer.count;
   }
 
-  /** Starts the output of one raw message. */
-  begin(rawOffset: number): void {
+  /** Starts the output of one raw message. A batch holds what was appended on one day. */
+  begin(rawOffset: number, appendedMs: number): void {
+    const day = Math.floor(appendedMs / dayMs);
+    if (day !== this.#appendedDay) this.flush();
+    this.#appendedDay = day;
     this.#rawOffset = rawOffset;
     this.#events = 0;
     this.#ordinal = 0;
@@ -147,7 +153,7 @@ export class EventOutput {
   /** Closes the open batch. */
   flush(): void {
     if (this.#writer.count === 0) return;
-    this.#closed.push(this.#writer.finish(this.#firstEvent));
+    this.#closed.push(this.#writer.finish(this.#firstEvent, this.#appendedDay));
     this.#writer.reset();
   }
 

@@ -60,6 +60,16 @@ test('a snapshot at any message goes on as the whole does', async () => {
   }
 });
 
+test('a batch of events tells the day on which the gateway appended what they come from, and holds one day', async () => {
+  const midnightMs = 20_779 * 86_400_000;
+  const at = (appendedMs: number, seq: number) => rawOf({ seq, batch: batchOf(2 * (seq - 2), 2) }, { appendedMs });
+  const partition = new TestPartition();
+  const keyframe = rawOf({ seq: 1, keyframe: { nextItem: 0, identity: { netns: [netnsOf(4101)] } } }, { appendedMs: midnightMs - 2000 });
+  await partition.feed(keyframe, at(midnightMs - 1000, 2), at(midnightMs - 1, 3), at(midnightMs, 4), at(midnightMs - 1, 5));
+  expect(partition.appendedDays).toEqual([20_778, 20_778, 20_778, 20_778, 20_779, 20_779, 20_778, 20_778]);
+  expect(partition.numbers).toEqual(partition.lines.map((_, index) => index));
+});
+
 test('an empty fetch moves the position, and what was read is not read again', async () => {
   const partition = new TestPartition();
   await partition.fetch({ topic: 'raw', partition: 0, messages: [], holes: [{ from: 0, to: 7, reason: 'damaged' }], next: 7 });

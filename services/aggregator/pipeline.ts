@@ -57,7 +57,7 @@ export function aggregate(fetch: Fetch, steps: PartitionSteps, ports: PipelinePo
  */
 export function* processInput(input: RawInput, steps: PartitionSteps): Pieces<readonly Uint8Array[]> {
   const { output, findings } = steps;
-  output.begin(input.offset);
+  output.begin(input.offset, input.appendedMs);
   findings.begin();
   if (steps.rules.next !== undefined) yield* steps.state.rules.replace(steps.rules.next);
   steps.rules.next = undefined;

@@ -92,6 +92,8 @@ export class TestPartition {
   /** Running numbers of the events in `lines`. */
   readonly numbers: number[] = [];
   readonly origins: { readonly rawOffset: number; readonly ordinal: number }[] = [];
+  /** Days on which what `lines` come from was appended. */
+  readonly appendedDays: number[] = [];
 
   constructor(
     options: Partial<PartitionOptions> & { readonly silentUntil?: OutputEnd; readonly rules?: RuleSet } = {},
@@ -143,6 +145,7 @@ export class TestPartition {
         this.lines.push(Buffer.from(view.line(row)).toString());
         this.columns.push(`${view.namespace(row)}/${view.pod(row)}`);
         this.numbers.push(view.eventNumber(row));
+        this.appendedDays.push(view.appendedDay(row));
         this.origins.push({ rawOffset: view.rawOffset(row), ordinal: view.ordinal(row) });
       }
     }

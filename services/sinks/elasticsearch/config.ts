@@ -25,7 +25,9 @@ export const elasticsearchSinkSchema = z.strictObject({
     .min(1)
     .max(3650)
     .default(90)
-    .describe('Events that are older, or of later than tomorrow, are in the one index jitterscope-events-other-days.'),
+    .describe(
+      'Events that came later than so many days, or of a day behind the next one, are in the one index jitterscope-events-other-days.',
+    ),
   requestSize: size('4MiB', { atLeast: '64KiB', atMost: '64MiB' }).describe(
     "Bytes of events in one request, at most; below the server's http.max_content_length.",
   ),

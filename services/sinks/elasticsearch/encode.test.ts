@@ -17,7 +17,7 @@ test('the body is an action and the line itself for each item, byte for byte', (
       const { bytes, sent, rejected } = encodeBulk({ partition: 0, view, items }, names());
       const name = names().forRequest();
       const expected = [...items].map((row) => {
-        const action = JSON.stringify({ create: { _index: name(view.timeSeconds(row)), _id: view.id(row) } });
+        const action = JSON.stringify({ create: { _index: name(view.timeSeconds(row), view.appendedDay(row)), _id: view.id(row) } });
         return `${action}\n${Buffer.from(view.line(row)).toString()}`;
       });
       expect(bytes.toString()).toBe(expected.join(''));
@@ -60,14 +60,27 @@ test.each([
   ['a clock that was never set', 0, 'flows-other-days'],
   ['the end of 64 bits', 2 ** 63 / 1e9, 'flows-other-days'],
 ])('the index is that of the day of the event: %s', (_, timeSeconds, expected) => {
-  expect(names().forRequest()(timeSeconds)).toBe(expected);
+  const today = Math.floor(nowS / day);
+  expect(names().forRequest()(timeSeconds, today)).toBe(expected);
+  expect(names().forRequest()(timeSeconds, 0)).toBe(expected);
+});
+
+test('an event goes to the same index whenever it is sent: the day on which it came decides what is plausible', () => {
+  const anyDay = fc.integer({ min: 1, max: 60_000 });
+  fc.assert(
+    fc.property(anyDay, fc.integer({ min: -200, max: 200 }), anyDay, anyDay, (came, ahead, first, again) => {
+      const timeS = Math.max(0, came + ahead) * day + 5;
+      const nameAt = (today: number) => new IndexNames('flows', 90, () => today * day * 1000).forRequest()(timeS, came);
+      expect(nameAt(again)).toBe(nameAt(first));
+    }),
+  );
 });
 
 test('no clocks make more indices than days that are plausible', () => {
   fc.assert(
     fc.property(fc.array(fc.double({ min: 0, max: 2 ** 34, noNaN: true }), { maxLength: 2000 }), (times) => {
       const nameOf = new IndexNames('flows', 3, () => nowS * 1000).forRequest();
-      expect(new Set(times.map(nameOf)).size).toBeLessThanOrEqual(6);
+      expect(new Set(times.map((timeS) => nameOf(timeS, nowS / day))).size).toBeLessThanOrEqual(6);
     }),
   );
 });

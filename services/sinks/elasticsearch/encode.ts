@@ -32,7 +32,7 @@ export function encodeBulk({ view, items }: Batch, names: IndexNames): BulkBody 
       rejected.push({ item, error: elasticsearchError('ELASTICSEARCH_ID_INVALID', { found: JSON.stringify(id).slice(0, 80) }) });
       continue;
     }
-    const name = nameOf(view.timeSeconds(row));
+    const name = nameOf(view.timeSeconds(row), view.appendedDay(row));
     sent.push(item);
     actions.push(open + name + between + id + close);
     length += fixedBytes + name.length + id.length + view.lineLength(row);
