@@ -5,7 +5,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { createLog } from '../core/log.ts';
 import { Family } from '../services/sinks/prometheus/family.ts';
 import { Exposition } from './exposition.ts';
-import { serveMetrics } from './metrics-server.ts';
+import { listensOn, serveMetrics } from './metrics-server.ts';
 
 const expositionOf = (registry: Registry, families: readonly Family[] = []) =>
   new Exposition(registry, () => families, createLog('silent'));
@@ -13,7 +13,7 @@ const expositionOf = (registry: Registry, families: readonly Family[] = []) =>
 async function served(registry: Registry, ready: () => readonly string[]): Promise<string> {
   const server = (await serveMetrics('127.0.0.1:0', expositionOf(registry), ready)) as Server;
   onTestFinished(() => void server.close());
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return `http://${listensOn(server)}`;
 }
 
 test('metrics, health and readiness are served; other paths say which there are', async () => {

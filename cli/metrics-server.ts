@@ -1,9 +1,10 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { constants, createGzip } from 'node:zlib';
 import { errorTable, messageOf } from '../core/app-error.ts';
-import { parseHostPort } from '../core/host-port.ts';
+import { hostPortText, parseHostPort } from '../core/host-port.ts';
 import { acceptsGzip, contentTypeOf, negotiatedFormat } from '../services/sinks/prometheus/negotiate.ts';
 import type { Exposition } from './exposition.ts';
 
@@ -56,6 +57,12 @@ export async function serveMetrics(
   });
   server.unref();
   return server;
+}
+
+/** Where a server listens: with port 0 of the configuration the one that was free. */
+export function listensOn(server: Server): string {
+  const { address, port } = server.address() as AddressInfo;
+  return hostPortText({ host: address, port });
 }
 
 /** Answers scrapes, a bounded number of them at once. */

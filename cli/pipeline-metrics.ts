@@ -4,6 +4,7 @@ import type { Collector } from '../services/collector/main.ts';
 import type { Config } from './config.ts';
 import { addAggregatorMetrics } from './metrics/aggregator-metrics.ts';
 import { addBusMetrics } from './metrics/bus-metrics.ts';
+import { addCertificateMetrics } from './metrics/certificate-metrics.ts';
 import { addCollectorMetrics } from './metrics/collector-metrics.ts';
 import { addConfigMetrics } from './metrics/config-metrics.ts';
 import { addGatewayMetrics } from './metrics/gateway-metrics.ts';
@@ -32,6 +33,7 @@ export function pipelineMetrics(
   addBusMetrics(set, pipeline);
   addQueueMetrics(set, pipeline, collector);
   addConfigMetrics(set, () => reloader.status);
+  addCertificateMetrics(set);
   addProcessMetrics(set, registry);
   return registry;
 }

@@ -25,6 +25,12 @@ const roleError = errorTable({
     remedy: 'Set it to the address where the gateway listens (its gateway.listen).',
     exitCode: 78,
   },
+  ROLE_GATEWAY_UNREACHABLE: {
+    message: 'the role gateway serves collectors of other processes, and gateway.listen is off: nobody could reach it',
+    retryable: false,
+    remedy: 'Set gateway.listen to an address and port, such as 0.0.0.0:9463, and gateway.tls.',
+    exitCode: 78,
+  },
   ROLE_WITHOUT_BUS: {
     message: 'this process runs the role collector: there are no events in it',
     retryable: false,
@@ -33,10 +39,11 @@ const roleError = errorTable({
 });
 
 /** Throws when a role cannot run with this configuration. */
-export function checkRole(role: Role, { bus, collector }: Config): void {
+export function checkRole(role: Role, { bus, collector, gateway }: Config): void {
   if (role === 'collector') {
     if (collector.gateway.address === undefined) throw roleError('ROLE_NEEDS_GATEWAY');
   } else if (role !== 'all' && bus.type === 'embedded') throw roleError('ROLE_NEEDS_KAFKA', { role });
+  else if (role === 'gateway' && gateway.listen === 'off') throw roleError('ROLE_GATEWAY_UNREACHABLE');
 }
 
 /** Whether a process of this role runs a hop. */

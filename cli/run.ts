@@ -18,7 +18,7 @@ import { Exposition } from './exposition.ts';
 import { followConfig } from './follow-config.ts';
 import { interruptedExitCode, untilInterrupted } from './interruption.ts';
 import { LiveView } from './live-view.ts';
-import { serveMetrics } from './metrics-server.ts';
+import { listensOn, serveMetrics } from './metrics-server.ts';
 import { aggregatorStopped, startPipeline } from './pipeline.ts';
 import { pipelineMetrics } from './pipeline-metrics.ts';
 import { forbiddenProbes } from './privilege.ts';
@@ -101,7 +101,7 @@ export async function run(options: RunOptions): Promise<number> {
   );
   reloader.start();
   if (options.json !== true) {
-    const listen = metrics === undefined ? undefined : config.metrics.listen;
+    const listen = metrics === undefined ? undefined : listensOn(metrics);
     process.stdout.write(
       role === 'all' ? announcement(collector, options.dataDir, listen) : roleAnnouncement(role, config, pipeline, listen),
     );

@@ -1,20 +1,21 @@
 import { execFileSync } from 'node:child_process';
+import { X509Certificate } from 'node:crypto';
 import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect, createServer, type TLSSocket } from 'node:tls';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { createLog } from './log.ts';
-import { TlsFiles, tlsSchema } from './tls.ts';
+import { certificateExpiries, TlsFiles, tlsSchema } from './tls.ts';
 
 const log = createLog('silent');
 const dir = mkdtempSync(join(tmpdir(), 'jitterscope-tls-'));
 const at = (name: string): string => join(dir, name);
 
 /** A certificate that signs itself, and its key. */
-function certificate(name: string): void {
+function certificate(name: string, days = 30): void {
   const subject = ['-subj', `/CN=${name}`, '-addext', `subjectAltName=DNS:${name}`];
-  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
+  const key = ['-days', String(days), '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
   execFileSync('openssl', ['req', '-x509', ...key, '-keyout', at(`${name}.key`), '-out', at(`${name}.pem`), ...subject], { stdio: 'pipe' });
 }
 
@@ -35,7 +36,7 @@ test('a connection is made with authorities, client certificate and server name 
   const { port } = server.address() as { port: number };
   const attempt = (section: object): Promise<string> =>
     new Promise((resolve) => {
-      const socket = connect({ host: '127.0.0.1', port, ...new TlsFiles(tlsSchema.parse(section), log).current() });
+      const socket = connect({ host: '127.0.0.1', port, ...new TlsFiles(tlsSchema.parse(section), log, 'tls').current() });
       socket.on('secureConnect', () => undefined);
       socket.on('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
       socket.on('end', () => resolve('served'));
@@ -67,7 +68,7 @@ test.each([
   ],
 ])('%s is refused with file and remedy', (_, names, code, message) => {
   const section = Object.fromEntries(Object.entries(names).map(([name, path]) => [name, at(path)]));
-  const files = new TlsFiles(tlsSchema.parse(section), log);
+  const files = new TlsFiles(tlsSchema.parse(section), log, 'tls');
   expect(() => files.current()).toThrow(expect.objectContaining({ code, message: expect.stringMatching(message) }));
 });
 
@@ -83,7 +84,7 @@ test('renewed files are used for the next connection, half renewed ones are not'
   try {
     copyFileSync(at('client.pem'), at('live.pem'));
     copyFileSync(at('client.key'), at('live.key'));
-    const files = new TlsFiles(tlsSchema.parse({ cert: at('live.pem'), key: at('live.key') }), log);
+    const files = new TlsFiles(tlsSchema.parse({ cert: at('live.pem'), key: at('live.key') }), log, 'tls');
     const first = files.current();
     expect(files.current()).toBe(first);
 
@@ -98,6 +99,35 @@ test('renewed files are used for the next connection, half renewed ones are not'
     rmSync(at('live.key'));
     nowMs += 10_000;
     expect(files.current().key?.equals(readFileSync(at('other.key')))).toBe(true);
+  } finally {
+    vi.restoreAllMocks();
+  }
+});
+
+test('until when certificates are valid is told: of several in a file the first that ends, of files as they are now', () => {
+  let nowMs = 0;
+  vi.spyOn(performance, 'now').mockImplementation(() => nowMs);
+  try {
+    const validTo = (name: string): number => Date.parse(new X509Certificate(readFileSync(at(name))).validTo);
+    certificate('short', 2);
+    writeFileSync(at('both.pem'), Buffer.concat(['other.pem', 'short.pem'].map((name) => readFileSync(at(name)))));
+    copyFileSync(at('client.pem'), at('renewed.pem'));
+    copyFileSync(at('client.key'), at('renewed.key'));
+    const files = new TlsFiles(
+      tlsSchema.parse({ ca: at('both.pem'), cert: at('renewed.pem'), key: at('renewed.key') }),
+      log,
+      'gateway.tls',
+    );
+    const told = () => certificateExpiries().filter(({ use }) => use === 'gateway.tls');
+    files.current();
+    expect(told()).toEqual([
+      { use: 'gateway.tls', file: 'ca', notAfterMs: validTo('short.pem') },
+      { use: 'gateway.tls', file: 'cert', notAfterMs: validTo('client.pem') },
+    ]);
+    copyFileSync(at('short.pem'), at('renewed.pem'));
+    copyFileSync(at('short.key'), at('renewed.key'));
+    nowMs += 10_000;
+    expect(told()[1].notAfterMs).toBe(validTo('short.pem'));
   } finally {
     vi.restoreAllMocks();
   }

@@ -62,6 +62,23 @@ export interface TlsMaterial {
   readonly servername?: string;
 }
 
+/** Until when the certificates of a file are valid. */
+export interface CertificateExpiry {
+  /** The setting that names it: `gateway.tls`. */
+  readonly use: string;
+  readonly file: 'ca' | 'cert';
+  /** Of the one that ends first, Unix time in ms. */
+  readonly notAfterMs: number;
+}
+
+/** Those of this process, by the setting that names them. */
+const inUse = new Map<string, TlsFiles>();
+
+/** Until when the certificates are valid that this process uses, and checks others against; renewed files are looked at first. */
+export function certificateExpiries(): CertificateExpiry[] {
+  return [...inUse.values()].flatMap((files) => files.expiries());
+}
+
 /** The files of a `tls` section, as they are now. */
 export class TlsFiles {
   readonly #config: TlsConfig;
@@ -69,8 +86,8 @@ export class TlsFiles {
   readonly #files: Readonly<Partial<Record<'ca' | 'cert' | 'key', FollowedFile>>>;
   readonly #material: Followed<TlsMaterial>;
 
-  /** @param section What names the files, for errors. */
-  constructor(config: TlsConfig, log: Log, section = 'tls') {
+  /** @param section The setting that names the files. */
+  constructor(config: TlsConfig, log: Log, section: string) {
     const { ca, cert, key } = config;
     this.#config = config;
     this.#section = section;
@@ -84,6 +101,21 @@ export class TlsFiles {
       renewed: () => log.info({ files: Object.keys(this.#files) }, 'TLS files were read again'),
       refused: (cause) =>
         log.error({ code: 'TLS_NOT_RENEWED' }, `TLS files changed and cannot be used; those before stay: ${messageOf(cause)}`),
+    });
+    inUse.set(section, this);
+  }
+
+  /** Of what the next connection would be made with; nothing while files that were never right are not. */
+  expiries(): CertificateExpiry[] {
+    let material: TlsMaterial;
+    try {
+      material = this.current();
+    } catch {
+      return [];
+    }
+    return (['ca', 'cert'] as const).flatMap((file) => {
+      const pem = material[file];
+      return pem === undefined ? [] : [{ use: this.#section, file, notAfterMs: notAfterMs(pem) }];
     });
   }
 
@@ -109,6 +141,12 @@ export class TlsFiles {
       ...(serverName !== undefined && { servername: serverName }),
     };
   }
+}
+
+/** When the first of several certificates ends. */
+function notAfterMs(pem: Buffer): number {
+  const certificates = pem.toString('latin1').match(/-----BEGIN [A-Z ]*CERTIFICATE-----[^-]+-----END [A-Z ]*CERTIFICATE-----/g) ?? [];
+  return Math.min(...certificates.map((certificate) => Date.parse(new X509Certificate(certificate).validTo)));
 }
 
 function checkCertificates(field: string, path: string, pem: Buffer): void {

@@ -123,7 +123,12 @@ async function printed(args: readonly string[], environment: Readonly<Record<str
 
 /** What a gateway over Kafka says where no broker is, but something that answers. */
 async function withoutBroker(args: readonly string[], environment: Readonly<Record<string, string>>, dataDir: string): Promise<string> {
-  const broker = ['bus.type=kafka', `bus.kafka.brokers=[${storeUrl.slice('http://'.length)}]`, 'metrics.listen=off', 'gateway.listen=off'];
+  const broker = [
+    'bus.type=kafka',
+    `bus.kafka.brokers=[${storeUrl.slice('http://'.length)}]`,
+    'metrics.listen=off',
+    'gateway.listen=127.0.0.1:0',
+  ];
   const words = ['run', '--role', 'gateway', ...args, '--data-dir', dataDir, ...broker.flatMap((set) => ['--set', set])];
   const gateway = new JitterscopeProcess(words, environment);
   onTestFinished(async () => void (await gateway.killHard()));

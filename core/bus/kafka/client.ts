@@ -40,7 +40,7 @@ export class KafkaClient {
     const { brokers, tls, sasl } = config;
     this.#options = options;
     this.brokers = brokers.join(', ');
-    this.#tls = tls && new TlsFiles(tls, log);
+    this.#tls = tls && new TlsFiles(tls, log, 'bus.kafka.tls');
     this.#password = sasl?.passwordFile === undefined ? undefined : passwordIn(sasl.passwordFile, log);
   }
 

@@ -1,7 +1,8 @@
 import { AppError } from '../../app-error.ts';
 import { type Log, LogLimiter } from '../../log.ts';
 import { retry } from '../../retry.ts';
-import type { Bus, BusObserver, Commit, ConsumeOptions, Consumer, Fetch, MessageValue, ReadOptions, TopicSpec } from '../bus.ts';
+import type { Bus, BusObserver, Commit, ConsumeOptions, Consumer, Fetch, Hole, MessageValue, ReadOptions, TopicSpec } from '../bus.ts';
+import { DamageRecord } from '../damage-record.ts';
 import { busError } from '../errors.ts';
 import { MAX_MESSAGE_BYTES } from '../frame.ts';
 import type { PartitionStats } from '../partition-log.ts';
@@ -37,6 +38,8 @@ interface Partition {
   readonly producer: PartitionProducer;
   /** For short questions. */
   readonly link: BrokerLink;
+  /** What is counted as damaged. */
+  readonly damage: DamageRecord;
   /** Offset of the checkpoint before: what lies below may go. */
   checkpoint: number | undefined;
 }
@@ -118,7 +121,7 @@ export class KafkaBus implements Bus {
   }
 
   read(topic: string, partition: number, from: number, options: ReadOptions): AsyncIterable<Fetch> {
-    this.#partition(topic, partition);
+    const { damage } = this.#partition(topic, partition);
     const signals = [this.#closed.signal, ...(options.signal === undefined ? [] : [options.signal])];
     const name = this.#topicName(topic);
     const place = {
@@ -127,6 +130,10 @@ export class KafkaBus implements Bus {
       from,
       link: this.#client.leaderLink(name, partition),
       offsets: () => this.offsets(topic, partition),
+      damaged: (hole: Hole) => {
+        const messages = damage.add(hole.from, hole.to);
+        if (messages > 0) this.#options.observer?.lost?.({ topic, partition, reason: 'damaged', messages, bytes: 0 });
+      },
       failed: (error: AppError) => this.#tell(`reading ${topic}`, error),
     };
     return renamed(topic, readPartition(place, { ...options, signal: AbortSignal.any(signals) }));
@@ -261,6 +268,7 @@ export class KafkaBus implements Bus {
         produced: (messages, bytes) => observer?.appended?.(topic, messages, bytes),
       }),
       link: this.#client.leaderLink(name, partition),
+      damage: new DamageRecord(),
       checkpoint: undefined,
     };
     this.#partitions.set(key, made);

@@ -20,6 +20,8 @@ export interface ReadPlace {
   /** A connection of its own: closed at the end. */
   readonly link: BrokerLink;
   offsets(): Promise<{ readonly earliest: number; readonly next: number }>;
+  /** Told of offsets that hold no readable message, though they should. */
+  damaged(hole: Hole): void;
   /** Told of each time that the broker does not answer; it is asked again for ever. */
   failed(error: AppError): void;
 }
@@ -43,6 +45,7 @@ export async function* readPartition(place: ReadPlace, options: ReadOptions): As
         const decoded = await decodeRecordBatches(batches, position);
         const messages = decoded.next > until ? decoded.messages.filter(({ offset }) => offset < until) : decoded.messages;
         holes.push(...decoded.holes);
+        for (const hole of decoded.holes) place.damaged(hole);
         position = Math.min(decoded.next, until);
         if (ended()) return;
         if (messages.length === 0 && holes.length === 0) continue;

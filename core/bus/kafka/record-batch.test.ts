@@ -93,3 +93,22 @@ test.each<[string, number, Uint8Array]>([
   expect(messages.map(({ offset }) => offset)).toEqual([4, 7]);
   expect(next).toBe(8);
 });
+
+test('offsets that a batch, or none of them, has are holes; a marker of a transaction is none', async () => {
+  const marker = await batchAt(9, [Buffer.from('commit')]);
+  marker.writeInt16BE(0x30, batchField.attributes);
+  marker.writeUInt32BE(crc32c(marker.subarray(batchField.attributes)), batchField.crc);
+  // Compaction took 4, and 7 of the batch from 5 to 7 and 8 as a whole.
+  const compacted = await batchAt(5, [Buffer.from('b'), Buffer.from('c')]);
+  compacted.writeInt32BE(2, batchField.lastOffsetDelta);
+  compacted.writeUInt32BE(crc32c(compacted.subarray(batchField.attributes)), batchField.crc);
+  const batches = Buffer.concat([await batchAt(3, [Buffer.from('a')]), compacted, marker, await batchAt(10, [Buffer.from('d')])]);
+  const { messages, holes, next } = await decodeRecordBatches(batches, 3);
+  expect(messages.map(({ offset }) => offset)).toEqual([3, 5, 6, 10]);
+  expect(holes.map(({ from, to, reason }) => [from, to, reason])).toEqual([
+    [4, 5, 'damaged'],
+    [7, 8, 'damaged'],
+    [8, 9, 'damaged'],
+  ]);
+  expect(next).toBe(11);
+});

@@ -27,7 +27,8 @@ export class UnknownCodec extends Error {
 /**
  * Reads record batches as a broker sends them: from an offset within the first one, the last one cut off anywhere.
  * What does not match its checksum is a hole: brokers do not look at it when they read. So is what matches it and cannot be
- * read: its producer was faulty, and whoever reads it next could not read it either.
+ * read: its producer was faulty, and whoever reads it next could not read it either. Offsets that no batch or no record has
+ * are holes, too (a topic that somebody compacted), but for those of markers of transactions, which were never messages.
  * @param from offset asked for; what lies before it in its batch is left out
  */
 export async function decodeRecordBatches(bytes: Buffer, from: number): Promise<DecodedBatches> {
@@ -42,24 +43,39 @@ export async function decodeRecordBatches(bytes: Buffer, from: number): Promise<
     const lastDelta = batch.readInt32BE(batchField.lastOffsetDelta);
     const behind = base + lastDelta + 1;
     const attributes = batch.readInt16BE(batchField.attributes);
+    if (base > next) {
+      holes.push({ from: next, to: base, reason: 'damaged' });
+      next = base;
+    }
     if (batch[batchField.magic] !== magic || crc32c(batch.subarray(batchField.attributes)) !== batch.readUInt32BE(batchField.crc)) {
-      holes.push({ from: Math.max(base, next), to: behind, reason: 'damaged' });
+      holes.push({ from: next, to: behind, reason: 'damaged' });
     } else if ((attributes & controlFlag) === 0) {
       const held = messages.length;
       try {
         const records = await decompress(attributes & codecMask, batch.subarray(batchHeaderBytes));
         if (records === undefined) throw new UnknownCodec(attributes & codecMask);
         readRecords(records, { base, lastDelta, count: batch.readInt32BE(batchField.count) }, next, messages);
+        holes.push(...holesBetween(messages.slice(held), next, behind));
       } catch (thrown) {
         if (thrown instanceof UnknownCodec) throw thrown;
         messages.length = held;
-        holes.push({ from: Math.max(base, next), to: behind, reason: 'damaged' });
+        holes.push({ from: next, to: behind, reason: 'damaged' });
       }
     }
     next = Math.max(next, behind);
     at = end;
   }
   return { messages, holes, next };
+}
+
+/** Offsets of a range that no message has. */
+function* holesBetween(messages: readonly Message[], from: number, to: number): Generator<Hole> {
+  let at = from;
+  for (const { offset } of messages) {
+    if (offset > at) yield { from: at, to: offset, reason: 'damaged' };
+    at = offset + 1;
+  }
+  if (to > at) yield { from: at, to, reason: 'damaged' };
 }
 
 /** What the header of a batch says of its records. */

@@ -24,7 +24,7 @@ export async function openElasticsearchSink(config: ElasticsearchConfig, log: Lo
   const { urls, requestTimeout: timeoutMs, compression } = config;
   // 30 MB that a process without this sink does not need.
   const { Connection } = await import('./send.ts');
-  const [tls, credentials] = [new TlsFiles(config.tls, log), new Credentials(config.credentials, log)];
+  const [tls, credentials] = [new TlsFiles(config.tls, log, 'sinks.elasticsearch.tls'), new Credentials(config.credentials, log)];
   return new ElasticsearchSink(config, new Connection({ urls, tls, credentials, timeoutMs, compression }), log);
 }
 

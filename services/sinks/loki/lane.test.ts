@@ -38,7 +38,7 @@ function laneTo(url: string, timeoutMs = 60_000): Lane {
     timeoutMs,
     tenantId: 'team-a',
     credentials: new Credentials(credentialsSchema.parse({ username: 'jo', password: 'é:x' }), log),
-    tls: new TlsFiles(tlsSchema.parse({}), log),
+    tls: new TlsFiles(tlsSchema.parse({}), log, 'tls'),
   });
   onTestFinished(() => lane.close());
   return lane;

@@ -16,7 +16,7 @@ import { LokiSink, type LokiSinkOptions, openLokiSink } from './loki-sink.ts';
 
 // Answers that a real Loki gives only now and then, at a moment that the test chooses.
 const log = createLog('silent');
-const noTls = new TlsFiles(tlsSchema.parse({}), log);
+const noTls = new TlsFiles(tlsSchema.parse({}), log, 'tls');
 const signal = new AbortController().signal;
 const century = 100 * 365 * 86_400_000;
 

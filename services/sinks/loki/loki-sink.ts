@@ -38,7 +38,7 @@ export interface LokiSinkOptions {
 /** Opens the sink; sends nothing yet. Rejects for TLS files and credentials that cannot be used. */
 export async function openLokiSink(options: LokiSinkOptions): Promise<LokiSink> {
   const { config, log } = options;
-  const tls = new TlsFiles(config.tls, log);
+  const tls = new TlsFiles(config.tls, log, 'sinks.loki.tls');
   const credentials = new Credentials(config.credentials, log);
   tls.current();
   credentials.authorization();
