@@ -15,26 +15,39 @@ export async function askElasticsearch(address: string, method: string, path: st
   return JSON.parse(text);
 }
 
+/** A document as it is stored. */
+export interface StoredDocument {
+  readonly id: string;
+  readonly index: string;
+  /** Field `@timestamp`. */
+  readonly timestamp: string;
+}
+
 /** Ids of all documents of indices, by a pattern; a document that is twice is there twice. */
 export async function storedIds(address: string, indices: string): Promise<string[]> {
+  return (await storedDocuments(address, indices)).map(({ id }) => id);
+}
+
+/** All documents of indices, by a pattern; a document that is twice is there twice. */
+export async function storedDocuments(address: string, indices: string): Promise<StoredDocument[]> {
   await askElasticsearch(address, 'POST', `/${indices}/_refresh?allow_no_indices=true`);
-  const ids: string[] = [];
+  const documents: StoredDocument[] = [];
   let after: unknown;
   const pit = (await askElasticsearch(address, 'POST', `/${indices}/_pit?keep_alive=1m`)) as { id: string };
   for (;;) {
     const found = (await askElasticsearch(address, 'POST', '/_search', {
       size: 10_000,
       pit: { id: pit.id, keep_alive: '1m' },
-      _source: false,
+      _source: ['@timestamp'],
       sort: [{ _shard_doc: 'asc' }],
       track_total_hits: false,
       ...(after !== undefined && { search_after: after }),
-    })) as { hits: { hits: { _id: string; sort: unknown }[] } };
+    })) as { hits: { hits: { _id: string; _index: string; _source: { '@timestamp': string }; sort: unknown }[] } };
     const { hits } = found.hits;
     if (hits.length === 0) break;
-    ids.push(...hits.map(({ _id }) => _id));
+    documents.push(...hits.map(({ _id: id, _index: index, _source }) => ({ id, index, timestamp: _source['@timestamp'] })));
     after = hits[hits.length - 1].sort;
   }
   await askElasticsearch(address, 'DELETE', '/_pit', { id: pit.id });
-  return ids;
+  return documents;
 }

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { createLog, LogLimiter } from '../../core/log.ts';
-import { instantOf } from '../../core/time.ts';
+import { type Instant, instantOf } from '../../core/time.ts';
 import type { CollectorBody } from '../../proto/collect.ts';
 import { type GatewayTarget, socketTarget } from '../../services/collector/gateway-target.ts';
 import { type CollectorMetrics, emptyCollectorMetrics } from '../../services/collector/metrics.ts';
@@ -20,6 +20,8 @@ export interface FakeCollectorOptions {
   readonly gatewayAddress?: string;
   readonly gateway?: GatewayTarget;
   readonly maxSpoolBytes?: number;
+  /** What the node's wall clock shows at the start, Unix time in s. Default: a moment of November 2026. */
+  readonly clockS?: number;
   /** Told of every item that must become an event. */
   readonly events: ExpectedEvents;
 }
@@ -32,9 +34,17 @@ export class FakeCollector {
   readonly prefix: string;
   /** Number of the next item. */
   nextItem = 0;
+  /** Its node's name. */
+  get node(): string {
+    return this.#node.name;
+  }
+
   readonly #node: SyntheticNode;
   readonly #events: ExpectedEvents;
   readonly #shipper: Shipper;
+  /** Time in which nothing happened, ns. */
+  #passedNs = 0;
+  #clockOffset = defaultOffset;
 
   private constructor(node: SyntheticNode, session: Buffer, events: ExpectedEvents, shipper: Shipper, metrics: CollectorMetrics) {
     this.#node = node;
@@ -66,10 +76,11 @@ export class FakeCollector {
       refused: () => undefined,
     });
     const collector = new FakeCollector(node, session, options.events, shipper, metrics);
+    if (options.clockS !== undefined) collector.setClock(options.clockS);
     collector.#ship({
       keyframe: {
         nextItem: 0,
-        firstOffset: clockOffset,
+        firstOffset: collector.#clockOffset,
         part: 0,
         parts: 1,
         identity: { netns: node.namespacesAtStart() },
@@ -85,18 +96,31 @@ export class FakeCollector {
     const records = Buffer.alloc(count * maxRecordBytes);
     let bytes = 0;
     for (; this.nextItem < firstItem + count; this.nextItem++) {
-      bytes += this.#node.write(this.nextItem, bootBaseNs + this.nextItem * stepNs, phase, records, bytes);
+      bytes += this.#node.write(this.nextItem, this.#bootNs, phase, records, bytes);
       if (fateOf(this.nextItem) === 'event') this.#events.expect(this.prefix, this.nextItem);
     }
     this.metrics.items += count;
-    this.#ship({ batch: { firstItem, count, records: records.subarray(0, bytes), clockOffset } });
+    this.#ship({ batch: { firstItem, count, records: records.subarray(0, bytes), clockOffset: this.#clockOffset } });
     this.heartbeat();
   }
 
   /** Tells how far the node's time is: `aheadNs` behind the last record. */
   heartbeat(aheadNs = 0): void {
-    const bootNs = bootBaseNs + this.nextItem * stepNs + aheadNs;
-    this.#ship({ heartbeat: { bootNs, clockOffset, nextItem: this.nextItem } });
+    this.#ship({ heartbeat: { bootNs: this.#bootNs + aheadNs, clockOffset: this.#clockOffset, nextItem: this.nextItem } });
+  }
+
+  /** Nothing happens on the node for so long. */
+  pass(seconds: number): void {
+    this.#passedNs += seconds * 1e9;
+  }
+
+  /** Somebody sets the node's wall clock, to a Unix time in s. */
+  setClock(unixS: number): void {
+    this.#clockOffset = { seconds: unixS - Math.floor(this.#bootNs / 1e9), nanos: 0 };
+  }
+
+  get #bootNs(): number {
+    return bootBaseNs + this.#passedNs + this.nextItem * stepNs;
   }
 
   /** Ends the session; returns how many messages stay in the spool. Nothing waits for its namespace any more once they arrive. */
@@ -110,4 +134,4 @@ export class FakeCollector {
   }
 }
 
-const clockOffset = instantOf(1_795_000_000_000_000_000n);
+const defaultOffset: Instant = instantOf(1_795_000_000_000_000_000n);
