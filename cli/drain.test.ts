@@ -37,7 +37,7 @@ test('all that hangs ends within one deadline, in the direction of the data, and
     {
       collector: { close: hang('collector') },
       view: { finish: async (signal) => void (await hangUntil('view')(signal)) },
-      pipeline: { settled, close: (given) => closeHops(hops, given) },
+      pipeline: { settled, close: (given) => closeHops(hops, given).then(() => undefined) },
     },
     deadline,
   );
@@ -45,12 +45,19 @@ test('all that hangs ends within one deadline, in the direction of the data, and
   for (const { name, leftMs } of steps) expect(leftMs, name).toBeGreaterThan(0);
 });
 
-test('steps that end at once leave their time to the others, and what stays in the spool is told', async () => {
+test('steps that end at once leave their time to the others, and what stays in the spool and on the bus is told', async () => {
   const shares: number[] = [];
+  const waiting = [{ name: 'loki', messages: 2, events: 500 }];
   const left = await drain({
     collector: { close: async () => 3 },
-    pipeline: { settled: async () => true, close: async (deadline) => void shares.push(deadline.leftMs) },
+    pipeline: {
+      settled: async () => true,
+      close: async (deadline) => {
+        shares.push(deadline.leftMs);
+        return waiting;
+      },
+    },
   });
-  expect(left).toBe(3);
+  expect(left).toEqual({ spooledMessages: 3, waiting });
   expect(shares[0]).toBeGreaterThan(5_000);
 });

@@ -1,5 +1,6 @@
 import { Deadline } from '../core/deadline.ts';
 import type { Collector } from '../services/collector/main.ts';
+import type { Waiting } from './left-behind.ts';
 import type { Pipeline } from './pipeline.ts';
 
 /** A command that is asked to end does so within this time (docs: exit codes 130 and 143). */
@@ -12,11 +13,18 @@ export interface Drained {
   readonly view?: { finish(signal: AbortSignal): Promise<void> } | undefined;
 }
 
-/** Ends in the direction of the data, all within one deadline; returns messages that stay in the spool for the next start. */
-export async function drain({ pipeline, collector, view }: Drained, deadline = new Deadline(drainMs)): Promise<number> {
-  const left = (await collector?.close(deadline.share(0.4))) ?? 0;
+/** What stays for the next start. */
+export interface Left {
+  /** Messages in the spool. */
+  readonly spooledMessages: number;
+  /** On the bus, by who waits for it; undefined: the bus does not answer. */
+  readonly waiting: readonly Waiting[] | undefined;
+}
+
+/** Ends in the direction of the data, all within one deadline; returns what stays behind. */
+export async function drain({ pipeline, collector, view }: Drained, deadline = new Deadline(drainMs)): Promise<Left> {
+  const spooledMessages = (await collector?.close(deadline.share(0.4))) ?? 0;
   await pipeline.settled(AbortSignal.timeout(deadline.share(0.5)));
   await view?.finish(AbortSignal.timeout(deadline.share(0.5)));
-  await pipeline.close(deadline);
-  return left;
+  return { spooledMessages, waiting: await pipeline.close(deadline) };
 }

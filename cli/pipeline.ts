@@ -17,6 +17,7 @@ import { PrometheusSink } from '../services/sinks/prometheus/index.ts';
 import { type Aggregation, aggregationOf } from './aggregation.ts';
 import { type BusLoss, busObserver, openBus, type PipelineBus } from './bus.ts';
 import { type Config, nodeName } from './config.ts';
+import { leftOnBus, type Waiting } from './left-behind.ts';
 import { metricDescriptions } from './metric-descriptions.ts';
 import { pipelineFigures } from './pipeline-figures.ts';
 import { absentAggregator, absentBus, absentGateway, absentSinks, checkRole, type Role, runs } from './roles.ts';
@@ -44,12 +45,14 @@ export interface Pipeline {
   settled(signal: AbortSignal): Promise<boolean>;
   /** What keeps the process from working; empty when it is ready. */
   problems(): readonly string[];
-  /** Ends hop by hop, in the direction of the data, all of them by the deadline. */
-  close(deadline: Deadline): Promise<void>;
+  /** Ends hop by hop, in the direction of the data, all of them by the deadline. Resolves with what waits on the bus then; undefined: it does not answer. */
+  close(deadline: Deadline): Promise<readonly Waiting[] | undefined>;
 }
 
 /** A start waits this long for the series of its last run to be shown. */
 const maxLoadMs = 10_000;
+/** The end looks at least so long for what waits on the bus. */
+const minLookMs = 500;
 
 const pipelineError = errorTable({
   AGGREGATOR_STOPPED: {
@@ -148,8 +151,11 @@ export async function startPipeline(config: Config, dataDir: string, options: Pi
     async close(deadline) {
       await closeHops({ gateway, settled, aggregator, sinks }, deadline);
       await prometheus?.close();
+      const groups = { aggregator: runs(role, 'aggregator'), sinks: sinks.stats().map(({ sink }) => sink) };
+      const left = await leftOnBus(bus, groups, Math.max(minLookMs, deadline.leftMs));
       await bus.close();
       await lock.release();
+      return left;
     },
   };
 }
@@ -174,5 +180,5 @@ export async function closeHops(
   await hops.gateway.close(deadline.share(0.4));
   await hops.settled(AbortSignal.timeout(deadline.share(0.4)));
   await hops.aggregator.close(deadline.share(0.5));
-  await hops.sinks.close(deadline.leftMs);
+  await hops.sinks.close(deadline.share(0.8));
 }

@@ -3,7 +3,7 @@ import { createLog, logOf } from '../core/log.ts';
 import { configuredTarget, socketTarget } from '../services/collector/gateway-target.ts';
 import { type ReplayResult, replayCapture } from '../services/collector/replay.ts';
 import { readConfig } from './config.ts';
-import { drainMs } from './drain.ts';
+import { drainMs, type Left } from './drain.ts';
 import { interruptedExitCode, untilInterrupted } from './interruption.ts';
 import { LiveView } from './live-view.ts';
 import { aggregatorStopped, startPipeline } from './pipeline.ts';
@@ -61,6 +61,7 @@ export async function replay(command: ReplayCommand): Promise<number> {
   const patience = new AbortController();
   void ended.then(() => setTimeout(() => patience.abort(), drainMs / 2).unref());
   let view: LiveView | undefined;
+  let waiting: Left['waiting'];
   try {
     view = command.quiet === true ? undefined : await LiveView.start(pipeline.bus, json, process.stdout, log);
     const { file, batchSize } = command;
@@ -76,9 +77,9 @@ export async function replay(command: ReplayCommand): Promise<number> {
     if (!json && result !== undefined) process.stdout.write(`${resultText(file, result)}\n`);
   } finally {
     await view?.finish(AbortSignal.abort());
-    await pipeline.close(deadline ?? new Deadline(drainMs));
+    waiting = await pipeline.close(deadline ?? new Deadline(drainMs));
   }
-  if (!json) process.stdout.write(summaryText(pipeline, undefined, 0));
+  if (!json) process.stdout.write(summaryText(pipeline, undefined, { spooledMessages: 0, waiting }));
   return interruptedExitCode();
 }
 

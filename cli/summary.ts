@@ -3,13 +3,15 @@ import { probes } from '../bpf/registry.ts';
 import { printable } from '../core/printable.ts';
 import { severities } from '../schema/batch.ts';
 import { metrics as metricNumbers } from '../schema/record.gen.ts';
+import { aggregatorGroup } from '../services/aggregator/main.ts';
 import { nameOfEntity } from '../services/aggregator/rules/finding-line.ts';
 import type { CounterTotals } from '../services/collector/counters.ts';
 import type { Collector } from '../services/collector/main.ts';
+import type { Left } from './drain.ts';
 import type { Pipeline } from './pipeline.ts';
 
-/** What a run saw, made of it, and lost, by reason. */
-export function summaryText(pipeline: Pipeline, collector: Collector | undefined, spooledMessages: number): string {
+/** What a run saw, made of it, and lost, by reason; and what stays for the next start, of whom. */
+export function summaryText(pipeline: Pipeline, collector: Collector | undefined, left: Left): string {
   const totals = collector?.counters();
   const lines = ['', pc.bold('Summary')];
   if (totals !== undefined) {
@@ -32,8 +34,27 @@ export function summaryText(pipeline: Pipeline, collector: Collector | undefined
   const lost = losses(pipeline, collector);
   if (lost.length === 0) lines.push('  lost        0');
   for (const [reason, count] of lost) lines.push(`  ${pc.yellow('lost')}        ${count} ${reason}`);
-  if (spooledMessages > 0) lines.push(`  spooled     ${spooledMessages} messages are sent at the next start`);
+  lines.push(...leftLines(left, pipeline));
   return `${lines.join('\n')}\n`;
+}
+
+/** One line for each hop that something waits for. */
+function leftLines({ spooledMessages, waiting }: Left, { sinks }: Pick<Pipeline, 'sinks'>): string[] {
+  const lines: string[] = [];
+  if (spooledMessages > 0) lines.push(`  spooled     ${spooledMessages} messages are sent at the next start`);
+  if (waiting === undefined)
+    lines.push(`  ${pc.yellow('waiting')}     the bus does not answer: what waits on it is not known; nothing of it is lost`);
+  for (const { name, messages, events, deletedEvents = 0 } of waiting ?? []) {
+    if (name === aggregatorGroup) {
+      if (messages > 0) lines.push(`  waiting     aggregator: ${messages} raw messages behind the newest checkpoint`);
+      continue;
+    }
+    const problem = sinks.stats().find(({ sink }) => sink === name)?.problem;
+    const why = problem === undefined ? '' : ` (${problem})`;
+    if (messages > 0) lines.push(`  waiting     ${name}: ${events ?? 'unreadable'} events in ${messages} messages${why}`);
+    if (deletedEvents > 0) lines.push(`  ${pc.yellow('deleted')}     ${name}: ${deletedEvents} events that it had not read`);
+  }
+  return lines;
 }
 
 /** One line a probe: what its counters say was seen. */

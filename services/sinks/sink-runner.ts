@@ -127,8 +127,9 @@ export class SinkRunner {
         progressed();
       },
       revoked: (partition) => {
-        // At the end the counts stay: a summary wants them.
-        if (!this.#leaving) this.#partitions.delete(partition);
+        // At the end both stay: a summary wants them.
+        if (this.#leaving) return;
+        this.#partitions.delete(partition);
         this.#problems.delete(partition);
       },
     });
