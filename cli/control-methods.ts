@@ -56,7 +56,7 @@ export function controlMethods(
         yield viewOfRunning(reloader.status);
       },
     ],
-    ...deadLetterMethods(new DeadLetterBox(pipeline.bus), pipeline.sinks),
+    ...deadLetterMethods(new DeadLetterBox(pipeline.bus), pipeline),
     ['explain', (params, signal) => explainRunning(pipeline, params, signal)],
     [
       'counters',

@@ -1,8 +1,10 @@
+import type { AppError } from '../core/app-error.ts';
 import type { ControlMethod, ControlParams } from '../core/control.ts';
 import { type DeadLetterBox, deadLetterError, type LetterFilter, type WaitingLetter } from '../core/dead-letter-box.ts';
 import { decodeEventBatch } from '../schema/event-batch.ts';
 import type { Sinks } from '../services/sinks/main.ts';
 import { replayLetters } from '../services/sinks/replay-letters.ts';
+import { checkSinks } from './roles.ts';
 
 /** A dead letter as it is listed: JSON. */
 export interface LetterRow {
@@ -33,6 +35,8 @@ export interface ReplayRow {
   readonly target: string;
   readonly eventId?: string;
   readonly delivered: boolean;
+  /** Delivered, and the store may hold it twice. */
+  readonly possiblyDoubled?: boolean;
   /** Why it stays. */
   readonly code?: string;
   readonly reason?: string;
@@ -43,9 +47,15 @@ const defaultLimit = 100;
 /** Letters are settled in portions of so many. */
 const purgePortion = 1_000;
 
-/** What a process with a bus answers about its dead letters. */
-export function deadLetterMethods(box: DeadLetterBox, sinks: Pick<Sinks, 'replay'>): [string, ControlMethod][] {
-  return [
+/** The hops that dead letters are asked of. */
+interface LetterHops {
+  readonly bus: { readonly problem?: AppError | undefined };
+  readonly sinks: Sinks;
+}
+
+/** What a process with a bus answers about dead letters: those of all processes. Only one with sinks replays. */
+export function deadLetterMethods(box: DeadLetterBox, { bus, sinks }: LetterHops): [string, ControlMethod][] {
+  const methods: [string, ControlMethod][] = [
     ['dlq-list', (params, signal) => list(box, params, signal)],
     [
       'dlq-show',
@@ -53,9 +63,23 @@ export function deadLetterMethods(box: DeadLetterBox, sinks: Pick<Sinks, 'replay
         yield shownOf(await box.read(String(params.id), signal));
       },
     ],
-    ['dlq-replay', (params, signal) => replay(box, sinks, filterOf(params), signal)],
+    [
+      'dlq-replay',
+      (params, signal) => {
+        checkSinks(sinks);
+        return replay(box, sinks, filterOf(params), signal);
+      },
+    ],
     ['dlq-purge', (params, signal) => purge(box, filterOf(params), signal)],
   ];
+  return methods.map(([name, method]) => [
+    name,
+    (params, signal) => {
+      // Who asks would wait for as long as the brokers are away.
+      if (bus.problem !== undefined) throw bus.problem;
+      return method(params, signal);
+    },
+  ]);
 }
 
 /** Rows, oldest first, then how many are left out. */
@@ -78,10 +102,11 @@ async function* replay(
   signal: AbortSignal,
 ): AsyncGenerator<ReplayRow> {
   const left = new Set(filter.ids);
-  for await (const { id, target, eventId, error } of replayLetters(box, sinks, filter, signal)) {
+  for await (const { id, target, eventId, error, possiblyDoubled } of replayLetters(box, sinks, filter, signal)) {
     left.delete(id);
     const why = error === undefined ? {} : { code: error.code, reason: error.message, remedy: error.remedy };
-    yield { id, target, ...(eventId !== undefined && { eventId }), delivered: error === undefined, ...why };
+    const doubled = possiblyDoubled ? { possiblyDoubled } : {};
+    yield { id, target, ...(eventId !== undefined && { eventId }), delivered: error === undefined, ...doubled, ...why };
   }
   for (const id of left) throw deadLetterError('DEAD_LETTER_UNKNOWN', { id });
 }
@@ -91,8 +116,7 @@ async function* purge(box: DeadLetterBox, filter: LetterFilter, signal: AbortSig
   let portion: string[] = [];
   let purged = 0;
   const settle = async (): Promise<void> => {
-    await box.settle(portion);
-    purged += portion.length;
+    purged += await box.settle(portion, signal);
     portion = [];
   };
   for await (const { id } of box.waiting(filter, signal)) {

@@ -7,11 +7,13 @@ import { type EmbeddedLog, openEmbeddedLog } from '../core/bus/embedded-log.ts';
 import { ControlServer } from '../core/control.ts';
 import { encodeDeadLetter } from '../core/dead-letter.ts';
 import { DeadLetterBox } from '../core/dead-letter-box.ts';
-import { topics } from '../proto/bus.ts';
+import { DeadLetter, topics } from '../proto/bus.ts';
 import { encodeSingleEvent } from '../schema/event-batch.ts';
+import type { Sinks } from '../services/sinks/main.ts';
 import { idOf, lineOf, viewOf } from '../services/sinks/test-events.ts';
 import { listLetters, purgeLetters, replayLetters, showLetter } from './dlq.ts';
 import { deadLetterMethods } from './dlq-methods.ts';
+import { absentSinks } from './roles.ts';
 import { shortSocketPath } from './socket-path.ts';
 
 const testError = errorTable({
@@ -35,13 +37,14 @@ beforeEach(async () => {
   });
   await bus.append(topics.deadLetters, 0, [...letters, encodeDeadLetter({ ...from, offset: 3, payload: Buffer.from([1, 2, 3]) })]);
   taken = new Set();
-  const sinks = {
-    replay: async (_: string, { view, items }: { view: { id(row: number): string }; items: Uint32Array }) =>
-      Array.from(items, (row) => (taken.has(view.id(row)) ? undefined : testError('REFUSED'))),
+  const sinks: Sinks = {
+    ...absentSinks,
+    replay: async (_, { view, items }) =>
+      Array.from(items, (row) => ({ error: taken.has(view.id(row)) ? undefined : testError('REFUSED'), isDoubtful: false })),
   };
   control = await ControlServer.listen(
     shortSocketPath(join(dataDir, 'control.sock')),
-    new Map(deadLetterMethods(new DeadLetterBox(bus), sinks)),
+    new Map(deadLetterMethods(new DeadLetterBox(bus), { bus: {}, sinks })),
   );
   out = '';
   vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
@@ -121,4 +124,29 @@ test('purge takes away what it names, and nothing else', async () => {
   out = '';
   await listLetters(text(), {}, 10);
   expect(out).toBe('No dead letters wait.\n');
+});
+
+test('a letter that is rubbish hides no other', async () => {
+  const times = [2 ** 53, -(2 ** 40), 1].map((seconds) => DeadLetter.encode({ stage: 'sink', at: { seconds, nanos: 2 ** 31 } }).finish());
+  await bus.append(topics.deadLetters, 0, [...times, new Uint8Array(0), Buffer.from([0x6a, 0xff]), Buffer.from('no letter')]);
+  await listLetters(json(), {}, 100);
+  const found = rows();
+  expect(found.length).toBe(10);
+  expect(found.slice(4).map(({ code, at }) => [code, String(at).slice(0, 4)])).toEqual([
+    ...[0, 1, 2].map(() => ['', '1970']),
+    ...[3, 4, 5].map(() => ['DEAD_LETTER_UNREADABLE', '1970']),
+  ]);
+  await showLetter(text(), '0-9');
+  expect(out).toContain(Buffer.from('no letter').toString('base64'));
+});
+
+test('a process without sinks, or whose brokers are away, says so instead of waiting', async () => {
+  const unreachable = testError('REFUSED');
+  for (const [hops, message] of [
+    [{ bus: {}, sinks: absentSinks }, 'runs no sinks'],
+    [{ bus: { problem: unreachable }, sinks: absentSinks }, unreachable.message],
+  ] as const) {
+    const methods = new Map(deadLetterMethods(new DeadLetterBox(bus), hops));
+    expect(() => methods.get('dlq-replay')?.({}, new AbortController().signal)).toThrow(message);
+  }
 });

@@ -42,16 +42,19 @@ export async function showLetter({ dataDir, json }: DlqOptions, id: string): Pro
 
 /** `jitterscope dlq replay`: sends letters once more, each through its sink alone. Resolves with the exit code: 1 when one stays. */
 export async function replayLetters({ dataDir, json }: DlqOptions, filter: LetterFilter): Promise<number> {
-  let [delivered, stay] = [0, 0];
+  let [delivered, stay, doubled] = [0, 0, 0];
   for await (const answer of ask(dataDir, 'dlq-replay', { ...filter })) {
     const row = answer as ReplayRow;
     if (row.delivered) delivered++;
     else stay++;
+    if (row.possiblyDoubled === true) doubled++;
     if (json) await print(`${JSON.stringify(row)}\n`);
     else if (!row.delivered)
       await print(`${row.id}  ${pc.yellow('stays')}  ${printable(row.reason ?? '')}\n    ${pc.dim(printable(row.remedy ?? ''))}\n`);
   }
   if (!json) await print(`${delivered} delivered, ${stay} stay\n`);
+  if (!json && doubled > 0)
+    await print(pc.yellow(`${doubled} of them may be stored twice: a replay before broke off, and the store cannot be asked for them\n`));
   return stay > 0 ? 1 : 0;
 }
 

@@ -24,14 +24,18 @@ export function pipelineFigures(sources: FigureSources): (partition: number, gat
   return async (partition, gateway) => {
     const { aggregator, sinks } = sources;
     const state = aggregator.partitions().get(partition);
-    const ofSinks = sinks.stats().map(({ sink, partitions }) => ({ name: sink, counts: partitions.get(partition) }));
+    // Of a partition that is another process's nothing is told: 0 would look as if its totals began anew.
+    const ofSinks = sinks.stats().flatMap(({ sink, partitions }) => {
+      const counts = partitions.get(partition);
+      return counts === undefined ? [] : [{ name: sink, counts }];
+    });
     return {
       queues: await queuesOf(partition, sources, gateway),
       deadLetters: [
-        { name: 'aggregator', total: state?.dispositions.refusedMessages ?? 0 },
-        ...ofSinks.map(({ name, counts }) => ({ name, total: (counts?.rejected ?? 0) + (counts?.undecodableMessages ?? 0) })),
+        ...(state === undefined ? [] : [{ name: 'aggregator', total: state.dispositions.refusedMessages }]),
+        ...ofSinks.map(({ name, counts }) => ({ name, total: counts.rejected + counts.undecodableMessages })),
       ],
-      lostEvents: ofSinks.map(({ name, counts }) => ({ name, total: Object.values(counts?.lost ?? {}).reduce((sum, n) => sum + n, 0) })),
+      lostEvents: ofSinks.map(({ name, counts }) => ({ name, total: Object.values(counts.lost).reduce((sum, n) => sum + n, 0) })),
       stateLost: aggregator.statesLost().has(partition) && performance.now() - startedMs < toldStateLostMs,
     };
   };

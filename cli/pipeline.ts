@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { probes } from '../bpf/registry.ts';
 import { AppError, errorTable, messageOf } from '../core/app-error.ts';
+import { DeadLetterCount } from '../core/dead-letter-count.ts';
 import type { Deadline } from '../core/deadline.ts';
 import { lockDataDir } from '../core/lock.ts';
 import { type Log, limitedLog, logOf } from '../core/log.ts';
@@ -31,6 +32,8 @@ export interface Pipeline {
   /** What the aggregator was started with; its rules may have changed since. */
   readonly aggregation: Aggregation;
   readonly sinks: Sinks;
+  /** Undefined where no sinks run. */
+  readonly deadLetters: DeadLetterCount | undefined;
   /** Undefined when it is not enabled. */
   readonly prometheus: PrometheusSink | undefined;
   /** gRPC target of the gateway. */
@@ -97,6 +100,7 @@ export async function startPipeline(config: Config, dataDir: string, options: Pi
   const sinks = runs(role, 'sinks')
     ? await startSinks({ bus, config: config.sinks, dataDir, clusterName: config.cluster.name, log: sinksLog })
     : absentSinks;
+  const deadLetters = runs(role, 'sinks') ? new DeadLetterCount(bus, sinksLog) : undefined;
   const prometheus =
     runs(role, 'sinks') && config.sinks.prometheus.enabled
       ? PrometheusSink.start({ bus, config: config.sinks.prometheus, describe: metricDescriptions(probes), log: sinksLog })
@@ -141,6 +145,7 @@ export async function startPipeline(config: Config, dataDir: string, options: Pi
     aggregator,
     aggregation,
     sinks,
+    deadLetters,
     prometheus,
     gatewayAddress: `unix:${socketPath}`,
     partition: role === 'collector' ? 0 : partitionOf(nodeName(config), bus.partitions(topics.raw)),
@@ -151,6 +156,7 @@ export async function startPipeline(config: Config, dataDir: string, options: Pi
     async close(deadline) {
       await closeHops({ gateway, settled, aggregator, sinks }, deadline);
       await prometheus?.close();
+      await deadLetters?.close();
       const groups = { aggregator: runs(role, 'aggregator'), sinks: sinks.stats().map(({ sink }) => sink) };
       const left = await leftOnBus(bus, groups, Math.max(minLookMs, deadline.leftMs));
       await bus.close();

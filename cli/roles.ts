@@ -3,7 +3,6 @@ import type { Aggregator } from '../services/aggregator/main.ts';
 import type { Gateway } from '../services/gateway/main.ts';
 import { emptyGatewayMetrics } from '../services/gateway/metrics.ts';
 import type { Sinks } from '../services/sinks/main.ts';
-import { replayOnce } from '../services/sinks/replay.ts';
 import type { PipelineBus } from './bus.ts';
 import type { Config } from './config.ts';
 
@@ -34,7 +33,12 @@ const roleError = errorTable({
   ROLE_WITHOUT_BUS: {
     message: 'this process runs the role collector: there are no events in it',
     retryable: false,
-    remedy: 'Ask a process of the role aggregator or sinks.',
+    remedy: 'Ask a process of the role aggregator or sinks: name its data folder with --data-dir.',
+  },
+  ROLE_WITHOUT_SINKS: {
+    message: 'this process runs no sinks: it sends nothing to stores',
+    retryable: false,
+    remedy: 'Ask a process of the role sinks, any of them: name its data folder with --data-dir.',
   },
 });
 
@@ -57,6 +61,15 @@ const nothing = async (): Promise<ReadonlyMap<number, number>> => none;
 const withoutBus = (): never => {
   throw roleError('ROLE_WITHOUT_BUS');
 };
+
+const withoutSinks = (): never => {
+  throw roleError('ROLE_WITHOUT_SINKS');
+};
+
+/** Throws when the sinks are another process's. */
+export function checkSinks(sinks: Sinks): void {
+  if (sinks === absentSinks) withoutSinks();
+}
 
 /** In place of the bus, in a collector. */
 export const absentBus: PipelineBus = {
@@ -99,6 +112,6 @@ export const absentSinks: Sinks = {
   ready: () => ({ ready: true, problems: [] }),
   stats: () => [],
   lag: async () => new Map(),
-  replay: (sink, batch, signal) => replayOnce(sink, undefined, batch, signal),
+  replay: async () => withoutSinks(),
   close: async () => undefined,
 };

@@ -1,8 +1,11 @@
+import { randomBytes } from 'node:crypto';
 import { topics } from '../proto/bus.ts';
-import { errorTable } from './app-error.ts';
+import { AppError, errorTable } from './app-error.ts';
 import type { Bus } from './bus/bus.ts';
 import { decodeDeadLetter, type ReadLetter } from './dead-letter.ts';
-import { SettledOffsets } from './settled-offsets.ts';
+import { encodeClaim, encodeSettlement, toRanges } from './letter-entries.ts';
+import { LetterLedger } from './letter-ledger.ts';
+import { retry } from './retry.ts';
 
 /** What can go wrong with the dead letters. */
 export const deadLetterError = errorTable({
@@ -11,10 +14,10 @@ export const deadLetterError = errorTable({
     retryable: false,
     remedy: 'It may have been replayed or purged, or it was too old for bus.deadLettersSize.',
   },
-  DEAD_LETTERS_SCATTERED: {
-    message: 'too many dead letters were settled one by one between others that wait',
-    retryable: false,
-    remedy: 'Replay or purge the oldest first: `jitterscope dlq list` shows them first.',
+  DEAD_LETTER_CLAIMED: {
+    message: 'another replay is at the letter {id}',
+    retryable: true,
+    remedy: 'Wait for it to end. After one that was killed: a minute.',
   },
 });
 
@@ -31,21 +34,32 @@ export interface LetterFilter {
   readonly code?: string;
 }
 
-/** Not joined by anybody: its commits say what was settled. */
-const group = 'dlq';
+/** Letters that nobody else replays until the claim has ended. */
+export interface HeldLetters {
+  /** Those of the named ones that wait, and that nobody else has claimed: id, and whether a replay before may have stored it. */
+  readonly letters: ReadonlyMap<string, { readonly isDoubtful: boolean }>;
+  /** Ends the claim. `doubtful`: what may be stored and was not settled. */
+  end(doubtful: Iterable<string>): Promise<void>;
+}
+
+/** Its commits say below which offset nothing waits (DeadLetterCount). */
+export const deadLetterGroup = 'dlq';
 const topic = topics.deadLetters;
 const fetchBytes = 1024 * 1024;
-/** A commit holds 4 KiB. */
-const maxTextBytes = 4000;
+/** A claim is over after this long, whatever became of who made it. Clocks may differ by half of it. */
+export const claimMs = 60_000;
+const retryPolicy = { initialMs: 50, maxMs: 2_000 };
 
 /**
- * The dead letters of all stages, until somebody settles them: replayed, or purged. The topic's retention drops the oldest;
- * nothing else removes their bytes.
+ * The dead letters of all stages, until somebody settles them: replayed, or purged. What settles them is a message behind
+ * them in their own partition, so any number of processes may settle at once, and nothing of it expires before they do.
+ * The topic's retention drops the oldest; nothing else removes their bytes.
  */
 export class DeadLetterBox {
   readonly #bus: Bus;
-  /** One change at a time. */
-  #work: Promise<unknown> = Promise.resolve();
+  readonly #ledgers = new Map<number, LetterLedger>();
+  /** By partition: one at a time. */
+  readonly #work = new Map<number, Promise<unknown>>();
 
   constructor(bus: Bus) {
     this.#bus = bus;
@@ -53,18 +67,20 @@ export class DeadLetterBox {
 
   /** Those that wait, oldest first within a partition. The payload is valid until the next one is asked for. */
   async *waiting(filter: LetterFilter, signal: AbortSignal): AsyncGenerator<WaitingLetter> {
-    const ids = filter.ids === undefined ? undefined : new Set(filter.ids);
+    const named = filter.ids === undefined ? undefined : byPartition(filter.ids);
     for (let partition = 0; partition < this.#bus.partitions(topic); partition++) {
-      const { earliest, next } = await this.#bus.offsets(topic, partition);
-      const settled = await this.#settled(partition);
-      const from = Math.max(earliest, settled.next);
-      if (from >= next) continue;
-      for await (const fetch of this.#bus.read(topic, partition, from, { until: next, maxBytes: fetchBytes, signal })) {
+      const wanted = named?.get(partition);
+      if (named !== undefined && wanted === undefined) continue;
+      const ledger = await this.#alone(partition, () => this.#caughtUp(partition, signal));
+      const from = Math.max(ledger.floor, wanted?.[0] ?? 0);
+      const until = Math.min(ledger.next, (wanted?.at(-1) ?? Number.POSITIVE_INFINITY) + 1);
+      if (from >= until || ledger.size === 0) continue;
+      const chosen = wanted === undefined ? undefined : new Set(wanted);
+      for await (const fetch of this.#bus.read(topic, partition, from, { until, maxBytes: fetchBytes, signal })) {
         for (const { offset, value } of fetch.messages) {
-          const id = `${partition}-${offset}`;
-          if (settled.has(offset) || (ids !== undefined && !ids.has(id))) continue;
+          if (!ledger.waits(offset) || chosen?.has(offset) === false) continue;
           const letter = decodeDeadLetter(value);
-          if (passes(letter, filter)) yield { id, ...letter };
+          if (passes(letter, filter)) yield { id: `${partition}-${offset}`, ...letter };
         }
       }
     }
@@ -76,44 +92,94 @@ export class DeadLetterBox {
     throw deadLetterError('DEAD_LETTER_UNKNOWN', { id: id.slice(0, 40) });
   }
 
-  /** Settles letters by their ids; durable when resolved. */
-  settle(ids: readonly string[]): Promise<void> {
-    const offsets = new Map<number, number[]>();
-    for (const id of ids) {
-      const [partition, offset] = id.split('-').map(Number);
-      offsets.set(partition, [...(offsets.get(partition) ?? []), offset]);
+  /** Settles letters by their ids; durable when resolved, with how many of them had waited until then. */
+  async settle(ids: Iterable<string>, signal: AbortSignal): Promise<number> {
+    let settled = 0;
+    for (const [partition, offsets] of byPartition(ids)) {
+      const ranges = toRanges(offsets);
+      const append = async (): Promise<void> => {
+        const at = await this.#append(partition, encodeSettlement(ranges), signal);
+        settled += (await this.#caughtUp(partition, signal, at)).waitingWithin(ranges);
+        await this.#caughtUp(partition, signal, at + 1);
+      };
+      await this.#alone(partition, append);
     }
-    const change = this.#work.then(async () => {
-      for (const [partition, settled] of offsets) await this.#settle(partition, settled);
-    });
-    this.#work = change.catch(() => undefined);
-    return change;
+    return settled;
   }
 
-  /** How many wait, of all stages; messages that retention or damage took do not. */
-  async count(): Promise<number> {
-    let count = 0;
-    for (let partition = 0; partition < this.#bus.partitions(topic); partition++) {
-      const { earliest, next } = await this.#bus.offsets(topic, partition);
-      count += (await this.#settled(partition)).open(earliest, next);
+  /** Claims letters of one partition of the topic. Of two that claim the same letter, the one whose message came first has it. */
+  async claim(ids: Iterable<string>, signal: AbortSignal): Promise<HeldLetters> {
+    const id = randomBytes(8).toString('hex');
+    const letters = new Map<string, { isDoubtful: boolean }>();
+    const claimed = byPartition(ids);
+    const untilMs = Date.now() + claimMs;
+    for (const [partition, offsets] of claimed) {
+      await this.#alone(partition, async () => {
+        const at = await this.#append(partition, encodeClaim({ id, ranges: toRanges(offsets), untilMs, ended: false }), signal);
+        const ledger = await this.#caughtUp(partition, signal, at);
+        for (const offset of offsets) {
+          if (ledger.waits(offset) && !ledger.isClaimed(offset))
+            letters.set(`${partition}-${offset}`, { isDoubtful: ledger.isDoubtful(offset) });
+        }
+      });
     }
-    return count;
+    return {
+      letters,
+      end: async (doubtful) => {
+        const left = byPartition(doubtful);
+        for (const partition of claimed.keys()) {
+          const ranges = toRanges(left.get(partition) ?? []);
+          await this.#append(partition, encodeClaim({ id, ranges, untilMs, ended: true }), AbortSignal.timeout(claimMs));
+        }
+      },
+    };
   }
 
-  async #settled(partition: number): Promise<SettledOffsets> {
-    const commit = await this.#bus.committed(group, topic, partition);
-    return SettledOffsets.decode(commit?.offset ?? 0, commit?.metadata ?? '');
+  #append(partition: number, body: Uint8Array, signal: AbortSignal): Promise<number> {
+    const retryable = (thrown: unknown): boolean => thrown instanceof AppError && thrown.retryable;
+    return retry(() => this.#bus.append(topic, partition, [body]), { ...retryPolicy, signal, retryable });
   }
 
-  async #settle(partition: number, offsets: readonly number[]): Promise<void> {
-    const settled = await this.#settled(partition);
-    const { earliest } = await this.#bus.offsets(topic, partition);
-    settled.add(0, earliest);
-    for (const offset of offsets) settled.add(offset);
-    const { next, text } = settled;
-    if (text.length > maxTextBytes) throw deadLetterError('DEAD_LETTERS_SCATTERED');
-    await this.#bus.commit(group, topic, partition, { offset: next, metadata: text });
+  /** The ledger of a partition, up to its end, or to an offset that was appended. */
+  async #caughtUp(partition: number, signal: AbortSignal, offset?: number): Promise<LetterLedger> {
+    const { earliest, next } = await this.#bus.offsets(topic, partition);
+    const ledger = this.#ledgers.get(partition) ?? new LetterLedger(await this.#begin(partition, next));
+    this.#ledgers.set(partition, ledger);
+    const until = offset ?? next;
+    if (ledger.next < until && until > earliest) {
+      for await (const fetch of this.#bus.read(topic, partition, ledger.next, { until, maxBytes: fetchBytes, signal })) ledger.learn(fetch);
+      signal.throwIfAborted();
+    }
+    ledger.dropBelow(earliest);
+    return ledger;
   }
+
+  /** Nothing waits below it. A commit beyond the end is of a topic that is no more. */
+  async #begin(partition: number, next: number): Promise<number> {
+    const floor = (await this.#bus.committed(deadLetterGroup, topic, partition))?.offset ?? 0;
+    return floor <= next ? floor : 0;
+  }
+
+  #alone<Result>(partition: number, task: () => Promise<Result>): Promise<Result> {
+    const turn = (this.#work.get(partition) ?? Promise.resolve()).then(task);
+    this.#work.set(
+      partition,
+      turn.catch(() => undefined),
+    );
+    return turn;
+  }
+}
+
+/** Offsets, rising, by partition. */
+function byPartition(ids: Iterable<string>): Map<number, number[]> {
+  const offsets = new Map<number, number[]>();
+  for (const id of ids) {
+    const [partition, offset] = id.split('-').map(Number);
+    const found = offsets.get(partition);
+    if (found === undefined) offsets.set(partition, [offset]);
+    else found.push(offset);
+  }
+  return new Map([...offsets].map(([partition, found]) => [partition, [...new Set(found)].sort((a, b) => a - b)]));
 }
 
 function passes(letter: ReadLetter, { stage, target, code }: LetterFilter): boolean {

@@ -1,6 +1,6 @@
 import { DeadLetter, type DeadLetterBody } from '../proto/bus.ts';
 import { type AppError, messageOf } from './app-error.ts';
-import { millisOf, wallNow } from './time.ts';
+import { maxUnixSeconds, millisOf, wallNow } from './time.ts';
 
 /** Something that will never be taken as it is, as a stage gives it up. */
 export interface GivenUp {
@@ -72,8 +72,9 @@ const unreadable = {
 export function decodeDeadLetter(bytes: Uint8Array): ReadLetter {
   try {
     const { stage, target, code, reason, topic, partition, offset, eventId, payload, at } = DeadLetter.decode(bytes);
+    if (!stage) throw new RangeError('it names no stage');
     return {
-      stage: stage ?? '',
+      stage,
       target: target ?? '',
       code: code ?? '',
       reason: reason ?? '',
@@ -82,9 +83,14 @@ export function decodeDeadLetter(bytes: Uint8Array): ReadLetter {
       offset: offset ?? 0,
       eventId: eventId ? eventId : undefined,
       payload: payload ?? new Uint8Array(0),
-      atMs: millisOf({ seconds: at?.seconds ?? 0, nanos: at?.nanos ?? 0 }),
+      atMs: timeOf(millisOf({ seconds: at?.seconds ?? 0, nanos: at?.nanos ?? 0 })),
     };
   } catch (thrown) {
     return { ...unreadable, reason: `the message is no dead letter: ${messageOf(thrown)}`, payload: bytes };
   }
+}
+
+/** What is no time at all is told as 1970. */
+function timeOf(ms: number): number {
+  return ms >= 0 && ms <= maxUnixSeconds * 1000 ? ms : 0;
 }

@@ -13,6 +13,8 @@ export type MetricLayoutBody = jitterscope.bus.v1.MetricLayout.$Properties;
 export type PipelineFiguresBody = jitterscope.bus.v1.PipelineFigures.$Properties;
 export type QueueFiguresBody = jitterscope.bus.v1.QueueFigures.$Properties;
 export type DeadLetterBody = jitterscope.bus.v1.DeadLetter.$Properties;
+export type SettlementBody = jitterscope.bus.v1.Settlement.$Properties;
+export type LetterClaimBody = jitterscope.bus.v1.LetterClaim.$Properties;
 
 /** Names of the topics. */
 export const topics = {

@@ -61,7 +61,9 @@ test('every kind of message on the wire and on the bus is there', () => {
     expect(bodies).toContain(`CollectorMessage.${body}`);
   for (const body of ['welcome', 'ack', 'keyframeRequest', 'settings', 'command']) expect(bodies).toContain(`GatewayMessage.${body}`);
   for (const body of ['message', 'tick', 'replay']) expect(bodies).toContain(`RawMessage.${body}`);
-  expect(bodies).toEqual(expect.arrayContaining(['EventBatch.lines', 'MetricBatch.groups', 'DeadLetter.payload']));
+  expect(bodies).toEqual(
+    expect.arrayContaining(['EventBatch.lines', 'MetricBatch.groups', 'DeadLetter.payload', 'DeadLetter.settlement', 'DeadLetter.claim']),
+  );
 });
 
 test('fields of a later version do not hinder', () => {

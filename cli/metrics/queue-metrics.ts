@@ -1,4 +1,3 @@
-import { DeadLetterBox } from '../../core/dead-letter-box.ts';
 import { topics } from '../../proto/bus.ts';
 import type { Collector } from '../../services/collector/main.ts';
 import type { Pipeline } from '../pipeline.ts';
@@ -18,7 +17,7 @@ interface Fill {
  */
 export function addQueueMetrics(
   set: MetricSet,
-  pipeline: Pick<Pipeline, 'bus' | 'figures' | 'sinks'>,
+  pipeline: Pick<Pipeline, 'bus' | 'figures' | 'sinks' | 'deadLetters' | 'prometheus'>,
   collector: Pick<Collector, 'spool' | 'metrics'> | undefined,
 ): void {
   const fills = async (): Promise<Fill[]> => {
@@ -46,30 +45,37 @@ export function addQueueMetrics(
   set.counter(
     'jitterscope_queue_dropped_items_total',
     'Items and events that a queue gave up, by reason. spool: since the start; events: since the first commit of the sink.',
-    ['queue', 'reason'],
+    ['queue', 'reason', 'partition'],
     () => [
       ...(collector === undefined
         ? []
         : byReason({ spool_full: 0, spool_damaged: 0, disk_full: 0, ...collector.metrics.skipped }, { queue: 'spool' })),
-      ...pipeline.sinks.stats().flatMap(({ sink, partitions }) => byReason(lostOf([...partitions.values()]), { queue: `events/${sink}` })),
+      ...pipeline.sinks
+        .stats()
+        .flatMap(({ sink, partitions }) =>
+          [...partitions].flatMap(([partition, { lost }]) => byReason(lost, { queue: `events/${sink}`, partition: String(partition) })),
+        ),
     ],
   );
-  set.counter('jitterscope_dead_letters_total', 'Messages and events that went to the dead letters, by stage.', ['stage'], async () => {
-    const totals = new Map<string, number>();
-    for (let partition = 0; partition < pipeline.bus.partitions(topics.raw); partition++) {
-      const { deadLetters } = await pipeline.figures(partition);
-      for (const { name, total } of deadLetters ?? []) totals.set(name ?? '', (totals.get(name ?? '') ?? 0) + (total ?? 0));
-    }
-    return [...totals].map(([stage, total]): Sample => [{ stage }, total]);
-  });
-  const letters = new DeadLetterBox(pipeline.bus);
-  set.gauge('jitterscope_dead_letters_waiting', 'Dead letters of all stages that nobody has replayed or purged.', [], async () => [
-    [{}, await letters.count()],
-  ]);
-}
-
-function lostOf(partitions: readonly { readonly lost: Readonly<Record<string, number>> }[]): Record<string, number> {
-  const sums: Record<string, number> = {};
-  for (const { lost } of partitions) for (const [reason, n] of Object.entries(lost)) sums[reason] = (sums[reason] ?? 0) + n;
-  return sums;
+  // Totals stay with their partition when that goes to another process: in a sum of partitions it would look like new letters.
+  set.counter(
+    'jitterscope_dead_letters_total',
+    'Messages and events that went to the dead letters, by stage. prometheus: since the start.',
+    ['stage', 'partition'],
+    async () => {
+      const samples: Sample[] = [];
+      for (let partition = 0; partition < pipeline.bus.partitions(topics.raw); partition++) {
+        const { deadLetters } = await pipeline.figures(partition);
+        for (const { name, total } of deadLetters ?? []) samples.push([{ stage: name ?? '', partition: String(partition) }, total ?? 0]);
+      }
+      if (pipeline.prometheus !== undefined) samples.push([{ stage: 'prometheus' }, pipeline.prometheus.counters.undecodable]);
+      return samples;
+    },
+  );
+  set.gauge(
+    'jitterscope_dead_letters_waiting',
+    'Dead letters of all stages that nobody has replayed or purged. Processes with sinks share the partitions: their sum is the number.',
+    [],
+    () => (pipeline.deadLetters === undefined ? [] : [[{}, pipeline.deadLetters.waiting]]),
+  );
 }

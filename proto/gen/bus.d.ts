@@ -707,6 +707,12 @@ export namespace jitterscope {
                 /** DeadLetter at. */
                 at?: (jitterscope.bus.v1.Time.$Properties|null);
 
+                /** DeadLetter settlement. */
+                settlement?: (jitterscope.bus.v1.Settlement.$Properties|null);
+
+                /** DeadLetter claim. */
+                claim?: (jitterscope.bus.v1.LetterClaim.$Properties|null);
+
                 /**
                  * Encodes the specified DeadLetter message. Does not implicitly {@link jitterscope.bus.v1.DeadLetter.verify|verify} messages.
                  * @param message DeadLetter message or plain object to encode
@@ -767,12 +773,150 @@ export namespace jitterscope {
                     /** DeadLetter at */
                     at?: (jitterscope.bus.v1.Time.$Properties|null);
 
+                    /** DeadLetter settlement */
+                    settlement?: (jitterscope.bus.v1.Settlement.$Properties|null);
+
+                    /** DeadLetter claim */
+                    claim?: (jitterscope.bus.v1.LetterClaim.$Properties|null);
+
                     /** Unknown fields preserved while decoding when enabled */
                     $unknowns?: Uint8Array[];
                 }
 
                 /** Shape of a DeadLetter. */
                 type $Shape = jitterscope.bus.v1.DeadLetter.$Properties;
+            }
+
+            /**
+             * Properties of a Settlement.
+             * @deprecated Use jitterscope.bus.v1.Settlement.$Properties instead.
+             */
+            interface ISettlement extends jitterscope.bus.v1.Settlement.$Properties {
+            }
+
+            /** Represents a Settlement. */
+            class Settlement {
+
+                /**
+                 * Constructs a new Settlement.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: jitterscope.bus.v1.Settlement.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** Settlement ranges. */
+                ranges: number[];
+
+                /**
+                 * Encodes the specified Settlement message. Does not implicitly {@link jitterscope.bus.v1.Settlement.verify|verify} messages.
+                 * @param message Settlement message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: jitterscope.bus.v1.Settlement.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a Settlement message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {jitterscope.bus.v1.Settlement & jitterscope.bus.v1.Settlement.$Shape} Settlement
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): jitterscope.bus.v1.Settlement & jitterscope.bus.v1.Settlement.$Shape;
+            }
+
+            namespace Settlement {
+
+                /** Properties of a Settlement. */
+                interface $Properties {
+
+                    /** Settlement ranges */
+                    ranges?: (number[]|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a Settlement. */
+                type $Shape = jitterscope.bus.v1.Settlement.$Properties;
+            }
+
+            /**
+             * Properties of a LetterClaim.
+             * @deprecated Use jitterscope.bus.v1.LetterClaim.$Properties instead.
+             */
+            interface ILetterClaim extends jitterscope.bus.v1.LetterClaim.$Properties {
+            }
+
+            /** Represents a LetterClaim. */
+            class LetterClaim {
+
+                /**
+                 * Constructs a new LetterClaim.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: jitterscope.bus.v1.LetterClaim.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** LetterClaim id. */
+                id: Uint8Array;
+
+                /** LetterClaim ranges. */
+                ranges: number[];
+
+                /** LetterClaim until. */
+                until?: (jitterscope.bus.v1.Time.$Properties|null);
+
+                /** LetterClaim ended. */
+                ended: boolean;
+
+                /**
+                 * Encodes the specified LetterClaim message. Does not implicitly {@link jitterscope.bus.v1.LetterClaim.verify|verify} messages.
+                 * @param message LetterClaim message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: jitterscope.bus.v1.LetterClaim.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a LetterClaim message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {jitterscope.bus.v1.LetterClaim & jitterscope.bus.v1.LetterClaim.$Shape} LetterClaim
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): jitterscope.bus.v1.LetterClaim & jitterscope.bus.v1.LetterClaim.$Shape;
+            }
+
+            namespace LetterClaim {
+
+                /** Properties of a LetterClaim. */
+                interface $Properties {
+
+                    /** LetterClaim id */
+                    id?: (Uint8Array|null);
+
+                    /** LetterClaim ranges */
+                    ranges?: (number[]|null);
+
+                    /** LetterClaim until */
+                    until?: (jitterscope.bus.v1.Time.$Properties|null);
+
+                    /** LetterClaim ended */
+                    ended?: (boolean|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a LetterClaim. */
+                type $Shape = jitterscope.bus.v1.LetterClaim.$Properties;
             }
 
             /**

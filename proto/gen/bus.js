@@ -1062,6 +1062,8 @@ export const jitterscope = $root.jitterscope = (() => {
                 DeadLetter.prototype.eventId = "";
                 DeadLetter.prototype.payload = $util.newBuffer([]);
                 DeadLetter.prototype.at = null;
+                DeadLetter.prototype.settlement = null;
+                DeadLetter.prototype.claim = null;
 
                 DeadLetter.encode = function (message, writer, _depth) {
                     if (!writer)
@@ -1094,6 +1096,10 @@ export const jitterscope = $root.jitterscope = (() => {
                         writer.uint32(90).bytes(message.payload);
                     if (message.at != null && $Object.hasOwnProperty.call(message, "at"))
                         $root.jitterscope.bus.v1.Time.encode(message.at, writer.uint32(98).fork(), _depth + 1).ldelim();
+                    if (message.settlement != null && $Object.hasOwnProperty.call(message, "settlement"))
+                        $root.jitterscope.bus.v1.Settlement.encode(message.settlement, writer.uint32(106).fork(), _depth + 1).ldelim();
+                    if (message.claim != null && $Object.hasOwnProperty.call(message, "claim"))
+                        $root.jitterscope.bus.v1.LetterClaim.encode(message.claim, writer.uint32(114).fork(), _depth + 1).ldelim();
                     if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                         for (let i = 0; i < message.$unknowns.length; ++i)
                             writer.raw(message.$unknowns[i]);
@@ -1232,6 +1238,18 @@ export const jitterscope = $root.jitterscope = (() => {
                                 message.at = $root.jitterscope.bus.v1.Time.decode(reader, reader.size(), $undefined, _depth + 1, message.at);
                                 continue;
                             }
+                        case 13: {
+                                if (wireType !== 2)
+                                    break;
+                                message.settlement = $root.jitterscope.bus.v1.Settlement.decode(reader, reader.size(), $undefined, _depth + 1, message.settlement);
+                                continue;
+                            }
+                        case 14: {
+                                if (wireType !== 2)
+                                    break;
+                                message.claim = $root.jitterscope.bus.v1.LetterClaim.decode(reader, reader.size(), $undefined, _depth + 1, message.claim);
+                                continue;
+                            }
                         }
                         reader.skipType(wireType, _depth, tag);
                         if (!reader.discardUnknown) {
@@ -1250,6 +1268,215 @@ export const jitterscope = $root.jitterscope = (() => {
                 };
 
                 return DeadLetter;
+            })();
+
+            v1.Settlement = (function() {
+
+                const Settlement = function (properties) {
+                    this.ranges = [];
+                    if (properties)
+                        for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                            if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                                this[keys[i]] = properties[keys[i]];
+                };
+
+                Settlement.prototype.ranges = $util.emptyArray;
+
+                Settlement.encode = function (message, writer, _depth) {
+                    if (!writer)
+                        writer = $Writer.create();
+                    if (_depth === $undefined)
+                        _depth = 0;
+                    if (_depth > $util.recursionLimit)
+                        throw $Error("max depth exceeded");
+                    if (message.ranges != null && message.ranges.length)
+                        writer.uint32(10).uint64s(message.ranges);
+                    if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                        for (let i = 0; i < message.$unknowns.length; ++i)
+                            writer.raw(message.$unknowns[i]);
+                    return writer;
+                };
+
+                Settlement.decode = function (reader, length, _end, _depth, _target) {
+                    if (!(reader instanceof $Reader))
+                        reader = $Reader.create(reader);
+                    if (_depth === $undefined)
+                        _depth = 0;
+                    if (_depth > $Reader.recursionLimit)
+                        throw $Error("max depth exceeded");
+                    let end, message;
+                    if (length === $undefined)
+                        end = reader.len;
+                    else {
+                        end = reader.pos + length;
+                        if (end > reader.len)
+                            throw $RangeError("index out of range");
+                        length = reader.len;
+                        reader.len = end;
+                    }
+                    message = _target || new $root.jitterscope.bus.v1.Settlement();
+                    while (reader.pos < end) {
+                        let start = reader.pos;
+                        let tag = reader.tag();
+                        if (tag === _end) {
+                            _end = $undefined;
+                            break;
+                        }
+                        let wireType = tag & 7;
+                        switch (tag >>>= 3) {
+                        case 1: {
+                                if (wireType === 2) {
+                                    if (!(message.ranges && message.ranges.length))
+                                        message.ranges = [];
+                                    reader.uint64s(message.ranges);
+                                    continue;
+                                }
+                                if (wireType !== 0)
+                                    break;
+                                if (!(message.ranges && message.ranges.length))
+                                    message.ranges = [];
+                                message.ranges.push(reader.uint64());
+                                continue;
+                            }
+                        }
+                        reader.skipType(wireType, _depth, tag);
+                        if (!reader.discardUnknown) {
+                            $util.makeProp(message, "$unknowns", false);
+                            (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                        }
+                    }
+                    if (length !== $undefined) {
+                        if (reader.pos !== end)
+                            throw $RangeError("index out of range");
+                        reader.len = length;
+                    }
+                    if (_end !== $undefined)
+                        throw $Error("missing end group");
+                    return message;
+                };
+
+                return Settlement;
+            })();
+
+            v1.LetterClaim = (function() {
+
+                const LetterClaim = function (properties) {
+                    this.ranges = [];
+                    if (properties)
+                        for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                            if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                                this[keys[i]] = properties[keys[i]];
+                };
+
+                LetterClaim.prototype.id = $util.newBuffer([]);
+                LetterClaim.prototype.ranges = $util.emptyArray;
+                LetterClaim.prototype.until = null;
+                LetterClaim.prototype.ended = false;
+
+                LetterClaim.encode = function (message, writer, _depth) {
+                    if (!writer)
+                        writer = $Writer.create();
+                    if (_depth === $undefined)
+                        _depth = 0;
+                    if (_depth > $util.recursionLimit)
+                        throw $Error("max depth exceeded");
+                    if (message.id != null && $Object.hasOwnProperty.call(message, "id") && message.id.length)
+                        writer.uint32(10).bytes(message.id);
+                    if (message.ranges != null && message.ranges.length)
+                        writer.uint32(18).uint64s(message.ranges);
+                    if (message.until != null && $Object.hasOwnProperty.call(message, "until"))
+                        $root.jitterscope.bus.v1.Time.encode(message.until, writer.uint32(26).fork(), _depth + 1).ldelim();
+                    if (message.ended != null && $Object.hasOwnProperty.call(message, "ended") && message.ended !== false)
+                        writer.uint32(32).bool(message.ended);
+                    if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                        for (let i = 0; i < message.$unknowns.length; ++i)
+                            writer.raw(message.$unknowns[i]);
+                    return writer;
+                };
+
+                LetterClaim.decode = function (reader, length, _end, _depth, _target) {
+                    if (!(reader instanceof $Reader))
+                        reader = $Reader.create(reader);
+                    if (_depth === $undefined)
+                        _depth = 0;
+                    if (_depth > $Reader.recursionLimit)
+                        throw $Error("max depth exceeded");
+                    let end, message, value;
+                    if (length === $undefined)
+                        end = reader.len;
+                    else {
+                        end = reader.pos + length;
+                        if (end > reader.len)
+                            throw $RangeError("index out of range");
+                        length = reader.len;
+                        reader.len = end;
+                    }
+                    message = _target || new $root.jitterscope.bus.v1.LetterClaim();
+                    while (reader.pos < end) {
+                        let start = reader.pos;
+                        let tag = reader.tag();
+                        if (tag === _end) {
+                            _end = $undefined;
+                            break;
+                        }
+                        let wireType = tag & 7;
+                        switch (tag >>>= 3) {
+                        case 1: {
+                                if (wireType !== 2)
+                                    break;
+                                if ((value = reader.bytes()).length)
+                                    message.id = value;
+                                else
+                                    delete message.id;
+                                continue;
+                            }
+                        case 2: {
+                                if (wireType === 2) {
+                                    if (!(message.ranges && message.ranges.length))
+                                        message.ranges = [];
+                                    reader.uint64s(message.ranges);
+                                    continue;
+                                }
+                                if (wireType !== 0)
+                                    break;
+                                if (!(message.ranges && message.ranges.length))
+                                    message.ranges = [];
+                                message.ranges.push(reader.uint64());
+                                continue;
+                            }
+                        case 3: {
+                                if (wireType !== 2)
+                                    break;
+                                message.until = $root.jitterscope.bus.v1.Time.decode(reader, reader.size(), $undefined, _depth + 1, message.until);
+                                continue;
+                            }
+                        case 4: {
+                                if (wireType !== 0)
+                                    break;
+                                if (value = reader.bool())
+                                    message.ended = value;
+                                else
+                                    delete message.ended;
+                                continue;
+                            }
+                        }
+                        reader.skipType(wireType, _depth, tag);
+                        if (!reader.discardUnknown) {
+                            $util.makeProp(message, "$unknowns", false);
+                            (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                        }
+                    }
+                    if (length !== $undefined) {
+                        if (reader.pos !== end)
+                            throw $RangeError("index out of range");
+                        reader.len = length;
+                    }
+                    if (_end !== $undefined)
+                        throw $Error("missing end group");
+                    return message;
+                };
+
+                return LetterClaim;
             })();
 
             v1.MetricBatch = (function() {

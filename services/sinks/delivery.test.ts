@@ -16,22 +16,26 @@ const operator = errorOf('OPERATOR', false);
 type Move = 'store' | 'throw-later' | 'throw-operator' | 'throw-defect' | 'smaller' | readonly ItemMove[];
 type ItemMove = 'store' | 'reject' | 'retry' | 'unknown-stored' | 'unknown-lost';
 
+/** What comes of a look-up. */
+type Find = 'answer' | 'fail' | 'operator' | 'deny';
+
 /** A store that follows a script, then takes everything. */
 class ScriptedStore implements Sink {
   readonly stored: string[] = [];
   readonly requests: string[][] = [];
   readonly #script: Move[];
-  readonly #finds: ('answer' | 'fail' | 'deny')[];
+  readonly #finds: Find[];
   find?: NonNullable<Sink['find']>;
 
-  constructor(script: readonly Move[], finds?: readonly ('answer' | 'fail' | 'deny')[]) {
+  constructor(script: readonly Move[], finds?: readonly Find[]) {
     this.#script = [...script];
     this.#finds = [...(finds ?? [])];
     if (finds === undefined) return;
     this.find = async () => {
       const move = this.#finds.shift() ?? 'answer';
       if (move === 'fail') throw later;
-      if (move === 'deny') throw operator;
+      if (move === 'operator') throw operator;
+      if (move === 'deny') return undefined;
       return new Set(this.stored);
     };
   }
@@ -149,6 +153,14 @@ test('a store that may not be asked gets the events again, counted', async () =>
   await sink.deliver(batchOf(3), signal);
   expect(store.requests.at(-1)).toEqual([idOf(0), idOf(1)]);
   expect(counters).toMatchObject({ unknownEvents: 2, possiblyDuplicatedEvents: 2, foundEvents: 0, retriedEvents: 2 });
+});
+
+test('a look-up that an operator has to mend holds the events back, and nothing is sent again before', async () => {
+  const store = new ScriptedStore([['unknown-stored', 'unknown-lost']], ['operator', 'fail', 'operator']);
+  const { sink, counters } = wrapped(store);
+  await sink.deliver(batchOf(2), signal);
+  expect(store.requests).toEqual([[idOf(0), idOf(1)], [idOf(1)]]);
+  expect(counters).toMatchObject({ foundEvents: 1, possiblyDuplicatedEvents: 0, failures: { [operator.code]: 2, [later.code]: 2 } });
 });
 
 test('what a life before may have stored is asked for first', async () => {

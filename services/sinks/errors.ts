@@ -17,6 +17,11 @@ export const sinkError = errorTable({
     retryable: false,
     remedy: '`jitterscope dlq show` prints what the letter holds.',
   },
+  SINK_REPLAY_UNANSWERED: {
+    message: 'sink {sink} did not end in time: the store may hold the event or not',
+    retryable: true,
+    remedy: 'Replay it again: the store is asked for it first, where it can be.',
+  },
   LETTER_NOT_OF_A_SINK: {
     message: 'a message that the {stage} could not read is not replayed',
     retryable: false,

@@ -2,7 +2,7 @@ import type { z } from 'zod';
 import type { Bus } from '../../core/bus/bus.ts';
 import type { Log } from '../../core/log.ts';
 import type { SinksConfig } from './config.ts';
-import type { SinkCounters } from './metrics.ts';
+import { newDeliveryCounters, type SinkCounters } from './metrics.ts';
 import { type SinkDefinition, type SinkName, sinkRegistry } from './registry.ts';
 import { type ReplayOutcome, replayOnce } from './replay.ts';
 import type { RetryPolicy } from './retrying.ts';
@@ -34,7 +34,7 @@ export interface Sinks {
   stats(): readonly SinkCounters[];
   /** Messages appended and not yet committed, by sink and partition. */
   lag(): Promise<ReadonlyMap<string, ReadonlyMap<number, number>>>;
-  /** Sends a batch once to one sink alone: an outcome for each of its items. */
+  /** Sends a batch once to one sink alone, until the signal's deadline: an outcome for each of its items. */
   replay(sink: string, batch: Batch, signal: AbortSignal): Promise<ReplayOutcome[]>;
   /** Lets what is under way end for up to `graceMs`, then stops. */
   close(graceMs: number): Promise<void>;
@@ -69,7 +69,7 @@ export async function startSinks({ bus, config, dataDir, clusterName, log, polic
     },
     async replay(sink, batch, signal) {
       const runner = runners.find(({ counters }) => counters.sink === sink);
-      return runner === undefined ? replayOnce(sink, undefined, batch, signal) : runner.replay(batch, signal);
+      return runner === undefined ? replayOnce(sink, undefined, batch, newDeliveryCounters(), signal) : runner.replay(batch, signal);
     },
     async close(graceMs) {
       await Promise.all(runners.map((runner) => runner.close(graceMs)));

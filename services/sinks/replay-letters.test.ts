@@ -1,16 +1,18 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { type AppError, errorTable } from '../../core/app-error.ts';
+import type { Bus } from '../../core/bus/bus.ts';
 import { openEmbeddedLog } from '../../core/bus/embedded-log.ts';
 import { encodeDeadLetter } from '../../core/dead-letter.ts';
-import { DeadLetterBox, type LetterFilter } from '../../core/dead-letter-box.ts';
+import { claimMs, DeadLetterBox, type LetterFilter } from '../../core/dead-letter-box.ts';
 import { topics } from '../../proto/bus.ts';
 import { encodeSingleEvent } from '../../schema/event-batch.ts';
+import { newDeliveryCounters } from './metrics.ts';
 import { replayOnce } from './replay.ts';
 import { type ReplayedLetter, replayLetters } from './replay-letters.ts';
-import type { Sink } from './sink.ts';
+import type { Batch, Sink } from './sink.ts';
 import { idOf, viewOf } from './test-events.ts';
 
 const signal = new AbortController().signal;
@@ -73,8 +75,8 @@ function storeOf(judge: (id: string) => AppError | undefined) {
     stored,
     batches,
     sinks: {
-      replay: (name: string, batch: Parameters<Sink['deliver']>[0]) =>
-        replayOnce(name, name === 'store' ? { sink, maxBytes: 1e6 } : undefined, batch, signal),
+      replay: (name: string, batch: Batch) =>
+        replayOnce(name, name === 'store' ? { sink, maxBytes: 1e6 } : undefined, batch, newDeliveryCounters(), signal),
     },
   };
 }
@@ -97,7 +99,7 @@ test('a letter is replayed through its sink alone; what is delivered waits no mo
   await bus.append(topics.deadLetters, 0, [letterOf(0), letterOf(1, 'other'), rawLetter, letterOf(2), Buffer.from('no letter')]);
   await bus.append(topics.deadLetters, 1, [letterOf(3, 'store', 1)]);
   const { sinks, stored } = storeOf((id) => (id === idOf(2) ? testError('NEVER') : undefined));
-  expect(await box.count()).toBe(6);
+  expect((await waitingIds(box)).length).toBe(6);
   const replayed = await collect(replayLetters(box, sinks, {}, signal));
   expect(Object.fromEntries(replayed)).toEqual({
     '0-0': undefined,
@@ -112,7 +114,6 @@ test('a letter is replayed through its sink alone; what is delivered waits no mo
   await bus.close();
   const again = await boxIn(dir);
   expect(await waitingIds(again.box)).toEqual(['0-1', '0-2', '0-3', '0-4']);
-  expect(await again.box.count()).toBe(4);
   await again.bus.close();
 });
 
@@ -132,7 +133,7 @@ test('many letters go in few requests, and a store that is down is asked once', 
   await collect(replayLetters(box, up.sinks, { target: 'store' }, signal));
   expect(up.batches).toEqual([500, 500, 200]);
   expect(new Set(up.stored).size).toBe(1_200);
-  expect(await box.count()).toBe(0);
+  expect(await waitingIds(box)).toEqual([]);
   await bus.close();
 });
 
@@ -143,12 +144,13 @@ test('letters are chosen by id, stage, target and code, and settled one by one',
   expect(await waitingIds(box, { target: 'other' })).toEqual(['0-1']);
   expect(await waitingIds(box, { code: 'NEVER', target: 'store' })).toEqual(['0-0']);
   expect(await waitingIds(box, { ids: ['0-1', '0-9'] })).toEqual(['0-1']);
-  await box.settle(['0-1']);
+  expect(await box.settle(['0-1'], signal)).toBe(1);
   expect(await waitingIds(box)).toEqual(['0-0', '0-2']);
   await expect(box.read('0-1', signal)).rejects.toMatchObject({ code: 'DEAD_LETTER_UNKNOWN' });
   expect(await box.read('0-0', signal)).toMatchObject({ eventId: idOf(0), target: 'store', reason: 'the mapping refuses it' });
-  await Promise.all([box.settle(['0-0']), box.settle(['0-2'])]);
-  expect(await box.count()).toBe(0);
+  const settled = await Promise.all([['0-0', '0-1'], ['0-2'], ['0-2']].map((ids) => box.settle(ids, signal)));
+  expect(settled).toEqual([1, 1, 0]);
+  expect(await waitingIds(box)).toEqual([]);
   await bus.close();
 });
 
@@ -162,27 +164,177 @@ test('a sink that knows its own position takes no old event', async () => {
     deliver: () => Promise.reject(new Error('asked')),
   };
   const sinks = {
-    replay: (name: string, batch: Parameters<Sink['deliver']>[0]) => replayOnce(name, { sink, maxBytes: 1e6 }, batch, signal),
+    replay: (name: string, batch: Batch) => replayOnce(name, { sink, maxBytes: 1e6 }, batch, newDeliveryCounters(), signal),
   };
   expect(await collect(replayLetters(box, sinks, {}, signal))).toEqual([['0-0', 'SINK_TAKES_NO_REPLAY']]);
   await bus.close();
 });
 
-test('what was sent without an answer is delivered when the store holds it', async () => {
+/** A store that can be asked, and may break off behind the delivery; it stores twice what is sent twice. */
+function askedStore(options: { readonly mayBeAsked?: boolean; readonly misses?: number } = {}) {
+  const { mayBeAsked = true, misses = 0 } = options;
+  const stored: string[] = [];
+  const counters = newDeliveryCounters();
+  let beforeAnswer: () => Promise<void> = async () => undefined;
+  const sink: Sink = {
+    check: async () => undefined,
+    close: async () => undefined,
+    async deliver({ view, items }) {
+      stored.push(...Array.from(items, (row) => view.id(row)));
+      await beforeAnswer();
+      return {};
+    },
+    find: async () => (mayBeAsked ? new Set(stored) : undefined),
+    mayMiss: () => misses,
+  };
+  const replay = (name: string, batch: Batch, deadline: AbortSignal) =>
+    replayOnce(name, { sink, maxBytes: 1e6 }, batch, counters, deadline);
+  return { stored, counters, sinks: { replay }, before: (action: () => Promise<void>) => void (beforeAnswer = action) };
+}
+
+/** A bus that appends nothing from a moment on: what a kill between delivery and settlement leaves. */
+function mortal(bus: Bus): { readonly bus: Bus; kill(): void } {
+  let isDead = false;
+  const never = () => new Promise<never>(() => undefined);
+  const append: Bus['append'] = (...call) => (isDead ? never() : bus.append(...call));
+  return {
+    bus: { ...bound(bus), append },
+    kill: () => {
+      isDead = true;
+    },
+  };
+}
+
+function bound(bus: Bus): Bus {
+  return {
+    partitions: (topic) => bus.partitions(topic),
+    append: (...call) => bus.append(...call),
+    offsets: (...call) => bus.offsets(...call),
+    read: (...call) => bus.read(...call),
+    consume: (...call) => bus.consume(...call),
+    committed: (...call) => bus.committed(...call),
+    commit: (...call) => bus.commit(...call),
+    checkpointed: (...call) => bus.checkpointed(...call),
+    close: () => bus.close(),
+  };
+}
+
+/** Letters of some events, and a replay that was killed when the store had taken them; a minute later. */
+async function afterKill(store: ReturnType<typeof askedStore>, count: number) {
+  const { bus, box } = await boxIn(await folder());
+  await bus.append(
+    topics.deadLetters,
+    0,
+    Array.from({ length: count }, (_, number) => letterOf(number)),
+  );
+  const first = mortal(bus);
+  const taken = new Promise<void>((resolve) => {
+    store.before(async () => {
+      first.kill();
+      resolve();
+    });
+  });
+  const killed = replayLetters(new DeadLetterBox(first.bus), store.sinks, {}, signal).next();
+  killed.catch(() => undefined);
+  await taken;
+  store.before(async () => undefined);
+  return { bus, box };
+}
+
+test('a replay that was killed behind the delivery doubles nothing when it is repeated: until its claim is over nobody sends, then the store is asked', async () => {
+  const store = askedStore();
+  const { bus, box } = await afterKill(store, 3);
+  expect(new Set((await collect(replayLetters(box, store.sinks, {}, signal))).map(([, code]) => code))).toEqual(
+    new Set(['DEAD_LETTER_CLAIMED']),
+  );
+  vi.spyOn(Date, 'now').mockReturnValue(Date.now() + claimMs + 1);
+  onTestFinished(() => void vi.restoreAllMocks());
+  expect((await collect(replayLetters(box, store.sinks, {}, signal))).map(([, code]) => code)).toEqual([undefined, undefined, undefined]);
+  expect(store.stored).toEqual([idOf(0), idOf(1), idOf(2)]);
+  expect(store.counters).toMatchObject({ foundEvents: 3, possiblyDuplicatedEvents: 0 });
+  expect(await waitingIds(box)).toEqual([]);
+  await bus.close();
+});
+
+test.each([
+  ['that may not be asked', { mayBeAsked: false }, [idOf(0), idOf(1), idOf(0), idOf(1), idOf(2)]],
+  ['that may not see them', { misses: 1 }, [idOf(0), idOf(1), idOf(2)]],
+])('with a store %s, what a killed replay may have stored is counted and told, and nothing else', async (_, options, expected) => {
+  const store = askedStore(options);
+  const { bus, box } = await afterKill(store, 2);
+  if ('misses' in options) store.stored.length = 0;
+  await bus.append(topics.deadLetters, 0, [letterOf(2)]);
+  vi.spyOn(Date, 'now').mockReturnValue(Date.now() + claimMs + 1);
+  onTestFinished(() => void vi.restoreAllMocks());
+  const doubled: boolean[] = [];
+  for await (const { id, possiblyDoubled } of replayLetters(box, store.sinks, {}, signal))
+    doubled[['0-0', '0-1'].includes(id) ? Number(id.at(-1)) : 2] = possiblyDoubled;
+  expect(doubled).toEqual([true, true, false]);
+  expect([...store.stored].sort()).toEqual([...expected].sort());
+  expect(store.counters.possiblyDuplicatedEvents).toBe(2);
+  await bus.close();
+});
+
+test('two replays at once send each event once', async () => {
+  const { bus, box } = await boxIn(await folder());
+  await bus.append(
+    topics.deadLetters,
+    0,
+    Array.from({ length: 1_200 }, (_, number) => letterOf(number)),
+  );
+  const store = askedStore({ mayBeAsked: false });
+  store.before(() => new Promise((resolve) => setTimeout(resolve, 5)));
+  const outcomes = await Promise.all([box, new DeadLetterBox(bus)].map((one) => collect(replayLetters(one, store.sinks, {}, signal))));
+  expect(store.stored.length).toBe(1_200);
+  expect(new Set(store.stored).size).toBe(1_200);
+  expect(outcomes.flat().filter(([, code]) => code === undefined).length).toBe(1_200);
+  expect(await waitingIds(box)).toEqual([]);
+  await bus.close();
+});
+
+test('who goes away while letters are sent finds them settled', async () => {
+  const { bus, box } = await boxIn(await folder());
+  await bus.append(
+    topics.deadLetters,
+    0,
+    Array.from({ length: 700 }, (_, number) => letterOf(number)),
+  );
+  const store = askedStore();
+  const client = new AbortController();
+  store.before(async () => client.abort());
+  expect((await collect(replayLetters(box, store.sinks, {}, client.signal))).length).toBe(500);
+  expect(store.stored.length).toBe(500);
+  expect((await waitingIds(box)).length).toBe(200);
+  await bus.close();
+});
+
+test('an event that was given up twice is sent once', async () => {
+  const { bus, box } = await boxIn(await folder());
+  await bus.append(topics.deadLetters, 0, [letterOf(0), letterOf(1), letterOf(0), letterOf(1, 'other')]);
+  const store = askedStore({ mayBeAsked: false });
+  expect(await collect(replayLetters(box, store.sinks, {}, signal))).toEqual(['0-0', '0-1', '0-2', '0-3'].map((id) => [id, undefined]));
+  expect(store.stored).toEqual([idOf(0), idOf(1), idOf(1)]);
+  await bus.close();
+});
+
+test('what was sent without an answer is delivered when the store holds it, and else is doubtful', async () => {
   const { bus, box } = await boxIn(await folder());
   await bus.append(topics.deadLetters, 0, [letterOf(0), letterOf(1)]);
+  const finds = [new Set<string>(), new Set([idOf(1)])];
   const sink: Sink = {
     check: async () => undefined,
     close: async () => undefined,
     deliver: async () => ({ unknown: { items: [0, 1], cause: testError('DOWN') } }),
-    find: async () => new Set([idOf(1)]),
+    find: async () => finds.shift(),
   };
   const sinks = {
-    replay: (name: string, batch: Parameters<Sink['deliver']>[0]) => replayOnce(name, { sink, maxBytes: 1e6 }, batch, signal),
+    replay: (name: string, batch: Batch) => replayOnce(name, { sink, maxBytes: 1e6 }, batch, newDeliveryCounters(), signal),
   };
   expect(await collect(replayLetters(box, sinks, {}, signal))).toEqual([
     ['0-0', 'DOWN'],
     ['0-1', undefined],
   ]);
+  const again = await box.claim(['0-0'], signal);
+  expect([...again.letters]).toEqual([['0-0', { isDoubtful: true }]]);
   await bus.close();
 });

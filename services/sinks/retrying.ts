@@ -121,16 +121,14 @@ class Attempts {
       try {
         const part = this.#part(items);
         const held = await this.#sink.find(part, this.#signal);
+        if (held === undefined) break;
         const missing = items.filter((item) => !held.has(part.view.id(this.#batch.items[item])));
         counters.foundEvents += items.length - missing.length;
         counters.possiblyDuplicatedEvents += this.#sink.mayMiss?.(this.#part(missing)) ?? 0;
         return missing;
       } catch (thrown) {
-        if (this.#signal.aborted) throw thrown;
-        const error = this.#expected(thrown);
-        countFailure(counters, error.code);
-        if (!error.retryable) break;
-        await this.#wait(error);
+        if (!this.#signal.aborted) countFailure(counters, this.#expected(thrown).code);
+        await this.#recover(thrown);
       }
     }
     counters.possiblyDuplicatedEvents += items.length;

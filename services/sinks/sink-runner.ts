@@ -66,7 +66,7 @@ export class SinkRunner {
 
   /** Sends a batch once, beside the partitions; see replayOnce. */
   replay(batch: Batch, signal: AbortSignal): Promise<ReplayOutcome[]> {
-    return replayOnce(this.#options.name, this.#opened, batch, signal);
+    return replayOnce(this.#options.name, this.#opened, batch, this.#delivery, signal);
   }
 
   /** Lets what is under way end for up to `graceMs`, then stops. What is not committed is delivered after the next start. */

@@ -51,8 +51,11 @@ export interface Sink {
    * something, and the sink pauses.
    */
   deliver(batch: Batch, signal: AbortSignal): Promise<Delivery>;
-  /** Which of the batch's event ids the store holds. Not retryable: it may not be asked, and the batch is sent again. */
-  find?(batch: Batch, signal: AbortSignal): Promise<ReadonlySet<string>>;
+  /**
+   * Which of the batch's event ids the store holds. Undefined: it may not be asked, and the batch is sent again. A rejection
+   * that is not retryable: an operator has to mend something, and the sink pauses.
+   */
+  find?(batch: Batch, signal: AbortSignal): Promise<ReadonlySet<string> | undefined>;
   /** How many of these events `find` may not see although the store holds them: sent again, they may be stored twice. */
   mayMiss?(batch: Batch): number;
   /** Last event that is durable in the store, where the store itself knows (files). Such a sink rejects no items. */

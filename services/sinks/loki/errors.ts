@@ -99,6 +99,12 @@ export const lokiError = errorTable({
     remedy:
       'Let it read what it writes, 5000 entries at once (max_entries_limit_per_query of the tenant). Until then events whose outcome is unknown are sent again, and counted as possibly stored twice. To say that this is so, set sinks.loki.readBack: false.',
   },
+  LOKI_QUERY_REDIRECTED: {
+    message: 'queries to Loki at {url} are sent elsewhere ({status}): {answer}',
+    retryable: false,
+    remedy:
+      'Correct sinks.loki.url, or its credentials: a proxy redirects to a log-in or to another address. Events wait in the bus. To do without queries, set sinks.loki.readBack: false.',
+  },
   LOKI_QUERY_FAILED: {
     message: 'Loki could not say what it holds: {answer}',
     retryable: true,

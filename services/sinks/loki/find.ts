@@ -21,7 +21,7 @@ export interface FindScope {
   readonly url: string;
 }
 
-/** Ids of the batch's events that Loki holds, in whatever stream. Rejects with LOKI_MAY_NOT_BE_ASKED or LOKI_QUERY_FAILED. */
+/** Ids of the batch's events that Loki holds, in whatever stream. Rejects with LOKI_MAY_NOT_BE_ASKED, LOKI_QUERY_REDIRECTED or LOKI_QUERY_FAILED. */
 export async function findIds(lane: Asker, { view, items }: Batch, scope: FindScope, signal: AbortSignal): Promise<Set<string>> {
   // Those of about the same time together: Loki reads all that lies between the first and the last.
   const rows = [...items].sort((a, b) => view.timeSeconds(a) - view.timeSeconds(b) || view.timeNanos(a) - view.timeNanos(b));
@@ -78,6 +78,8 @@ async function ask(lane: Asker, parameters: Readonly<Record<string, string>>, ur
   // A query that is refused once is refused again, whatever for: leave, address, a limit of the tenant.
   const mayPass = status === 408 || status === 429;
   if (status >= 400 && status < 500 && !mayPass) throw lokiError('LOKI_MAY_NOT_BE_ASKED', { url, status, answer });
+  // A proxy that sends queries elsewhere, mostly to a log-in: it does so for ever.
+  if (status >= 300 && status < 400) throw lokiError('LOKI_QUERY_REDIRECTED', { url, status, answer });
   if (status !== 200) throw queryFailed(`${status} ${answer}`);
   return idsIn(body);
 }

@@ -9,7 +9,6 @@ import { classify, type SentPush, type Verdict } from './classify.ts';
 import type { LokiSinkConfig } from './config.ts';
 import { type LokiCounters, newLokiCounters } from './counters.ts';
 import { jsonEncoder, type PushEncoder, protobufEncoder } from './encode.ts';
-import { lokiError } from './errors.ts';
 import { findIds, mayQuery } from './find.ts';
 import { Lane } from './lane.ts';
 import { refusalOf } from './limits.ts';
@@ -92,7 +91,7 @@ export class LokiSink implements Sink {
       const outcome = await lane.push((await this.#newEncoder()).empty, signal);
       const { cause } = classify(outcome, nothing(this.#options.config.url));
       if (cause !== undefined && !(outcome.kind === 'answered' && outcome.status === 422)) throw cause;
-      if (this.#mayAsk) await mayQuery(lane, this.#scope(), signal).catch((thrown: unknown) => this.#noteDenial(thrown));
+      if (this.#mayAsk) await mayQuery(lane, this.#scope(), signal).catch((thrown: unknown) => this.#passOver(thrown));
       else this.#tell(undefined);
     } finally {
       lane.close();
@@ -126,18 +125,20 @@ export class LokiSink implements Sink {
     return deliveryOf(rejected);
   }
 
-  async find(batch: Batch, signal: AbortSignal): Promise<ReadonlySet<string>> {
-    if (!this.#mayAsk) throw lokiError('LOKI_MAY_NOT_BE_ASKED', { status: 'not asked', answer: 'sinks.loki.readBack, or Loki before' });
+  async find(batch: Batch, signal: AbortSignal): Promise<ReadonlySet<string> | undefined> {
+    if (!this.#mayAsk) return undefined;
     const own = this.#laneOf(batch.partition);
     try {
       const found = await this.#ask(own, batch, signal);
       if (found.size === batch.items.length) return found;
       // What is missing may still be under way: of a killed process, of the partition's owner before, in a Loki that was stalled.
       await sleep(this.#settleMs, signal);
-      return await this.#ask(own, batch, signal);
+      // One of several Lokis may know less than the one that was asked first.
+      return new Set([...found, ...(await this.#ask(own, batch, signal))]);
     } catch (thrown) {
-      if (!signal.aborted) this.#noteDenial(thrown);
-      throw thrown;
+      if (signal.aborted || !isDenial(thrown)) throw thrown;
+      this.#noteDenial(thrown);
+      return undefined;
     }
   }
 
@@ -190,11 +191,16 @@ export class LokiSink implements Sink {
     return { cluster: this.#options.cluster, url: this.#options.config.url };
   }
 
-  /** Remembers, and says once, that Loki may not be asked. Other failures of a query pass. */
-  #noteDenial(thrown: unknown): void {
-    if (!(thrown instanceof AppError) || thrown.code !== 'LOKI_MAY_NOT_BE_ASKED') return;
+  /** Of a query's failures at the start only those that an operator has to mend hold up the sink. */
+  #passOver(thrown: unknown): void {
+    if (isDenial(thrown)) this.#noteDenial(thrown);
+    else if (thrown instanceof AppError && !thrown.retryable) throw thrown;
+  }
+
+  /** Remembers, and says once, that Loki may not be asked. */
+  #noteDenial(denial: AppError): void {
     this.#deniedUntilMs = performance.now() + denialMs;
-    this.#tell(thrown);
+    this.#tell(denial);
   }
 
   #tell(cause: AppError | undefined): void {
@@ -205,6 +211,10 @@ export class LokiSink implements Sink {
       `${cause?.message ?? 'sinks.loki.readBack is off'}: events whose outcome is unknown are sent again and may be stored twice; they are counted`,
     );
   }
+}
+
+function isDenial(thrown: unknown): thrown is AppError {
+  return thrown instanceof AppError && thrown.code === 'LOKI_MAY_NOT_BE_ASKED';
 }
 
 /** A failure before a push was sent. */
