@@ -17,6 +17,7 @@ type Body = InstanceType<typeof EventBatch>;
  */
 export function decodeEventBatch(bytes: Uint8Array): EventBatchView {
   let body: Body;
+  if (bytes.length === 0) throw eventBatchError('EVENT_BATCH_INVALID', { bytes: 0, found: 'nothing', expected: 'a protobuf message' });
   try {
     body = EventBatch.decode(bytes);
   } catch (thrown) {

@@ -42,6 +42,12 @@ export const kafkaError = errorTable({
     retryable: false,
     remedy: 'Leave the topic setting compression.type at `producer`.',
   },
+  KAFKA_FOREIGN_BATCH: {
+    message:
+      '{topic}/{partition} holds a batch compressed with {found}, which no jitterscope writes: it is passed over, and counted as damaged',
+    retryable: false,
+    remedy: 'Somebody else writes to the topic. Its ACLs tell who may.',
+  },
   KAFKA_TOPIC_MISSING: {
     message: 'topic {topic} does not exist, and `bus.kafka.createTopics` is off',
     retryable: false,

@@ -10,12 +10,13 @@ import { checkName, checkSpec } from '../topic-folder.ts';
 import { KafkaClient } from './client.ts';
 import { Commits, type Committer, outsider } from './commits.ts';
 import type { KafkaConfig } from './config.ts';
+import { kafkaError } from './errors.ts';
 import { KafkaConsumer } from './kafka-consumer.ts';
 import type { BrokerLink } from './link.ts';
 import { PartitionProducer } from './partition-producer.ts';
 import { readPartition } from './partition-reader.ts';
 import { sizeOf } from './record-batch.ts';
-import { prepareTopics } from './topics.ts';
+import { compressionTypeOf, isUnreadable, prepareTopics } from './topics.ts';
 
 export interface KafkaBusOptions {
   readonly config: KafkaConfig;
@@ -30,6 +31,7 @@ const closeGraceMs = 10_000;
 const policy = { initialMs: 50, maxMs: 2_000 };
 const earliestOffset = -2;
 const latestOffset = -1;
+const codecNames = ['none', 'gzip', 'snappy', 'lz4', 'zstd'];
 /** Groups of several installations, and of others, share the names of a cluster. */
 const groupPrefix = 'jitterscope.';
 
@@ -134,6 +136,7 @@ export class KafkaBus implements Bus {
         const messages = damage.add(hole.from, hole.to);
         if (messages > 0) this.#options.observer?.lost?.({ topic, partition, reason: 'damaged', messages, bytes: 0 });
       },
+      unknownCodec: (codec: number) => this.#unknownCodec(topic, partition, codecNames[codec] ?? `codec ${codec}`),
       failed: (error: AppError) => this.#tell(`reading ${topic}`, error),
     };
     return renamed(topic, readPartition(place, { ...options, signal: AbortSignal.any(signals) }));
@@ -226,6 +229,19 @@ export class KafkaBus implements Bus {
     };
     const [earliest, next] = await Promise.all([at(earliestOffset), at(latestOffset)]);
     return { earliest, next };
+  }
+
+  /** One batch is its producer's fault. Brokers that compress so would make every message unreadable: better to stop. */
+  async #unknownCodec(topic: string, partition: number, found: string): Promise<void> {
+    const ask = () => compressionTypeOf(this.#client, this.#topicName(topic));
+    const setting = await this.#persistently(`the settings of ${topic}`, ask).catch((thrown: unknown) => {
+      this.#closed.signal.throwIfAborted();
+      this.#tell(`the settings of ${topic}`, thrown as AppError);
+      return '';
+    });
+    const details = { topic: this.#topicName(topic), partition, found };
+    if (isUnreadable(setting)) throw kafkaError('KAFKA_COMPRESSION', details);
+    this.#tell(`reading ${topic}/${partition}`, kafkaError('KAFKA_FOREIGN_BATCH', details));
   }
 
   /** Asks for as long as the brokers may come back, until the bus closes. */

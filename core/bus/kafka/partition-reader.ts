@@ -2,16 +2,15 @@ import { AppError } from '../../app-error.ts';
 import { backoffMs, sleep } from '../../retry.ts';
 import type { Fetch, Hole, Message, ReadOptions } from '../bus.ts';
 import { busError } from '../errors.ts';
-import { errorType, kafkaError } from './errors.ts';
+import { errorType } from './errors.ts';
 import { fetchRequest } from './fetch-request.ts';
 import type { BrokerLink } from './link.ts';
-import { decodeRecordBatches, UnknownCodec } from './record-batches.ts';
+import { decodeRecordBatches } from './record-batches.ts';
 
 const defaultFetchBytes = 1024 * 1024;
 /** How long a broker waits for messages; they come at once when there are some. */
 const maxWaitMs = 5_000;
 const retry = { initialMs: 50, maxMs: 1_000 };
-const codecNames = ['none', 'gzip', 'snappy', 'lz4', 'zstd'];
 
 export interface ReadPlace {
   readonly topic: string;
@@ -22,6 +21,8 @@ export interface ReadPlace {
   offsets(): Promise<{ readonly earliest: number; readonly next: number }>;
   /** Told of offsets that hold no readable message, though they should. */
   damaged(hole: Hole): void;
+  /** Told of a batch that is compressed with what is not read here. Rejects where the topic is set so: every batch will be. */
+  unknownCodec(codec: number): Promise<void>;
   /** Told of each time that the broker does not answer; it is asked again for ever. */
   failed(error: AppError): void;
 }
@@ -43,6 +44,7 @@ export async function* readPartition(place: ReadPlace, options: ReadOptions): As
         attempt = 0;
         if (batches.length === 0) continue;
         const decoded = await decodeRecordBatches(batches, position);
+        for (const codec of decoded.unknownCodecs) await place.unknownCodec(codec);
         const messages = decoded.next > until ? decoded.messages.filter(({ offset }) => offset < until) : decoded.messages;
         holes.push(...decoded.holes);
         for (const hole of decoded.holes) place.damaged(hole);
@@ -90,8 +92,7 @@ function* partsOf(messages: readonly Message[], maxBytes: number): Generator<rea
 /** What is missing at a position that the broker does not have. Undefined: it is to be asked again. Throws what is for good. */
 async function holeAt(place: ReadPlace, position: number, thrown: unknown): Promise<Hole | undefined> {
   const { topic, partition, failed } = place;
-  if (thrown instanceof UnknownCodec)
-    throw kafkaError('KAFKA_COMPRESSION', { topic, partition, found: codecNames[thrown.codec] ?? `codec ${thrown.codec}` }, thrown);
+  if (thrown instanceof AppError && thrown.code === 'KAFKA_COMPRESSION') throw thrown;
   if (!(thrown instanceof AppError)) throw thrown;
   if (errorType(thrown) !== 'OFFSET_OUT_OF_RANGE') {
     failed(thrown);

@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { crc32c } from '../../crc32c.ts';
 import { maxRecordsBytes } from './compression.ts';
 import { batchField, batchHeaderBytes, encodeRecordBatch, lengthFrom } from './record-batch.ts';
-import { decodeRecordBatches, UnknownCodec } from './record-batches.ts';
+import { decodeRecordBatches } from './record-batches.ts';
 
 const nowMs = 1_795_000_000_000;
 
@@ -50,11 +50,16 @@ test('a batch that does not match its checksum is a hole, and the next one is re
   expect(next).toBe(8);
 });
 
-test('a batch of another codec is told, not guessed', async () => {
+test('a batch of another codec is a hole, and told', async () => {
   const batch = await batchAt(0, [Buffer.from('x')], 'gzip');
   batch.writeInt16BE(4, batchField.attributes);
   batch.writeUInt32BE(crc32c(batch.subarray(batchField.attributes)), batchField.crc);
-  await expect(decodeRecordBatches(batch, 0)).rejects.toThrow(UnknownCodec);
+  const { messages, holes, next, unknownCodecs } = await decodeRecordBatches(
+    Buffer.concat([batch, await batchAt(1, [Buffer.from('y')])]),
+    0,
+  );
+  expect([messages.map(({ offset }) => offset), holes, next]).toEqual([[1], [{ from: 0, to: 1, reason: 'damaged' }], 2]);
+  expect([...unknownCodecs]).toEqual([4]);
 });
 
 /** A batch of two offsets with a right checksum around records that are not. */

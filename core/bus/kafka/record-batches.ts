@@ -12,16 +12,8 @@ export interface DecodedBatches {
   readonly holes: readonly Hole[];
   /** Offset behind the last whole batch. */
   readonly next: number;
-}
-
-/** A codec that is not spoken here. */
-export class UnknownCodec extends Error {
-  readonly codec: number;
-
-  constructor(codec: number) {
-    super(`codec ${codec}`);
-    this.codec = codec;
-  }
+  /** Codecs that are not spoken here: their batches are holes. */
+  readonly unknownCodecs: ReadonlySet<number>;
 }
 
 /**
@@ -34,6 +26,7 @@ export class UnknownCodec extends Error {
 export async function decodeRecordBatches(bytes: Buffer, from: number): Promise<DecodedBatches> {
   const messages: Message[] = [];
   const holes: Hole[] = [];
+  const unknownCodecs = new Set<number>();
   let next = from;
   for (let at = 0; at + batchHeaderBytes <= bytes.length; ) {
     const end = at + lengthFrom + bytes.readInt32BE(at + batchField.length);
@@ -53,11 +46,13 @@ export async function decodeRecordBatches(bytes: Buffer, from: number): Promise<
       const held = messages.length;
       try {
         const records = await decompress(attributes & codecMask, batch.subarray(batchHeaderBytes));
-        if (records === undefined) throw new UnknownCodec(attributes & codecMask);
+        if (records === undefined) {
+          unknownCodecs.add(attributes & codecMask);
+          throw new RangeError('a codec that is not known');
+        }
         readRecords(records, { base, lastDelta, count: batch.readInt32BE(batchField.count) }, next, messages);
         holes.push(...holesBetween(messages.slice(held), next, behind));
-      } catch (thrown) {
-        if (thrown instanceof UnknownCodec) throw thrown;
+      } catch {
         messages.length = held;
         holes.push({ from: next, to: behind, reason: 'damaged' });
       }
@@ -65,7 +60,7 @@ export async function decodeRecordBatches(bytes: Buffer, from: number): Promise<
     next = Math.max(next, behind);
     at = end;
   }
-  return { messages, holes, next };
+  return { messages, holes, next, unknownCodecs };
 }
 
 /** Offsets of a range that no message has. */

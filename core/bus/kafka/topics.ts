@@ -18,6 +18,11 @@ const safeReplicas = 3;
 /** What is not read here: brokers that compress anew would make every batch unreadable. */
 const unreadable = /^(zstd|lz4)$/;
 
+/** Whether a topic's compression.type is one that is not read here. */
+export function isUnreadable(compressionType: string): boolean {
+  return unreadable.test(compressionType);
+}
+
 /** A batch with the largest message. */
 export const maxBatchBytes = MAX_MESSAGE_BYTES + batchHeaderBytes + maxRecordOverheadBytes;
 
@@ -105,18 +110,13 @@ async function checkTopics(client: KafkaClient, specs: readonly TopicSpec[]): Pr
   for (const { name: topic, partitions: expected } of specs) {
     if (found.get(topic) !== expected) throw kafkaError('KAFKA_TOPIC_PARTITIONS', { topic, found: found.get(topic) ?? 0, expected });
   }
-  const link = client.controllerLink();
-  try {
-    const names = ['cleanup.policy', 'max.message.bytes', 'retention.ms', 'retention.bytes', 'compression.type'];
-    const asked = specs.map(({ name }) => ({ type: topicResource, name, configNames: names }));
-    const { resources } = await link.ask('the settings of the topics', (broker) => broker.describeConfigs({ resources: asked }));
-    for (const spec of specs) {
-      const entries = resources.find(({ resourceName }) => resourceName === spec.name)?.configEntries ?? [];
-      checkSettings(spec, new Map(entries.map(({ configName, configValue }) => [configName, configValue ?? ''])));
-    }
-  } finally {
-    link.close();
-  }
+  const names = ['cleanup.policy', 'max.message.bytes', 'retention.ms', 'retention.bytes', 'compression.type'];
+  const settings = await settingsOfTopics(
+    client,
+    specs.map(({ name }) => name),
+    names,
+  );
+  for (const spec of specs) checkSettings(spec, settings.get(spec.name) ?? new Map());
 }
 
 /** Throws KAFKA_TOPIC_SETTING for a topic that would lose messages, or whose messages could not be written or read. */
@@ -127,7 +127,7 @@ export function checkSettings({ name: topic, retain }: TopicSpec, settings: Read
     throw refuse('cleanup.policy', 'delete', 'Messages have no keys, and each of them counts: a compacted topic loses them.');
   if (Number(settings.get('max.message.bytes') ?? maxBatchBytes) < maxBatchBytes)
     throw refuse('max.message.bytes', `at least ${maxBatchBytes}`, 'Raise it, on the topic or on the brokers.');
-  if (unreadable.test(settings.get('compression.type') ?? ''))
+  if (isUnreadable(settings.get('compression.type') ?? ''))
     throw refuse('compression.type', 'producer', 'Set it to producer (or gzip, snappy, uncompressed): nothing else can be read here.');
   if (retain !== 'checkpoint') return;
   for (const setting of ['retention.bytes', 'retention.ms']) {
@@ -137,5 +137,32 @@ export function checkSettings({ name: topic, retain }: TopicSpec, settings: Read
         '-1',
         'Set it to -1: what lies below a checkpoint is deleted by jitterscope itself; anything else would be lost unread.',
       );
+  }
+}
+
+/** The setting compression.type of a topic; empty where it is not told. */
+export async function compressionTypeOf(client: KafkaClient, topic: string): Promise<string> {
+  const settings = await settingsOfTopics(client, [topic], ['compression.type']);
+  return settings.get(topic)?.get('compression.type') ?? '';
+}
+
+/** Settings of topics as the brokers have them, by topic and name. */
+async function settingsOfTopics(
+  client: KafkaClient,
+  topics: readonly string[],
+  names: readonly string[],
+): Promise<ReadonlyMap<string, ReadonlyMap<string, string>>> {
+  const link = client.controllerLink();
+  try {
+    const asked = topics.map((name) => ({ type: topicResource, name, configNames: names }));
+    const { resources } = await link.ask('the settings of the topics', (broker) => broker.describeConfigs({ resources: asked }));
+    return new Map(
+      resources.map(({ resourceName, configEntries }) => [
+        resourceName,
+        new Map(configEntries.map(({ configName, configValue }) => [configName, configValue ?? ''])),
+      ]),
+    );
+  } finally {
+    link.close();
   }
 }

@@ -110,6 +110,7 @@ export class ShownSeries {
   #decode(partition: number, offset: number, bytes: Uint8Array): MetricBatch | undefined {
     try {
       this.counters.messages++;
+      if (bytes.length === 0) throw new RangeError('it is empty');
       return MetricBatch.decode(bytes);
     } catch (thrown) {
       // The next keyframe has everything again.
