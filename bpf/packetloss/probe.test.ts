@@ -1,16 +1,14 @@
-import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { recordFlags } from '../../schema/record.gen.ts';
-import { RecordReader } from '../../schema/record.ts';
+import type { RecordReader } from '../../schema/record.ts';
 import { type RecordFields, writeRecord } from '../../schema/record-writer.ts';
-import { endsOf } from '../../test/lab/record-ends.ts';
+import { endsOf } from '../../test/lab/record-text.ts';
+import { readerOf, readFixture, valuesOf } from '../../test/support/probe-fixtures.ts';
 import type { EventNames } from '../event.ts';
 import type { KernelFacts, KernelNames } from '../probe.ts';
 import { benignDrops } from './benign.ts';
 import { packetloss } from './probe.ts';
 
-const fixtures = fileURLToPath(new URL('fixtures/', import.meta.url));
 const { SKB, SOCK, CGROUP, STACK, OWNER } = recordFlags;
 const { event } = packetloss;
 
@@ -22,18 +20,6 @@ function namesOf(reason: string | undefined, site = 'nf_hook_slow'): EventNames 
     symbol: () => (site === '' ? undefined : site),
     stack: () => ['nf_hook_slow', 'ip_local_deliver'],
   };
-}
-
-function readerOf(bytes: Uint8Array): RecordReader {
-  const reader = new RecordReader();
-  reader.reset(bytes);
-  expect(reader.next()).toBe(true);
-  return reader;
-}
-
-function valuesOf(record: RecordReader): Record<string, number> {
-  const values = (event.values ?? []).map(({ name, read }) => [name, read(record)] as const);
-  return Object.fromEntries(values.filter(([, value]) => value >= 0));
 }
 
 function textsOf(record: RecordReader, names: EventNames): Record<string, unknown> {
@@ -117,12 +103,12 @@ test.each([
     texts: { interface: 'veth0', packet_type: 'broadcast' },
   },
 ])('recorded $name is decoded, and told in words and numbers', ({ name, fields, ends, message, values, texts }) => {
-  const record = readerOf(readFileSync(`${fixtures}${name}.bin`));
+  const record = readFixture(packetloss, name);
   const names = namesOf('REASON');
   expect(record).toMatchObject({ probe: packetloss.number, variant: 1, length: 192, v0: 0, ...fields });
   expect(endsOf(record)).toBe(ends);
   expect([event.reason(record, names), event.message(record, names)]).toEqual(['REASON', message]);
-  expect(valuesOf(record)).toMatchObject(values);
+  expect(valuesOf(packetloss, record)).toMatchObject(values);
   expect(textsOf(record, names)).toMatchObject({ site: 'nf_hook_slow', stack, ...texts });
   expect([record.code > 0, record.v1 > 0, record.net > 0, record.tsNs > 0]).toEqual([true, true, true, true]);
   expect(record.next()).toBe(false);
@@ -174,7 +160,7 @@ test('what is not known is told as a number, or not at all', () => {
   };
   expect(event.reason(made({ code: 0x3_0002 }), subsystems)).toBe('OPENVSWITCH_2');
   expect(event.message(made({ code: 1 }), { ...names, far: '2001:db8::7' })).toContain('to [2001:db8::7]:2: ');
-  expect(valuesOf(made({}, [0, 0, 0, 0, 7]))).toEqual({ segments: 7, length_bytes: 40 });
+  expect(valuesOf(packetloss, made({}, [0, 0, 0, 0, 7]))).toEqual({ segments: 7, length_bytes: 40 });
 });
 
 function kernel(args: number | undefined): KernelFacts {

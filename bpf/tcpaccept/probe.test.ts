@@ -1,39 +1,15 @@
-import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { recordFlags } from '../../schema/record.gen.ts';
-import { RecordReader } from '../../schema/record.ts';
 import { writeRecord } from '../../schema/record-writer.ts';
-import { endsOf } from '../../test/lab/record-ends.ts';
-import type { EventNames } from '../event.ts';
+import { endsOf } from '../../test/lab/record-text.ts';
+import { eventNames, readerOf, readFixture, valuesOf } from '../../test/support/probe-fixtures.ts';
 import type { KernelFacts } from '../probe.ts';
 import { levels } from './names.ts';
 import { tcpaccept } from './probe.ts';
 
-const fixtures = fileURLToPath(new URL('fixtures/', import.meta.url));
 const { SOCK, CGROUP, OWNER, TASK, V4MAPPED, SERVER } = recordFlags;
-const names: EventNames = {
-  local: 'web',
-  far: 'client',
-  enumName: () => undefined,
-  origin: '',
-  symbol: () => undefined,
-  stack: () => undefined,
-};
+const names = eventNames('web', 'client');
 const [queue, accepted] = [1, 2];
-
-function readerOf(bytes: Uint8Array): RecordReader {
-  const reader = new RecordReader();
-  reader.reset(bytes);
-  expect(reader.next()).toBe(true);
-  return reader;
-}
-
-/** jitterscope.values of a record. */
-function valuesOf(record: RecordReader): Record<string, number> {
-  const values = (tcpaccept.event.values ?? []).map(({ name, read }) => [name, read(record)] as const);
-  return Object.fromEntries(values.filter(([, value]) => value >= 0));
-}
 
 const queueValues = ['accept_queue_connections', 'accept_queue_max_connections', 'oldest_wait_us', 'listener_drops'];
 const listener = SOCK | CGROUP | OWNER | SERVER;
@@ -98,13 +74,13 @@ test.each([
     values: ['accept_wait_us'],
   },
 ])('recorded $name is decoded, and told in words and numbers', ({ name, fields, ends, reason, message, values }) => {
-  const record = readerOf(readFileSync(`${fixtures}${name}.bin`));
+  const record = readFixture(tcpaccept, name);
   expect(record).toMatchObject({ probe: tcpaccept.number, proto: 6, side: 1, v0: 0, comm: 'node', ...fields });
   expect(record.length).toBe(fields.variant === queue ? 192 : 128);
   expect(endsOf(record)).toBe(ends);
   expect(tcpaccept.event.reason(record, names)).toBe(reason);
   expect(tcpaccept.event.message(record, names)).toMatch(message);
-  expect(Object.keys(valuesOf(record))).toEqual(values);
+  expect(Object.keys(valuesOf(tcpaccept, record))).toEqual(values);
   expect([record.tgid > 0, record.net > 0, record.tsNs > 0]).toEqual([true, true, true]);
   expect(record.next()).toBe(false);
 });

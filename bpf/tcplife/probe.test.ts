@@ -1,40 +1,17 @@
-import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { recordFlags } from '../../schema/record.gen.ts';
-import { RecordReader } from '../../schema/record.ts';
+import type { RecordReader } from '../../schema/record.ts';
 import { writeRecord } from '../../schema/record-writer.ts';
-import { endsOf } from '../../test/lab/record-ends.ts';
-import type { EventNames } from '../event.ts';
+import { endsOf } from '../../test/lab/record-text.ts';
+import { eventNames, readerOf, readFixture, valuesOf } from '../../test/support/probe-fixtures.ts';
 import type { KernelFacts } from '../probe.ts';
 import { connectFailures, endings } from './names.ts';
 import { tcplife } from './probe.ts';
 
-const fixtures = fileURLToPath(new URL('fixtures/', import.meta.url));
 const { SOCK, CGROUP, OWNER, V4MAPPED, CLIENT } = recordFlags;
-const names: EventNames = {
-  local: 'client',
-  far: 'web',
-  enumName: () => undefined,
-  origin: '',
-  symbol: () => undefined,
-  stack: () => undefined,
-};
+const names = eventNames('client', 'web');
 const owned = SOCK | CGROUP | OWNER;
 const [failed, slow, closed] = [1, 2, 3];
-
-function readerOf(bytes: Uint8Array): RecordReader {
-  const reader = new RecordReader();
-  reader.reset(bytes);
-  expect(reader.next()).toBe(true);
-  return reader;
-}
-
-/** jitterscope.values of a record. */
-function valuesOf(record: RecordReader): Record<string, number> {
-  const values = (tcplife.event.values ?? []).map(({ name, read }) => [name, read(record)] as const);
-  return Object.fromEntries(values.filter(([, value]) => value >= 0));
-}
 
 const connectValues = ['connect_us', 'syn_retransmits'];
 const errnoValues = ['errno', ...connectValues];
@@ -149,13 +126,13 @@ test.each([
     values: ['srtt_us', 'errno', ...closedValues.slice(1)],
   },
 ])('recorded $name is decoded, and told in words and numbers', ({ name, fields, ends, reason, message, values }) => {
-  const record = readerOf(readFileSync(`${fixtures}${name}.bin`));
+  const record = readFixture(tcplife, name);
   expect(record).toMatchObject({ probe: tcplife.number, proto: 6, v0: 0, comm: 'node', ...fields });
   expect([record.length, record.side]).toEqual(fields.variant === closed ? [192, 0] : [128, 2]);
   expect(endsOf(record)).toBe(ends);
   expect(tcplife.event.reason(record, names)).toBe(reason);
   expect(tcplife.event.message(record, names)).toMatch(message);
-  expect(Object.keys(valuesOf(record))).toEqual(values);
+  expect(Object.keys(valuesOf(tcplife, record))).toEqual(values);
   expect([record.sock > 0, record.tgid > 0, record.net > 0, record.tsNs > 0]).toEqual([true, true, true, true]);
   expect(record.next()).toBe(false);
 });
@@ -189,8 +166,8 @@ test.each([
 });
 
 test('what a record does not have is not among its values', () => {
-  expect(valuesOf(made(slow, 0, [0, 600_000, 0]))).toEqual({ connect_us: 600_000, syn_retransmits: 0 });
-  expect(valuesOf(made(closed, endings.FAR_FIN, [0, 0], [0, 5, 6, 7, 8, 0, 0]))).toEqual({
+  expect(valuesOf(tcplife, made(slow, 0, [0, 600_000, 0]))).toEqual({ connect_us: 600_000, syn_retransmits: 0 });
+  expect(valuesOf(tcplife, made(closed, endings.FAR_FIN, [0, 0], [0, 5, 6, 7, 8, 0, 0]))).toEqual({
     ...{ sent_bytes: 5, received_bytes: 6, sent_segments: 7, received_segments: 8, retransmitted_segments: 0 },
   });
 });

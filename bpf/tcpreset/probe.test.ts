@@ -1,14 +1,11 @@
-import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { recordFlags } from '../../schema/record.gen.ts';
-import { RecordReader } from '../../schema/record.ts';
-import { endsOf } from '../../test/lab/record-ends.ts';
+import { endsOf } from '../../test/lab/record-text.ts';
+import { eventNames, readFixture } from '../../test/support/probe-fixtures.ts';
 import type { EventNames } from '../event.ts';
 import type { KernelFacts } from '../probe.ts';
 import { tcpreset } from './probe.ts';
 
-const fixtures = fileURLToPath(new URL('fixtures/', import.meta.url));
 const { SOCK, SKB, CGROUP, OWNER, V4MAPPED, CLIENT, SERVER } = recordFlags;
 /** Of the kernel that the fixtures were recorded on. */
 const reasons: ReadonlyMap<number, string> = new Map([
@@ -17,20 +14,9 @@ const reasons: ReadonlyMap<number, string> = new Map([
   [14, 'TCP_STATE'],
 ]);
 const names: EventNames = {
-  local: 'web',
-  far: 'client',
-  origin: '',
-  symbol: () => undefined,
-  stack: () => undefined,
+  ...eventNames('web', 'client'),
   enumName: (enumeration, value) => (enumeration === 'sk_rst_reason' ? reasons.get(value) : undefined),
 };
-
-function fixture(name: string): RecordReader {
-  const reader = new RecordReader();
-  reader.reset(readFileSync(`${fixtures}${name}.bin`));
-  expect(reader.next()).toBe(true);
-  return reader;
-}
 
 test.each([
   {
@@ -76,7 +62,7 @@ test.each([
     message: expect.stringMatching(/^web reset a connection from client: its application /),
   },
 ])('recorded $name is decoded, and told in words', ({ name, fields, ends, reason, message }) => {
-  const record = fixture(name);
+  const record = readFixture(tcpreset, name);
   expect(record).toMatchObject({ probe: tcpreset.number, length: 128, proto: 6, v0: 0, ...fields });
   expect(endsOf(record)).toMatch(ends);
   expect(tcpreset.event.reason(record, names)).toBe(reason);

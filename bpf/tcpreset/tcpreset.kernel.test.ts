@@ -1,48 +1,37 @@
-import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { cpus } from 'node:os';
-import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, expect } from 'vitest';
-import type { Native } from '../../native/addon.ts';
-import { loadNative, readBpfObject } from '../../native/index.ts';
-import { metrics, recordFlags } from '../../schema/record.gen.ts';
+import { loadNative } from '../../native/index.ts';
+import { metrics } from '../../schema/record.gen.ts';
 import { eventually } from '../../test/lab/eventually.ts';
 import { kernelTest, kernelTestsRun } from '../../test/lab/kernel-tier.ts';
 import { type LabNetns, NetnsLab } from '../../test/lab/netns-lab.ts';
-import { ProbeRun, type ProbeRunOptions, type SeenRecord } from '../../test/lab/probe-run.ts';
-import { endsOf } from '../../test/lab/record-ends.ts';
+import { codeNames, ProbeRun, type ProbeRunOptions, type SeenRecord, unlimited } from '../../test/lab/probe-run.ts';
+import { endsOf, flagsOf } from '../../test/lab/record-text.ts';
+import { cookieBySs } from '../../test/lab/traffic.ts';
 import { decodeSettings, defaultSettings, settingsSection } from '../settings.ts';
 import { tcpreset } from './probe.ts';
 
-const fixtures = fileURLToPath(new URL('fixtures/', import.meta.url));
 const [sent, received] = [1, 2];
 const [outSide, inSide] = [2, 1];
 const tcpStates = { ESTABLISHED: 1, SYN_SENT: 2, FIN_WAIT2: 5, TIME_WAIT: 6, CLOSE: 7 };
 
-let native: Native;
 let lab: NetnsLab;
-let cookieA: bigint;
-let cookieB: bigint;
 /** Names of the kernel's reasons; none before 6.10. */
 let reasons: ReadonlyMap<number, string>;
 let run: ProbeRun;
 
 beforeAll(() => {
   if (!kernelTestsRun()) return;
-  native = loadNative();
   lab = new NetnsLab('-reset');
-  cookieA = native.netnsCookie(lab.a.path);
-  cookieB = native.netnsCookie(lab.b.path);
-  reasons = new Map((native.enumValues('sk_rst_reason') ?? []).map(([value, name]) => [value, name.replace('SK_RST_REASON_', '')]));
+  reasons = codeNames(tcpreset);
 });
 
-afterEach(async () => {
-  await lab?.stop();
-  await run?.stop();
-});
+afterEach(() => lab?.stop());
 afterAll(() => lab?.remove());
 
 function start(options: ProbeRunOptions = {}): ProbeRun {
-  run = new ProbeRun(native, tcpreset, readBpfObject('tcpreset'), options);
+  run = new ProbeRun(tcpreset, options);
   return run;
 }
 
@@ -66,23 +55,15 @@ async function only(net: bigint): Promise<SeenRecord> {
   return records[0];
 }
 
-/** Keeps a real record for probe.test.ts, when the tests are run to record them. */
-function keepFixture(name: string, seen: SeenRecord): void {
-  if (process.env.RECORD_FIXTURES === undefined) return;
-  mkdirSync(fixtures, { recursive: true });
-  writeFileSync(`${fixtures}${name}.bin`, seen.bytes);
-}
-
 /** What a record says of the reset and of who sent it, in words. */
 function told({ record }: SeenRecord) {
-  const names = Object.entries(recordFlags).filter(([, bit]) => record.flags & bit);
   return {
     variant: record.variant,
     side: record.side,
     reason: record.variant === sent ? reasons.get(record.code) : record.code,
     state: record.state,
     family: record.family,
-    flags: names.map(([name]) => name).join(' '),
+    flags: flagsOf(record),
     ends: endsOf(record),
   };
 }
@@ -92,13 +73,6 @@ function cgroupOf(pid: number): number | undefined {
   const mount = / (\S+) cgroup2 /.exec(readFileSync('/proc/self/mounts', 'utf8'))?.[1];
   const path = /^0::(.*)$/m.exec(readFileSync(`/proc/${pid}/cgroup`, 'utf8'))?.[1];
   return mount === undefined || path === undefined ? undefined : statSync(mount + path).ino;
-}
-
-/** Socket cookie as `ss` tells it, of the established connection with this far port. */
-function cookieBySs(netns: LabNetns, farPort: number): number | undefined {
-  const row = lab.run(netns, 'ss', '-Htne', 'state', 'established', 'dport', '=', `:${farPort}`);
-  const found = /\bsk:([0-9a-f]+)/.exec(row)?.[1];
-  return found === undefined ? undefined : Number.parseInt(found, 16);
 }
 
 kernelTest(
@@ -114,15 +88,12 @@ kernelTest(
     ]);
 
     for (const [cookie, own] of [
-      [cookieB, metrics.TCPRESET_SENT],
-      [cookieA, metrics.TCPRESET_RECEIVED],
+      [lab.b.cookie, metrics.TCPRESET_SENT],
+      [lab.a.cookie, metrics.TCPRESET_RECEIVED],
     ] as const) {
-      const [emitted, suppressed, ringFull] = [metrics.EMITTED, metrics.SUPPRESSED, metrics.RING_FULL].map((metric) =>
-        run.count(metric, cookie),
-      );
-      expect([emitted, suppressed, ringFull, run.count(own, cookie)]).toEqual([200, 0, 0, 200]);
+      expect([...run.accounting(cookie), run.count(own, cookie)]).toEqual([200, 0, 0, 200]);
     }
-    expect([run.count(metrics.TCPRESET_SENT, cookieA), run.count(metrics.TCPRESET_RECEIVED, cookieB)]).toEqual([0, 0]);
+    expect([run.count(metrics.TCPRESET_SENT, lab.a.cookie), run.count(metrics.TCPRESET_RECEIVED, lab.b.cookie)]).toEqual([0, 0]);
 
     const ports = (outcomes: unknown) =>
       (outcomes as { localPort: number; outcome: string }[]).map(({ localPort, outcome }) => {
@@ -137,9 +108,9 @@ kernelTest(
     const fromClient = fromServer.map((ends) => ends.split(' ').reverse().join(' '));
     expect(new Set(fromServer).size).toBe(200);
 
-    const atServer = await run.records(cookieB);
+    const atServer = await run.records(lab.b.cookie);
     expect(atServer.map(({ record }) => endsOf(record)).sort()).toEqual(fromServer.sort());
-    const atClient = await run.records(cookieA);
+    const atClient = await run.records(lab.a.cookie);
     expect(atClient.map(({ record }) => endsOf(record)).sort()).toEqual(fromClient.sort());
 
     const ifindex = lab.ifindex(lab.b);
@@ -163,7 +134,7 @@ kernelTest(
     expect(new Set(atClient.map(({ record }) => record.sock)).size).toBe(200);
     expect(atServer.filter(({ record }) => record.family === 2)).toHaveLength(100);
     expect(atClient.filter(({ record }) => record.family === 10)).toHaveLength(100);
-    const clocks = native.clocks();
+    const clocks = loadNative().clocks();
     for (const { record } of [...atServer, ...atClient])
       expect(Number(clocks.bootNs) - record.tsNs).toSatisfy((age: number) => age > 0 && age < 300e9);
     for (const [name, family, from] of [
@@ -171,7 +142,7 @@ kernelTest(
       ['sent-no-socket-v6', 10, atServer],
       ['received-syn-sent', 2, atClient],
     ] as const) {
-      keepFixture(name, from.find(({ record }) => record.family === family) as SeenRecord);
+      run.keepFixture(name, from.find(({ record }) => record.family === family) as SeenRecord);
     }
   },
 );
@@ -182,10 +153,10 @@ kernelTest('the counters tell sent resets by reason and received ones by state',
   const noSocket = [...reasons].find(([, name]) => name === 'NO_SOCKET')?.[0] ?? 0;
   expect(run.counters()).toEqual(
     expect.arrayContaining([
-      { net: Number(cookieB), metric: metrics.TCPRESET_SENT, bucket: noSocket, label: 0, value: 5 },
-      { net: Number(cookieA), metric: metrics.TCPRESET_RECEIVED, bucket: tcpStates.SYN_SENT, label: 0, value: 5 },
-      { net: Number(cookieB), metric: metrics.EMITTED, bucket: tcpreset.number, label: 0, value: 5 },
-      { net: Number(cookieA), metric: metrics.EMITTED, bucket: tcpreset.number, label: 0, value: 5 },
+      { net: Number(lab.b.cookie), metric: metrics.TCPRESET_SENT, bucket: noSocket, label: 0, value: 5 },
+      { net: Number(lab.a.cookie), metric: metrics.TCPRESET_RECEIVED, bucket: tcpStates.SYN_SENT, label: 0, value: 5 },
+      { net: Number(lab.b.cookie), metric: metrics.EMITTED, bucket: tcpreset.number, label: 0, value: 5 },
+      { net: Number(lab.a.cookie), metric: metrics.EMITTED, bucket: tcpreset.number, label: 0, value: 5 },
     ]),
   );
 });
@@ -211,7 +182,7 @@ kernelTest.each([
       family === 'ipv4' ? [`${lab.b.ipv4}:9000`, `${lab.a.ipv4}:30000`] : [`[${lab.b.ipv6}]:9000`, `[${lab.a.ipv6}]:30000`];
     const number = family === 'ipv4' ? 2 : 10;
 
-    const seen = await only(cookieB);
+    const seen = await only(lab.b.cookie);
     expect(told(seen)).toMatchObject({
       variant: sent,
       side: outSide,
@@ -223,7 +194,7 @@ kernelTest.each([
     expect(told(seen).flags).toMatch(/^SOCK (CGROUP )?OWNER$/);
     expect([seen.record.tgid, seen.record.comm]).toEqual([server.pid, comm]);
     if (cgroup !== undefined) expect(seen.record.cgroup).toBe(cgroup);
-    const atClient = await only(cookieA);
+    const atClient = await only(lab.a.cookie);
     expect(told(atClient)).toMatchObject({
       variant: received,
       side: inSide,
@@ -233,8 +204,8 @@ kernelTest.each([
       ends: `${far} ${near}`,
     });
     expect([atClient.record.tgid, atClient.record.comm]).toEqual([client.pid, comm]);
-    expect([outRsts(lab.b) - outRstsBefore, run.count(metrics.TCPRESET_SENT, cookieB)]).toEqual([1, 1]);
-    if (fixture !== undefined) keepFixture(fixture, seen);
+    expect([outRsts(lab.b) - outRstsBefore, run.count(metrics.TCPRESET_SENT, lab.b.cookie)]).toEqual([1, 1]);
+    if (fixture !== undefined) run.keepFixture(fixture, seen);
     await server.stop();
   },
 );
@@ -245,14 +216,14 @@ kernelTest('on dual-stack sockets IPv4 is told as IPv4, and marked', async () =>
   await server.line();
   await lab.result(lab.a, 'send.mjs', '::', '30000', `::ffff:${lab.b.ipv4}`, '9000', 'never');
   const ends = [`${lab.b.ipv4}:9000`, `${lab.a.ipv4}:30000`];
-  const seen = await only(cookieB);
+  const seen = await only(lab.b.cookie);
   expect(told(seen)).toMatchObject({ family: 2, ends: ends.join(' '), flags: expect.stringContaining('V4MAPPED') });
-  expect(told(await only(cookieA))).toMatchObject({
+  expect(told(await only(lab.a.cookie))).toMatchObject({
     family: 2,
     ends: ends.reverse().join(' '),
     flags: expect.stringContaining('V4MAPPED'),
   });
-  keepFixture('v4mapped', seen);
+  run.keepFixture('v4mapped', seen);
   await server.stop();
 });
 
@@ -270,10 +241,10 @@ kernelTest.each([
     await server.line();
     await lab.result(lab.a, 'send.mjs', lab.a.ipv4, '30100', lab.b.ipv4, '9000', 'late');
     const ends = `${lab.b.ipv4}:9000 ${lab.a.ipv4}:30100`;
-    const records = await run.records(cookieB);
+    const records = await run.records(lab.b.cookie);
     const [seen, ...more] = records.filter(({ record }) => record.variant === sent) as [SeenRecord, ...SeenRecord[]];
     expect(more).toEqual([]);
-    expect([outRsts(lab.b) - outRstsBefore, run.count(metrics.TCPRESET_SENT, cookieB)]).toEqual([1, 1]);
+    expect([outRsts(lab.b) - outRstsBefore, run.count(metrics.TCPRESET_SENT, lab.b.cookie)]).toEqual([1, 1]);
     expect(told(seen)).toMatchObject({ reason: reasonTold(reason), state, family: 2, ends });
     expect(told(seen).flags).toMatch(flags);
     // A kprobe cannot ask for the cookie of a TIME_WAIT socket, which is all that such a kernel lets see the reset.
@@ -295,11 +266,11 @@ kernelTest('sockets that are older than the probe have owners too, and socket co
   await eventually('the server holds unread data', () =>
     /^\s*[1-9]/m.test(lab.run(lab.b, 'ss', '-Htn', 'state', 'established', 'dport', '=', ':30200')),
   );
-  const cookies = [cookieBySs(lab.b, 30_200), cookieBySs(lab.a, 9000)];
+  const cookies = [cookieBySs(lab, lab.b, 30_200), cookieBySs(lab, lab.a, 9000)];
   start();
   await server.stop();
   expect((await client.line()).outcome).toBe('ECONNRESET');
-  const [atServer, atClient] = [await only(cookieB), await only(cookieA)];
+  const [atServer, atClient] = [await only(lab.b.cookie), await only(lab.a.cookie)];
   expect([atServer.record.tgid, atClient.record.tgid]).toEqual([server.pid, client.pid]);
   expect([atServer.record.sock, atClient.record.sock]).toEqual(cookies);
 });
@@ -309,12 +280,10 @@ kernelTest('2000 quick resets: emitted, suppressed and lost to a full ring add u
   run.set({ ...defaultSettings, intervalNs: 10_000_000, burst: 20 });
   await refusedConnects('ipv4', 40_000, 2000);
   for (const [cookie, own] of [
-    [cookieB, metrics.TCPRESET_SENT],
-    [cookieA, metrics.TCPRESET_RECEIVED],
+    [lab.b.cookie, metrics.TCPRESET_SENT],
+    [lab.a.cookie, metrics.TCPRESET_RECEIVED],
   ] as const) {
-    const [emitted, suppressed, ringFull] = [metrics.EMITTED, metrics.SUPPRESSED, metrics.RING_FULL].map((metric) =>
-      run.count(metric, cookie),
-    ) as [number, number, number];
+    const [emitted, suppressed, ringFull] = run.accounting(cookie);
     expect(run.count(own, cookie)).toBe(2000);
     expect(emitted + suppressed + ringFull).toBe(2000);
     expect([emitted >= 20, suppressed > 0, ringFull]).toEqual([true, true, 0]);
@@ -323,20 +292,14 @@ kernelTest('2000 quick resets: emitted, suppressed and lost to a full ring add u
     // Never more than the burst in any stretch of time, beyond one per interval of it.
     const times = records.map(({ record }) => record.tsNs).sort((a, b) => a - b);
     for (let index = 20; index < times.length; index++) expect(times[index] - times[index - 20]).toBeGreaterThanOrEqual(10_000_000);
-    const toldAsWithheld = records.reduce((sum, { record }) => sum + record.v0, 0);
-    expect(toldAsWithheld + run.withheld(cookie, tcpreset.number)).toBe(suppressed);
+    expect(run.withheld(cookie, records)).toBe(suppressed);
   }
 });
 
 kernelTest('a ring that is full loses records, and each is counted', async () => {
-  start({ ringBytes: 4096, drainMs: 60_000, only: [cookieA, cookieB] });
-  run.set({ ...defaultSettings, intervalNs: 0, filterMode: 'listed' });
+  start({ ringBytes: 4096, drainMs: 60_000, only: [lab.a.cookie, lab.b.cookie], settings: unlimited });
   await refusedConnects('ipv6', 43_000, 100);
-  const [emitted, suppressed, ringFull] = [metrics.EMITTED, metrics.SUPPRESSED, metrics.RING_FULL].map((metric) => run.count(metric)) as [
-    number,
-    number,
-    number,
-  ];
+  const [emitted, suppressed, ringFull] = run.accounting();
   expect([emitted + ringFull, suppressed]).toEqual([200, 0]);
   // A record in the ring has a header of 8 bytes. In a perf buffer it has 16 around it; each CPU has one, never quite full.
   const atLeast = run.transport === 'ring' ? Math.floor(4096 / (128 + 8)) : Math.floor(4095 / (128 + 16));
@@ -345,7 +308,7 @@ kernelTest('a ring that is full loses records, and each is counted', async () =>
 });
 
 kernelTest('a full counter map counts under `other`, and a fuller one counts what it lost', async () => {
-  start({ counterEntries: 2, only: [cookieA, cookieB] });
+  start({ counterEntries: 2, only: [lab.a.cookie, lab.b.cookie] });
   await refusedConnects('ipv4', 44_000, 10);
   const lost = run.object.readMap('counter_lost');
   const counted = run.counters().reduce((sum, { value }) => sum + value, 0);
@@ -358,7 +321,7 @@ kernelTest('settings and filter take effect while the probe runs', async () => {
   start();
   expect(decodeSettings(run.object.readData(settingsSection))).toEqual(defaultSettings);
   const counted = [metrics.EMITTED, metrics.SUPPRESSED, metrics.TCPRESET_SENT, metrics.TCPRESET_RECEIVED];
-  const sums = () => counted.map((metric) => run.count(metric, cookieA) + run.count(metric, cookieB));
+  const sums = () => counted.map((metric) => run.count(metric, lab.a.cookie) + run.count(metric, lab.b.cookie));
   await refusedConnects('ipv4', 45_000, 3);
   expect(sums()).toEqual([6, 0, 3, 3]);
   run.set({ ...defaultSettings, burst: 0 });
@@ -367,7 +330,7 @@ kernelTest('settings and filter take effect while the probe runs', async () => {
   run.set({ ...defaultSettings, filterMode: 'listed' });
   await refusedConnects('ipv4', 45_200, 3);
   expect(sums()).toEqual([6, 6, 6, 6]);
-  run.list(cookieA);
+  run.list(lab.a.cookie);
   await refusedConnects('ipv4', 45_300, 3);
   expect(sums()).toEqual([9, 6, 6, 9]);
   run.set({ ...defaultSettings, intervalNs: 0, burst: 1 });
@@ -383,10 +346,10 @@ kernelTest('a probe that is detached sees nothing, and attached again it goes on
     .flatMap(({ name }) => (name.startsWith('tcpreset_sent') && run.object.attached(name) ? [name] : []));
   for (const program of sending) run.object.detach(program);
   await refusedConnects('ipv4', 46_100, 2);
-  expect([run.count(metrics.TCPRESET_SENT, cookieB), run.count(metrics.TCPRESET_RECEIVED, cookieA)]).toEqual([2, 4]);
+  expect([run.count(metrics.TCPRESET_SENT, lab.b.cookie), run.count(metrics.TCPRESET_RECEIVED, lab.a.cookie)]).toEqual([2, 4]);
   for (const program of sending) run.object.attach(program);
   await refusedConnects('ipv4', 46_200, 2);
-  expect([run.count(metrics.TCPRESET_SENT, cookieB), run.count(metrics.TCPRESET_RECEIVED, cookieA)]).toEqual([4, 6]);
+  expect([run.count(metrics.TCPRESET_SENT, lab.b.cookie), run.count(metrics.TCPRESET_RECEIVED, lab.a.cookie)]).toEqual([4, 6]);
 });
 
 kernelTest('a reset that arrives where no socket is left is not answered, and not counted as sent', async () => {
@@ -398,25 +361,21 @@ kernelTest('a reset that arrives where no socket is left is not answered, and no
   await eventually('the server holds unread data', () =>
     /^\s*[1-9]/m.test(lab.run(lab.b, 'ss', '-Htn', 'state', 'established', 'dport', '=', ':30300')),
   );
-  lab.run(lab.b, 'nft', 'add table inet lab; add chain inet lab output { type filter hook output priority 0; policy drop; }');
+  lab.rule(lab.b, 'output', 'drop');
   await server.stop();
   const inSegs = lab.snmp(lab.b).get('Tcp.InSegs') as number;
   process.kill(client.pid, 'SIGTERM');
   await client.ended();
   await eventually('the reset has arrived', () => (lab.snmp(lab.b).get('Tcp.InSegs') as number) > inSegs);
-  lab.run(lab.b, 'nft', 'delete table inet lab');
+  lab.clearRules(lab.b);
   expect([outRsts(lab.a) - outRstsBefore.a, outRsts(lab.b) - outRstsBefore.b]).toEqual([1, 1]);
-  expect([run.count(metrics.TCPRESET_SENT, cookieA), run.count(metrics.TCPRESET_SENT, cookieB)]).toEqual([1, 1]);
+  expect([run.count(metrics.TCPRESET_SENT, lab.a.cookie), run.count(metrics.TCPRESET_SENT, lab.b.cookie)]).toEqual([1, 1]);
 });
 
 kernelTest('what README says it cannot see: a reset that nftables makes is seen by its receiver only', async () => {
   start();
-  lab.run(
-    lab.b,
-    'nft',
-    'add table inet lab; add chain inet lab input { type filter hook input priority 0; }; add rule inet lab input tcp dport 82 reject with tcp reset',
-  );
+  lab.rule(lab.b, 'input', 'tcp dport 82 reject with tcp reset');
   await refusedConnects('ipv4', 47_000, 4, 82);
-  lab.run(lab.b, 'nft', 'delete table inet lab');
-  expect([run.count(metrics.TCPRESET_SENT, cookieB), run.count(metrics.TCPRESET_RECEIVED, cookieA)]).toEqual([0, 4]);
+  lab.clearRules(lab.b);
+  expect([run.count(metrics.TCPRESET_SENT, lab.b.cookie), run.count(metrics.TCPRESET_RECEIVED, lab.a.cookie)]).toEqual([0, 4]);
 });

@@ -1,39 +1,16 @@
-import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { recordFlags } from '../../schema/record.gen.ts';
-import { RecordReader } from '../../schema/record.ts';
+import type { RecordReader } from '../../schema/record.ts';
 import { writeRecord } from '../../schema/record-writer.ts';
-import { endsOf } from '../../test/lab/record-ends.ts';
-import type { EventNames } from '../event.ts';
+import { endsOf } from '../../test/lab/record-text.ts';
+import { eventNames, readerOf, readFixture, valuesOf } from '../../test/support/probe-fixtures.ts';
 import type { KernelFacts } from '../probe.ts';
 import { retransmitKinds } from './kinds.ts';
 import { tcpretrans } from './probe.ts';
 
-const fixtures = fileURLToPath(new URL('fixtures/', import.meta.url));
 const { SOCK, CGROUP, OWNER, V4MAPPED, CLIENT, SERVER } = recordFlags;
-const names: EventNames = {
-  local: 'web',
-  far: 'client',
-  enumName: () => undefined,
-  origin: '',
-  symbol: () => undefined,
-  stack: () => undefined,
-};
+const names = eventNames('web', 'client');
 const owned = SOCK | CGROUP | OWNER;
-
-function readerOf(bytes: Uint8Array): RecordReader {
-  const reader = new RecordReader();
-  reader.reset(bytes);
-  expect(reader.next()).toBe(true);
-  return reader;
-}
-
-/** jitterscope.values of a record. */
-function valuesOf(record: RecordReader): Record<string, number> {
-  const values = (tcpretrans.event.values ?? []).map(({ name, read }) => [name, read(record)] as const);
-  return Object.fromEntries(values.filter(([, value]) => value >= 0));
-}
 
 test.each([
   {
@@ -102,13 +79,13 @@ test.each([
     values: ['segments', 'retransmits', 'accept_queue_connections', 'accept_queue_max_connections'],
   },
 ])('recorded $name is decoded, and told in words and numbers', ({ name, fields, ends, reason, message, values }) => {
-  const record = readerOf(readFileSync(`${fixtures}${name}.bin`));
+  const record = readFixture(tcpretrans, name);
   expect(record).toMatchObject({ probe: tcpretrans.number, length: 192, proto: 6, side: 2, v0: 0, comm: 'node', ...fields });
   // Of two connections that wait for one place, either may be first.
   expect(endsOf(record).replace(':37101', ':37100')).toBe(ends);
   expect(tcpretrans.event.reason(record, names)).toBe(reason);
   expect(tcpretrans.event.message(record, names)).toMatch(message);
-  expect(Object.keys(valuesOf(record))).toEqual(values);
+  expect(Object.keys(valuesOf(tcpretrans, record))).toEqual(values);
   expect([record.sock > 0, record.tgid > 0, record.net > 0, record.tsNs > 0]).toEqual([true, true, true, true]);
   expect(record.next()).toBe(false);
 });
@@ -126,7 +103,7 @@ test('what no fixture shows is told, too: dropped by a queue, before a first rou
   expect(tcpretrans.event.message(dropped, names)).toBe(
     'web retransmitted to client: no ACK within the retransmission timeout (RTO), cwnd 7; a queue of this host dropped the packet',
   );
-  expect(valuesOf(dropped)).toEqual({
+  expect(valuesOf(tcpretrans, dropped)).toEqual({
     ...{ cwnd_segments: 7, segments: 1, retransmits: 1, total_segments: 1, unacked_segments: 1, queue_dropped: 1 },
   });
   const other = made({ code: retransmitKinds.OTHER, v: [0, 1500, 10], words: [2, 0, 2, 5] });

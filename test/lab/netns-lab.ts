@@ -2,6 +2,7 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { loadNative } from '../../native/index.ts';
 import { type LabProcess, labProcess } from './lab-process.ts';
 
 /** One namespace of the lab. */
@@ -11,6 +12,14 @@ export interface LabNetns {
   readonly path: string;
   readonly ipv4: string;
   readonly ipv6: string;
+  /** The kernel's own number of it: `net` of records and counters. */
+  readonly cookie: bigint;
+}
+
+/** What the kernel itself counted in a namespace since then. */
+export interface KernelCounts {
+  /** Of /proc/net/snmp and netstat: "Tcp.OutRsts". Throws where this kernel has no such counter. */
+  grown(name: string): number;
 }
 
 /** Name of the lab's interface in both namespaces. */
@@ -76,16 +85,31 @@ export class NetnsLab {
 
   /** Counters of the namespace's /proc/net/snmp: "Tcp.OutRsts" → number. */
   snmp(netns: LabNetns): ReadonlyMap<string, number> {
-    return this.#pairsOfLines(netns, '/proc/net/snmp');
+    return this.#counters(netns, '/proc/net/snmp');
   }
 
   /** Counters of the namespace's /proc/net/netstat: "TcpExt.TCPSynRetrans" → number. */
   netstat(netns: LabNetns): ReadonlyMap<string, number> {
-    return this.#pairsOfLines(netns, '/proc/net/netstat');
+    return this.#counters(netns, '/proc/net/netstat');
   }
 
-  #pairsOfLines(netns: LabNetns, file: string): ReadonlyMap<string, number> {
-    const lines = this.run(netns, 'cat', file).trim().split('\n');
+  /** Counts from here on. */
+  kernelCounts(netns: LabNetns): KernelCounts {
+    const read = () => this.#counters(netns, '/proc/net/snmp', '/proc/net/netstat');
+    const before = read();
+    return {
+      grown(name) {
+        const [now, then] = [read().get(name), before.get(name)];
+        if (now === undefined || then === undefined) throw new Error(`this kernel has no counter ${name}`);
+        return now - then;
+      },
+    };
+  }
+
+  #counters(netns: LabNetns, ...files: string[]): ReadonlyMap<string, number> {
+    const lines = this.run(netns, 'cat', ...files)
+      .trim()
+      .split('\n');
     const counters = new Map<string, number>();
     for (let index = 0; index + 1 < lines.length; index += 2) {
       const [protocol = '', ...names] = lines[index].split(' ');
@@ -95,6 +119,23 @@ export class NetnsLab {
       });
     }
     return counters;
+  }
+
+  /** Adds a rule of nftables to what passes a hook of the namespace; `ingress`: of the lab's interface, before IP. */
+  rule(netns: LabNetns, hook: 'input' | 'output' | 'forward' | 'ingress', words: string): void {
+    const [family, where] = hook === 'ingress' ? ['netdev', `ingress device "${labInterface}"`] : ['inet', hook];
+    const chain = `add table ${family} lab; add chain ${family} lab ${hook} { type filter hook ${where} priority 0; }`;
+    this.run(netns, 'nft', `${chain}; add rule ${family} lab ${hook} ${words}`);
+  }
+
+  /** Takes away all rules of a namespace. */
+  clearRules(netns: LabNetns): void {
+    this.run(netns, 'nft', 'flush ruleset');
+  }
+
+  /** Sets "net.ipv4.ip_forward=1" and the like. */
+  sysctl(netns: LabNetns, ...settings: string[]): void {
+    this.run(netns, 'sysctl', '-qw', ...settings);
   }
 
   /** Index of the lab's interface in a namespace. */
@@ -124,7 +165,15 @@ export class NetnsLab {
 }
 
 function netnsOf(name: string, host: number): LabNetns {
-  return { name, path: `/run/netns/${name}`, ipv4: `198.51.100.${host}`, ipv6: `2001:db8::${host}` };
+  const path = `/run/netns/${name}`;
+  let cookie: bigint | undefined;
+  return {
+    ...{ name, path, ipv4: `198.51.100.${host}`, ipv6: `2001:db8::${host}` },
+    get cookie() {
+      cookie ??= loadNative().netnsCookie(path);
+      return cookie;
+    },
+  };
 }
 
 function ip(...args: string[]): void {
