@@ -1,35 +1,43 @@
-import { mkdtempSync, rmSync, statSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { openEmbeddedLog } from '../../core/bus/embedded-log.ts';
 import { createLog } from '../../core/log.ts';
-import { topics } from '../../proto/bus.ts';
+import { RawMessage, topics } from '../../proto/bus.ts';
+import { eventually } from '../../test/lab/eventually.ts';
+import { folder, gatewayOn, openBus } from '../../test/support/gateway-run.ts';
 import { startGateway } from './main.ts';
 
 test('the socket is for its owner alone, whatever the umask, which stays as it was', async () => {
-  const dir = mkdtempSync(join(tmpdir(), 'jitterscope-gateway-'));
-  const bus = await openEmbeddedLog({
-    dir,
-    commitMs: 1,
-    topics: [{ name: topics.raw, partitions: 1, maxBytes: 2 ** 24, retain: 'oldest' }],
-  });
-  const socketPath = join(dir, 'collect.sock');
+  const dir = folder();
+  const bus = await openBus(dir);
   const before = process.umask(0o002);
-  onTestFinished(async () => {
-    process.umask(before);
-    await bus.close();
-    rmSync(dir, { recursive: true });
-  });
-  const gateway = await startGateway({
-    bus,
-    socketPath,
-    ticks: false,
-    maxInFlightBytes: 2 ** 20,
-    maxMessageBytes: 2 ** 20,
-    log: createLog('silent'),
-  });
-  expect(statSync(socketPath).mode & 0o777).toBe(0o600);
+  onTestFinished(() => void process.umask(before));
+  await gatewayOn(dir, bus);
+  expect(statSync(join(dir, 'collect.sock')).mode & 0o777).toBe(0o600);
   expect(process.umask()).toBe(0o002);
-  await gateway.close();
+});
+
+test('ticks are in every partition, counted up; a gateway of a replay writes none', async () => {
+  const dir = folder();
+  const bus = await openBus(dir);
+  await gatewayOn(dir, bus, { ticks: true });
+  await eventually(
+    'two ticks are there',
+    async () => (await bus.offsets(topics.raw, 0)).next >= 2 && (await bus.offsets(topics.raw, 1)).next >= 2,
+  );
+  for (const partition of [0, 1]) {
+    const numbers: number[] = [];
+    for await (const { messages } of bus.read(topics.raw, partition, 0, { until: 2 }))
+      for (const { value } of messages) numbers.push(RawMessage.decode(value).tick?.number ?? 0);
+    expect(numbers).toEqual([1, 2]);
+  }
+});
+
+test('an address that is taken by no socket file is named', async () => {
+  const bus = await openBus(folder());
+  const options = { bus, ticks: false, maxInFlightBytes: 1, maxMessageBytes: 1, log: createLog('silent') };
+  await expect(startGateway({ ...options, socketPath: '/nonexistent/folder/collect.sock' })).rejects.toMatchObject({
+    code: 'GATEWAY_LISTEN',
+    exitCode: 75,
+  });
 });

@@ -1,135 +1,16 @@
 import { EventEmitter } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { Client, type ClientDuplexStream, credentials, type ServerDuplexStream, type ServiceError, status } from '@grpc/grpc-js';
-import { expect, onTestFinished, test } from 'vitest';
+import { type ServerDuplexStream, status } from '@grpc/grpc-js';
+import { expect, test } from 'vitest';
 import type { Bus } from '../../core/bus/bus.ts';
-import { openEmbeddedLog } from '../../core/bus/embedded-log.ts';
 import { busError } from '../../core/bus/errors.ts';
-import { createLog } from '../../core/log.ts';
-import { RawMessage, topics } from '../../proto/bus.ts';
-import { type CollectorBody, CollectorMessage, type GatewayBody, GatewayMessage } from '../../proto/collect.ts';
+import { topics } from '../../proto/bus.ts';
+import { type CollectorBody, CollectorMessage, type GatewayBody } from '../../proto/collect.ts';
 import { eventually } from '../../test/lab/eventually.ts';
-import { startGateway } from './main.ts';
+import { beat, folder, gatewayOn, items, openBus, seqs, session, stored, TestCollector } from '../../test/support/gateway-run.ts';
 import { emptyGatewayMetrics } from './metrics.ts';
-import { encodeStreamMessage } from './raw-encoder.ts';
 import { CollectorStream } from './stream.ts';
 
-const session = Buffer.alloc(16, 7);
 const sessionHex = session.toString('hex');
-
-function folder(): string {
-  const dir = mkdtempSync(join(tmpdir(), 'jitterscope-gateway-'));
-  onTestFinished(() => rmSync(dir, { recursive: true, force: true }));
-  return dir;
-}
-
-async function openBus(dir: string): Promise<Bus> {
-  const bus = await openEmbeddedLog({
-    dir: join(dir, 'bus'),
-    commitMs: 1,
-    topics: [{ name: topics.raw, partitions: 2, maxBytes: 2 ** 26, retain: 'oldest' }],
-  });
-  onTestFinished(() => bus.close());
-  return bus;
-}
-
-async function gatewayOn(dir: string, bus: Bus, more: { ticks?: boolean; maxInFlightBytes?: number } = {}) {
-  const gateway = await startGateway({
-    bus,
-    socketPath: join(dir, 'collect.sock'),
-    ticks: more.ticks ?? false,
-    maxInFlightBytes: more.maxInFlightBytes ?? 2 ** 20,
-    maxMessageBytes: 2 ** 20,
-    log: createLog('silent'),
-  });
-  onTestFinished(() => gateway.close(100));
-  return gateway;
-}
-
-/** A collector over a real gRPC stream. */
-class TestCollector {
-  readonly answers: GatewayBody[] = [];
-  error: ServiceError | undefined;
-  ended = false;
-  readonly call: ClientDuplexStream<Buffer, GatewayBody>;
-  readonly #client: Client;
-
-  constructor(dir: string) {
-    this.#client = new Client(`unix:${join(dir, 'collect.sock')}`, credentials.createInsecure(), {
-      'grpc.default_authority': 'localhost',
-      'grpc.max_send_message_length': -1,
-    });
-    this.call = this.#client.makeBidiStreamRequest<Buffer, GatewayBody>(
-      '/jitterscope.collect.v1.Collect/Stream',
-      (bytes) => bytes,
-      (bytes) => GatewayMessage.decode(bytes),
-    );
-    this.call.on('data', (answer: GatewayBody) => this.answers.push(answer));
-    this.call.on('error', (error: ServiceError) => (this.error = error));
-    this.call.on('end', () => (this.ended = true));
-    onTestFinished(() => this.close());
-  }
-
-  close(): void {
-    this.call.cancel();
-    this.#client.close();
-  }
-
-  send(...bodies: (CollectorBody | Buffer)[]): this {
-    for (const body of bodies) this.call.write(Buffer.isBuffer(body) ? body : Buffer.from(CollectorMessage.encode(body).finish()));
-    return this;
-  }
-
-  hello(more: object = {}): this {
-    return this.send({ hello: { node: 'node1', session, version: 't', schema: 1, ...more } });
-  }
-
-  get acked(): number {
-    return Math.max(-1, ...this.answers.map(({ ack, welcome }) => ack?.seq ?? welcome?.ackedSeq ?? -1));
-  }
-
-  until(seq: number): Promise<void> {
-    return eventually(`seq ${seq} is acked`, () => this.acked >= seq);
-  }
-
-  failed(): Promise<void> {
-    return eventually('the stream fails', () => this.error !== undefined);
-  }
-}
-
-function beat(seq: number): CollectorBody {
-  return { seq, heartbeat: { bootNs: seq, nextItem: 0 } };
-}
-
-function items(seq: number, count: number): CollectorBody {
-  return { seq, batch: { firstItem: seq, count, records: Buffer.alloc(count * 128, seq) } };
-}
-
-interface Stored {
-  seq: number;
-  node: string;
-  session: string;
-}
-
-async function stored(bus: Bus): Promise<Stored[]> {
-  const found: Stored[] = [];
-  for (let partition = 0; partition < bus.partitions(topics.raw); partition++) {
-    const { next } = await bus.offsets(topics.raw, partition);
-    if (next === 0) continue;
-    for await (const { messages } of bus.read(topics.raw, partition, 0, { until: next })) {
-      for (const { value } of messages) {
-        const raw = RawMessage.decode(value);
-        if (!raw.tick)
-          found.push({ seq: CollectorMessage.decode(raw.message).seq, node: raw.node, session: Buffer.from(raw.session).toString('hex') });
-      }
-    }
-  }
-  return found;
-}
-
-const seqs = async (bus: Bus): Promise<number[]> => (await stored(bus)).map(({ seq }) => seq);
 
 /** A bus whose appends are as a script says; everything else is the real one. */
 function scripted(bus: Bus, append: (real: () => Promise<number>, count: number) => Promise<number>): Bus {
@@ -314,89 +195,6 @@ test('two streams of one session lose nothing: what both send is there at least 
   await three.until(50);
 });
 
-test('positions survive a clean end, and a kill', async () => {
-  const dir = folder();
-  const bus = await openBus(dir);
-  const first = await gatewayOn(dir, bus);
-  const one = new TestCollector(dir).hello().send(beat(1), beat(2));
-  await one.until(2);
-  one.close();
-  await first.close(100);
-  await gatewayOn(dir, bus);
-  const two = new TestCollector(dir).hello();
-  await two.until(2);
-  two.send(beat(3));
-  await two.until(3);
-  two.close();
-  // Not closed: its last position is in no commit, only in the log.
-  await gatewayOn(dir, bus);
-  await new TestCollector(dir).hello().until(3);
-});
-
-test('more sessions than a commit holds are repeats at worst', async () => {
-  const dir = folder();
-  const bus = await openBus(dir);
-  const first = await gatewayOn(dir, bus);
-  for (let n = 0; n < 70; n++) {
-    const collector = new TestCollector(dir).hello({ session: Buffer.alloc(16, n) }).send(beat(1));
-    await collector.until(1);
-    collector.close();
-  }
-  await first.close(100);
-  await gatewayOn(dir, bus);
-  const newest = new TestCollector(dir).hello({ session: Buffer.alloc(16, 69) });
-  await newest.until(1);
-  const oldest = new TestCollector(dir).hello({ session: Buffer.alloc(16, 0) });
-  await oldest.until(0);
-  expect(oldest.acked).toBe(0);
-});
-
-test('a replay is stored byte for byte, and goes on where it was cut off', async () => {
-  const dir = folder();
-  const bus = await openBus(dir);
-  const captured = [1, 2, 3].map((seq) =>
-    Buffer.concat(encodeStreamMessage('elsewhere', Buffer.alloc(16, 3), CollectorMessage.encode(beat(seq)).finish())),
-  );
-  const first = await gatewayOn(dir, bus);
-  const one = new TestCollector(dir)
-    .hello({ replay: true })
-    .send({ seq: 1, replayed: captured[0] }, beat(2), { seq: 2, replayed: captured[1] });
-  await one.until(2);
-  expect(first.metrics.invalidMessages).toBe(1);
-  one.close();
-  await first.close(100);
-  await gatewayOn(dir, bus);
-  const two = new TestCollector(dir).hello({ replay: true });
-  await two.until(2);
-  two.send({ seq: 2, replayed: captured[1] }, { seq: 3, replayed: captured[2] });
-  await two.until(3);
-  const values: Buffer[] = [];
-  for (let partition = 0; partition < 2; partition++) {
-    const { next } = await bus.offsets(topics.raw, partition);
-    if (next === 0) continue;
-    for await (const { messages } of bus.read(topics.raw, partition, 0, { until: next }))
-      values.push(...messages.map(({ value }) => Buffer.from(value)));
-  }
-  expect(values.map((value, index) => value.subarray(0, captured[index].length).equals(captured[index]))).toEqual([true, true, true]);
-  expect(values.map((value) => RawMessage.decode(value).replay?.seq)).toEqual([1, 2, 3]);
-});
-
-test('ticks are in every partition, counted up; a gateway of a replay writes none', async () => {
-  const dir = folder();
-  const bus = await openBus(dir);
-  await gatewayOn(dir, bus, { ticks: true });
-  await eventually(
-    'two ticks are there',
-    async () => (await bus.offsets(topics.raw, 0)).next >= 2 && (await bus.offsets(topics.raw, 1)).next >= 2,
-  );
-  for (const partition of [0, 1]) {
-    const numbers: number[] = [];
-    for await (const { messages } of bus.read(topics.raw, partition, 0, { until: 2 }))
-      for (const { value } of messages) numbers.push(RawMessage.decode(value).tick?.number ?? 0);
-    expect(numbers).toEqual([1, 2]);
-  }
-});
-
 test('a keyframe is asked for in every open stream', async () => {
   const dir = folder();
   const gateway = await gatewayOn(dir, await openBus(dir));
@@ -406,15 +204,6 @@ test('a keyframe is asked for in every open stream', async () => {
   await eventually('the request comes', () =>
     collector.answers.some(({ keyframeRequest }) => keyframeRequest?.reason === 'a capture begins'),
   );
-});
-
-test('an address that is taken by no socket file is named', async () => {
-  const bus = await openBus(folder());
-  const options = { bus, ticks: false, maxInFlightBytes: 1, maxMessageBytes: 1, log: createLog('silent') };
-  await expect(startGateway({ ...options, socketPath: '/nonexistent/folder/collect.sock' })).rejects.toMatchObject({
-    code: 'GATEWAY_LISTEN',
-    exitCode: 75,
-  });
 });
 
 test('behind an append that failed for good nothing is appended or acked: the collector sends it again', async () => {
