@@ -1,8 +1,9 @@
 // `npm run servers -- <name> [--data-dir <folder> | --install]`: one of the real servers that the
-// tests use, in the foreground until ^C; with --install it is only made ready.
+// tests use, in the foreground until ^C, at its usual port where that is free; with --install it is only made ready.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { isFree } from './servers/free-port.mjs';
 import { prepareServer } from './servers/prepare.mjs';
 import { servers } from './servers/registry.mjs';
 
@@ -60,7 +61,8 @@ export async function main(args) {
   const folder = dataDir ?? mkdtempSync(join(tmpdir(), `${name}-`));
   try {
     const interrupted = listenForInterruption();
-    const running = await server.start({ dataDir: folder });
+    const port = (await isFree(server.usualPort)) ? server.usualPort : undefined;
+    const running = await server.start({ dataDir: folder, port });
     process.stdout.write(`${name} ${server.version} at ${running.address} (process ${running.pid}, log ${running.log}); ^C stops it\n`);
     return await untilEnded(running, interrupted);
   } catch (thrown) {

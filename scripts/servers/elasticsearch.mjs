@@ -201,6 +201,7 @@ async function javaHome() {
 
 export const elasticsearch = {
   name: 'elasticsearch',
+  usualPort: 9200,
   version,
   tier: 'servers',
   obstacle,

@@ -10,3 +10,11 @@ export async function freePort() {
   await once(server, 'close');
   return port;
 }
+
+/** Whether nobody listens on a port of the loopback. */
+export function isFree(port) {
+  return new Promise((resolve) => {
+    const server = createServer().once('error', () => resolve(false));
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+  });
+}

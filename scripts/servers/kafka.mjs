@@ -130,6 +130,7 @@ async function start({ dataDir, port, secured = false, overrides = {} }) {
 
 export const kafka = {
   name: 'kafka',
+  usualPort: 9092,
   tier: 'servers',
   version,
   obstacle: javaObstacle,

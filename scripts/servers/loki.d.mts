@@ -1,3 +1,4 @@
+import type { Certificates } from './certificates.d.mts';
 import type { RunningServer, Server } from './server.d.mts';
 
 export interface LokiOptions {
@@ -6,10 +7,17 @@ export interface LokiOptions {
   readonly port?: number;
   /** Whether requests must name a tenant (X-Scope-OrgID). Default false: all are of tenant `fake`. */
   readonly tenants?: boolean;
+  /** Mutual TLS. Default false. */
+  readonly secured?: boolean;
   /** Entries of Loki's limits_config. */
   readonly limits?: Readonly<Record<string, unknown>>;
   /** Further entries of these sections. */
   readonly overrides?: Readonly<Partial<Record<'ingester' | 'distributor' | 'querier', Readonly<Record<string, unknown>>>>>;
 }
 
-export const loki: Server<LokiOptions, RunningServer>;
+export interface RunningLoki extends RunningServer {
+  /** Of a secured server. */
+  readonly certificates: Certificates | undefined;
+}
+
+export const loki: Server<LokiOptions, RunningLoki>;

@@ -1,13 +1,16 @@
 // Grafana Loki, built from its Go module: one process with all parts, on the loopback, with files as its store.
 import { execFile, execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import https from 'node:https';
 import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { missingNeeds, remedyFor } from '../setup-system.mjs';
 import { folderOf, installOnce, isCached } from './cache.mjs';
+import { writeCertificates } from './certificates.mjs';
 import { freePort } from './free-port.mjs';
 import { startServer } from './server-process.mjs';
 
@@ -102,8 +105,13 @@ function removeOthers() {
   }
 }
 
+/** Section http_tls_config: nobody without a certificate of the authority. Loki reads the server's files for each connection. */
+function mutualTls({ ca, server }) {
+  return { cert_file: server.cert, key_file: server.key, client_auth_type: 'RequireAndVerifyClientCert', client_ca_file: ca };
+}
+
 /** Loki's configuration. Two settings make it ready in a second, instead of half a minute: see its comments. */
-function configOf(dataDir, { httpPort, grpcPort }, { tenants, limits, overrides }) {
+function configOf(dataDir, { httpPort, grpcPort }, { tenants, limits, overrides, certificates }) {
   return {
     auth_enabled: tenants,
     target: 'all',
@@ -113,6 +121,7 @@ function configOf(dataDir, { httpPort, grpcPort }, { tenants, limits, overrides 
       grpc_listen_address: '127.0.0.1',
       grpc_listen_port: grpcPort,
       log_level: 'warn',
+      ...(certificates && { http_tls_config: mutualTls(certificates) }),
       graceful_shutdown_timeout: '2s',
     },
     common: {
@@ -160,32 +169,44 @@ function configOf(dataDir, { httpPort, grpcPort }, { tenants, limits, overrides 
   };
 }
 
+/** Whether it answers, as a client that has one of these certificates. */
+async function isReady(url, certificates) {
+  if (certificates === undefined) return (await fetch(url)).ok;
+  const { ca, client } = certificates;
+  const material = { ca: readFileSync(ca), cert: readFileSync(client.cert), key: readFileSync(client.key) };
+  const [response] = await once(https.get(url, { ...material, agent: false }), 'response');
+  response.resume();
+  return response.statusCode === 200;
+}
+
 /**
  * Starts a server. A start in a folder that has been started in takes the ports from before. `port`: of HTTP, at the first
  * start. `tenants`: X-Scope-OrgID is asked for. `limits`: entries of limits_config; `overrides`: of `ingester`,
- * `distributor` and `querier`.
+ * `distributor` and `querier`. `secured`: mutual TLS with certificates that it makes.
  */
-async function start({ dataDir, port, tenants = false, limits = {}, overrides = {} }) {
+async function start({ dataDir, port, tenants = false, limits = {}, overrides = {}, secured = false }) {
   mkdirSync(join(dataDir, 'rules'), { recursive: true });
   const portsFile = join(dataDir, 'ports.json');
   const ports = existsSync(portsFile)
     ? JSON.parse(readFileSync(portsFile, 'utf8'))
     : { httpPort: port ?? (await freePort()), grpcPort: await freePort() };
   writeFileSync(portsFile, JSON.stringify(ports));
+  const certificates = secured ? await writeCertificates(join(dataDir, 'certificates')) : undefined;
   const config = join(dataDir, 'loki.yaml');
   // JSON is YAML.
-  writeFileSync(config, JSON.stringify(configOf(dataDir, ports, { tenants, limits, overrides }), null, 2));
+  writeFileSync(config, JSON.stringify(configOf(dataDir, ports, { tenants, limits, overrides, certificates }), null, 2));
   const log = join(dataDir, 'loki.log');
   writeFileSync(log, '');
-  const address = `http://127.0.0.1:${ports.httpPort}`;
-  const ready = async () => (await fetch(`${address}/ready`)).ok;
+  const address = `${secured ? 'https' : 'http'}://127.0.0.1:${ports.httpPort}`;
+  const ready = async () => isReady(`${address}/ready`, certificates);
   const command = join(folderOf(name), 'loki');
   const server = await startServer({ name: 'Loki', command, args: [`-config.file=${config}`], log, ready });
-  return { ...server, address, port: ports.httpPort };
+  return { ...server, address, port: ports.httpPort, certificates };
 }
 
 export const loki = {
   name: 'loki',
+  usualPort: 3100,
   tier: 'loki',
   onRequest: 'Loki, which is built from source for a quarter of an hour and kept',
   version,

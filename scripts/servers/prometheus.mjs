@@ -14,7 +14,7 @@ function installedVersion() {
 }
 
 /** Starts it, scraping `target` (address and port of what has /metrics) each second. */
-async function start({ dataDir, port, target = '127.0.0.1:9420' }) {
+async function start({ dataDir, port, target = '127.0.0.1:9464' }) {
   mkdirSync(dataDir, { recursive: true });
   const file = join(dataDir, 'prometheus.yml');
   const config = { global: { scrape_interval: '1s' }, scrape_configs: [{ job_name: 'agent', static_configs: [{ targets: [target] }] }] };
@@ -35,6 +35,7 @@ async function start({ dataDir, port, target = '127.0.0.1:9420' }) {
 
 export const prometheus = {
   name: 'prometheus',
+  usualPort: 9090,
   tier: 'test',
   get version() {
     return installedVersion();

@@ -24,6 +24,8 @@ export interface RunningServer {
 export interface Server<Options extends { readonly dataDir: string }, Running extends RunningServer> {
   readonly name: string;
   readonly version: string;
+  /** That clients have as their default: taken by the command where it is free. */
+  readonly usualPort: number;
   /** The tier of tests for which `npm test` installs it. */
   readonly tier: string;
   /** Why it is only installed when its tier is asked for by name. */

@@ -1,4 +1,6 @@
-import { type ElasticsearchOptions, elasticsearch, type RunningElasticsearch } from '../../scripts/servers/elasticsearch.mjs';
+import { readFileSync } from 'node:fs';
+import { type ElasticsearchOptions, elasticsearch, elasticsearchUser, type RunningElasticsearch } from '../../scripts/servers/elasticsearch.mjs';
+import { askHttp } from './ask-http.ts';
 
 /** Starts a real Elasticsearch of its own for a test file; installs it first where that was not done. */
 export async function startElasticsearch(options: ElasticsearchOptions): Promise<RunningElasticsearch> {
@@ -6,12 +8,18 @@ export async function startElasticsearch(options: ElasticsearchOptions): Promise
   return elasticsearch.start(options);
 }
 
+/** Where and as whom to ask: an address, or a secured server, of which its superuser asks. */
+export type ElasticsearchReader = string | RunningElasticsearch;
+
 /** One request to its REST API; throws for what is no success. */
-export async function askElasticsearch(address: string, method: string, path: string, body?: object): Promise<unknown> {
+export async function askElasticsearch(server: ElasticsearchReader, method: string, path: string, body?: object): Promise<unknown> {
+  const address = typeof server === 'string' ? server : server.address;
+  const certificates = typeof server === 'string' ? undefined : server.certificates;
+  const secured = certificates && { ca: readFileSync(certificates.ca), auth: `${elasticsearchUser.name}:${elasticsearchUser.password}` };
   const headers = { 'content-type': 'application/json' };
-  const response = await fetch(`${address}${path}`, { method, headers, ...(body !== undefined && { body: JSON.stringify(body) }) });
-  const text = await response.text();
-  if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`);
+  const options = { method, headers, ...secured, ...(body !== undefined && { body: JSON.stringify(body) }) };
+  const { status, text } = await askHttp(new URL(`${address}${path}`), options);
+  if (status >= 300) throw new Error(`${method} ${path}: ${status} ${text}`);
   return JSON.parse(text);
 }
 

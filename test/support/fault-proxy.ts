@@ -1,8 +1,19 @@
 import { createServer, type IncomingMessage, request, type Server, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer, request as requestOverTls, type Server as TlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import type { SecureContextOptions, TlsOptions } from 'node:tls';
 
 /** What a proxy does with a request. `swallow`: the server gets it, the client no answer. */
 export type Fault = 'pass' | 'swallow' | { readonly status: number; readonly body?: string };
+
+export interface FaultProxyOptions {
+  /** It listens with TLS. */
+  readonly tls?: TlsOptions;
+  /** What it connects with to a store that has TLS. */
+  readonly targetTls?: SecureContextOptions;
+  /** Headers that it adds. */
+  readonly headers?: Readonly<Record<string, string>>;
+}
 
 /** An HTTP proxy before a store that fails as it is told. */
 export class FaultProxy {
@@ -11,21 +22,31 @@ export class FaultProxy {
   /** Requests by what was done with them. */
   readonly counts = { pass: 0, swallow: 0, refused: 0 };
   readonly #target: URL;
-  readonly #server: Server;
+  readonly #server: Server | TlsServer;
+  readonly #options: FaultProxyOptions;
 
-  private constructor(target: string) {
+  private constructor(target: string, options: FaultProxyOptions) {
     this.#target = new URL(target);
-    this.#server = createServer((incoming, response) => this.#handle(incoming, response));
+    this.#options = options;
+    const handle = (incoming: IncomingMessage, response: ServerResponse) => this.#handle(incoming, response);
+    this.#server = options.tls === undefined ? createServer(handle) : createTlsServer(options.tls, handle);
   }
 
-  static async start(target: string): Promise<FaultProxy> {
-    const proxy = new FaultProxy(target);
+  static async start(target: string, options: FaultProxyOptions = {}): Promise<FaultProxy> {
+    const proxy = new FaultProxy(target, options);
     await new Promise<void>((resolve) => proxy.#server.listen(0, '127.0.0.1', resolve));
     return proxy;
   }
 
   get address(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+    const scheme = this.#options.tls === undefined ? 'http' : 'https';
+    return `${scheme}://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
+  /** Its certificate and authorities from now on; connections that are open end. */
+  renew(tls: SecureContextOptions): void {
+    (this.#server as TlsServer).setSecureContext(tls);
+    this.#server.closeAllConnections();
   }
 
   async close(): Promise<void> {
@@ -42,9 +63,12 @@ export class FaultProxy {
       return;
     }
     this.counts[fault]++;
-    const { hostname, port } = this.#target;
-    const outgoing = request(
-      { hostname, port, method: incoming.method, path: incoming.url, headers: incoming.headers, agent: false },
+    const { protocol, hostname, port } = this.#target;
+    const { targetTls, headers } = this.#options;
+    const send = protocol === 'https:' ? requestOverTls : request;
+    const { method, url: path } = incoming;
+    const outgoing = send(
+      { hostname, port, method, path, headers: { ...incoming.headers, ...headers }, ...targetTls, agent: false },
       (answer) => {
         if (fault === 'swallow') {
           answer.resume();

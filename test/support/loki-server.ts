@@ -1,8 +1,9 @@
-import { type LokiOptions, loki } from '../../scripts/servers/loki.mjs';
-import type { RunningServer } from '../../scripts/servers/server.mjs';
+import type { SecureContextOptions } from 'node:tls';
+import { type LokiOptions, loki, type RunningLoki } from '../../scripts/servers/loki.mjs';
+import { askHttp } from './ask-http.ts';
 
 /** Starts a real Loki of its own for a test file; builds it first where that was not done. */
-export async function startLoki(options: LokiOptions): Promise<RunningServer> {
+export async function startLoki(options: LokiOptions): Promise<RunningLoki> {
   await loki.install();
   return loki.start(options);
 }
@@ -20,6 +21,8 @@ export interface FoundLine {
 export interface LokiReader {
   readonly address: string;
   readonly tenantId?: string;
+  /** Of one with TLS. */
+  readonly tls?: SecureContextOptions;
 }
 
 /** One request to its API; throws for what is no success. */
@@ -27,9 +30,8 @@ export async function askLoki(reader: LokiReader, path: string, parameters: Read
   const url = new URL(`/loki/api/v1/${path}`, reader.address);
   for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value);
   const headers = { 'cache-control': 'no-cache', ...(reader.tenantId && { 'x-scope-orgid': reader.tenantId }) };
-  const response = await fetch(url, { headers });
-  const text = await response.text();
-  if (!response.ok) throw new Error(`${path} ${JSON.stringify(parameters)}: ${response.status} ${text}`);
+  const { status, text } = await askHttp(url, { headers, ...reader.tls });
+  if (status >= 300) throw new Error(`${path} ${JSON.stringify(parameters)}: ${status} ${text}`);
   return JSON.parse(text);
 }
 

@@ -1,0 +1,16 @@
+import { once } from 'node:events';
+import { type IncomingMessage, request } from 'node:http';
+import { request as requestOverTls, type RequestOptions } from 'node:https';
+import { text } from 'node:stream/consumers';
+
+/** One request, with or without TLS, on a connection of its own. Rejects when there is no answer. */
+export async function askHttp(
+  url: URL,
+  { body, ...options }: RequestOptions & { readonly body?: string } = {},
+): Promise<{ readonly status: number; readonly text: string }> {
+  const send = url.protocol === 'https:' ? requestOverTls : request;
+  const asked = send(url, { ...options, agent: false });
+  asked.end(body);
+  const [answer] = (await once(asked, 'response')) as [IncomingMessage];
+  return { status: answer.statusCode ?? 0, text: await text(answer) };
+}
