@@ -41,3 +41,18 @@ test.each([
 ])('the message of %s is %j', (thrown, message) => {
   expect(messageOf(thrown)).toBe(message);
 });
+
+test.each([
+  [
+    'write EPROTO 80AC47C0047F0000:error:0A00010B:SSL routines:ssl3_get_record:wrong version number:../deps/openssl/openssl/ssl/record/ssl3_record.c:350:\n',
+    'write EPROTO wrong version number',
+  ],
+  [
+    '80AC47C0047F0000:error:0A00045C:SSL routines:ssl3_read_bytes:tlsv13 alert certificate required:../deps/openssl/openssl/ssl/record/rec_layer_s3.c:1601:SSL alert number 116\n',
+    'tlsv13 alert certificate required',
+  ],
+  ['error:0480006C:PEM routines::no start line', 'no start line'],
+  ['an error: of somebody else:1:2', 'an error: of somebody else:1:2'],
+])('what OpenSSL says is told by its reason: %j', (message, told) => {
+  expect(messageOf(new Error(message))).toBe(told);
+});

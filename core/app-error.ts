@@ -40,8 +40,11 @@ export function errorTable<Rows extends Readonly<Record<string, ErrorRow>>>(rows
 
 /** The text of anything that was thrown. */
 export function messageOf(thrown: unknown): string {
-  return thrown instanceof Error ? thrown.message : String(thrown);
+  return (thrown instanceof Error ? thrown.message : String(thrown)).replace(opensslNoise, '$1');
 }
+
+/** OpenSSL's reason stands between the thread, numbers, function, file and line that it comes from. */
+const opensslNoise = /(?:[0-9A-F]{4,}:)?error:[0-9A-F]{8}:[^:\n]*:[^:\n]*:([^:\n]+)(?::[^:\n]+:\d+:(?:SSL alert number \d+)?\n?)?/g;
 
 function fill(template: string, details: ErrorDetails): string {
   return template.replace(/\{(\w+)\}/g, (whole, name: string) => (Object.hasOwn(details, name) ? String(details[name]) : whole));

@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll } from 'vitest';
-import { type RunningElasticsearch, elasticsearchUser } from '../scripts/servers/elasticsearch.mjs';
+import { elasticsearchUser, type RunningElasticsearch } from '../scripts/servers/elasticsearch.mjs';
 import { kafkaUser, type RunningKafka } from '../scripts/servers/kafka.mjs';
 import type { RunningLoki } from '../scripts/servers/loki.mjs';
 import { kernelTest } from './lab/kernel-tier.ts';
@@ -69,7 +69,9 @@ async function elasticsearchHolds(cluster: string, port: number): Promise<boolea
   const ports = ['source.port', 'destination.port'].map((field) => ({ term: { [field]: port } }));
   const query = { bool: { filter: [{ term: { 'orchestrator.cluster.name': cluster } }], should: ports, minimum_should_match: 1 } };
   await askElasticsearch(elasticsearch, 'POST', '/jitterscope-events-*/_refresh');
-  const { hits } = (await askElasticsearch(elasticsearch, 'POST', '/jitterscope-events-*/_search', { query })) as { hits: { hits: unknown[] } };
+  const { hits } = (await askElasticsearch(elasticsearch, 'POST', '/jitterscope-events-*/_search', { query })) as {
+    hits: { hits: unknown[] };
+  };
   return hits.hits.length > 0;
 }
 
@@ -141,21 +143,24 @@ kernelTest('the example kafka-secured: an event of a node comes over mutual TLS 
   await expectSeen('the sinks process', (port) => filesHold(sinks, port, node), run);
 });
 
-kernelTest('the example production: an event of a node comes over a Kafka with mutual TLS to Loki and Elasticsearch behind TLS', async () => {
-  const { gateway, collector } = await gatewayAndNode();
-  const { ca = '', client } = kafka.certificates ?? {};
-  await run.start('production/pipeline.yaml', {
-    'bus.kafka.brokers': `["127.0.0.1:${kafka.ports.SSL}"]`,
-    'bus.kafka.tls.ca': ca,
-    'bus.kafka.tls.cert': client?.cert ?? '',
-    'bus.kafka.tls.key': client?.key ?? '',
-    'bus.kafka.replicationFactor': '1',
-    'sinks.loki.url': lokiGateway.address,
-    'sinks.loki.tls.ca': authority.file,
-    'sinks.loki.credentials.bearerTokenFile': tokenFile,
-    ...elasticsearchPlace(),
-    ...gateway,
-  });
-  await run.start('production/node.yaml', collector, { NODE_NAME: node });
-  await expectSeen('each store', (port) => both('production', port), run);
-});
+kernelTest(
+  'the example production: an event of a node comes over a Kafka with mutual TLS to Loki and Elasticsearch behind TLS',
+  async () => {
+    const { gateway, collector } = await gatewayAndNode();
+    const { ca = '', client } = kafka.certificates ?? {};
+    await run.start('production/pipeline.yaml', {
+      'bus.kafka.brokers': `["127.0.0.1:${kafka.ports.SSL}"]`,
+      'bus.kafka.tls.ca': ca,
+      'bus.kafka.tls.cert': client?.cert ?? '',
+      'bus.kafka.tls.key': client?.key ?? '',
+      'bus.kafka.replicationFactor': '1',
+      'sinks.loki.url': lokiGateway.address,
+      'sinks.loki.tls.ca': authority.file,
+      'sinks.loki.credentials.bearerTokenFile': tokenFile,
+      ...elasticsearchPlace(),
+      ...gateway,
+    });
+    await run.start('production/node.yaml', collector, { NODE_NAME: node });
+    await expectSeen('each store', (port) => both('production', port), run);
+  },
+);

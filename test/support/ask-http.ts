@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { type IncomingMessage, request } from 'node:http';
-import { request as requestOverTls, type RequestOptions } from 'node:https';
+import { type RequestOptions, request as requestOverTls } from 'node:https';
 import { text } from 'node:stream/consumers';
 
 /** One request, with or without TLS, on a connection of its own. Rejects when there is no answer. */

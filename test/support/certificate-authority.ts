@@ -22,10 +22,12 @@ export class CertificateAuthority {
   readonly #key: string;
   #issued = 0;
 
-  constructor(dir: string, name = 'authority') {
+  /** @param own an authority that is there already */
+  constructor(dir: string, name = 'authority', own?: CertificateFiles) {
     this.#dir = dir;
-    this.file = join(dir, `${name}.pem`);
-    this.#key = join(dir, `${name}.key`);
+    this.file = own?.cert ?? join(dir, `${name}.pem`);
+    this.#key = own?.key ?? join(dir, `${name}.key`);
+    if (own !== undefined) return;
     openssl('req', '-x509', ...newKey, '-keyout', this.#key, '-out', this.file, '-subj', `/CN=${name}`, '-days', '30');
   }
 

@@ -1,5 +1,10 @@
 import { readFileSync } from 'node:fs';
-import { type ElasticsearchOptions, elasticsearch, elasticsearchUser, type RunningElasticsearch } from '../../scripts/servers/elasticsearch.mjs';
+import {
+  type ElasticsearchOptions,
+  elasticsearch,
+  elasticsearchUser,
+  type RunningElasticsearch,
+} from '../../scripts/servers/elasticsearch.mjs';
 import { askHttp } from './ask-http.ts';
 
 /** Starts a real Elasticsearch of its own for a test file; installs it first where that was not done. */

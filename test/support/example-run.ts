@@ -47,7 +47,7 @@ export class ExampleRun {
     if (stranger !== undefined) throw new Error(`an example runs as it is shipped, and ${stranger} is no address or path`);
     const places: Record<string, string> = {};
     const starts = commandsOf(example).map(async (words) => {
-      const role = valueOf(words, '--role') ?? 'all';
+      const role = optionOf(words, '--role') ?? 'all';
       const dataDir = join(this.#folder, example, role);
       const metrics = `127.0.0.1:${await freePort()}`;
       Object.assign(places, { [role]: dataDir, metrics });
@@ -87,7 +87,7 @@ export class ExampleRun {
   }
 }
 
-function valueOf(words: readonly string[], option: string): string | undefined {
+function optionOf(words: readonly string[], option: string): string | undefined {
   const at = words.indexOf(option);
   return at < 0 ? undefined : words[at + 1];
 }
@@ -124,5 +124,9 @@ function isWanted(line: string, port: number, node?: string): boolean {
 export function filesHold(dataDir: string, port: number, node?: string): boolean {
   const dir = join(dataDir, 'events');
   const names = existsSync(dir) ? readdirSync(dir).filter((name) => name.endsWith('.ndjson')) : [];
-  return names.some((name) => readFileSync(join(dir, name), 'utf8').split('\n').some((line) => isWanted(line, port, node)));
+  return names.some((name) =>
+    readFileSync(join(dir, name), 'utf8')
+      .split('\n')
+      .some((line) => isWanted(line, port, node)),
+  );
 }

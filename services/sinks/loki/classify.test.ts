@@ -98,6 +98,18 @@ test.each<[string, Outcome, readonly Entry[], Partial<ReturnType<typeof summaryO
   ['the same for one event', answered(400, 'no'), three.slice(0, 1), { rejected: ['0 LOKI_REFUSED'] }],
   ['metadata of some event', answered(400, metadataTooLarge), three, { unknown: [0, 1, 2], cause: 'LOKI_PUSH_UNREADABLE', smaller: true }],
   ['metadata of the one event', answered(400, metadataTooLarge), three.slice(0, 1), { rejected: ['0 LOKI_REFUSED'] }],
+  [
+    'http to a server with TLS',
+    answered(400, 'Client sent an HTTP request to an HTTPS server.\n'),
+    three.slice(0, 1),
+    { again: [0], cause: 'LOKI_WITH_TLS' },
+  ],
+  [
+    'the page of a proxy, for one event (scripted)',
+    answered(400, '<html>\r\n<head><title>400 The SSL certificate error</title></head>'),
+    three.slice(0, 1),
+    { again: [0], cause: 'LOKI_UNEXPECTED_STATUS' },
+  ],
   ['labels', answered(400, tooManyLabels), three.slice(0, 2), { rejected: ['0 LOKI_REFUSED', '1 LOKI_REFUSED'] }],
   ['an ingester that is not there yet', answered(500, 'empty ring\n'), three, { unknown: [0, 1, 2], cause: 'LOKI_FAILED' }],
   ['a gateway without Loki (scripted)', answered(503), three, { unknown: [0, 1, 2], cause: 'LOKI_FAILED' }],

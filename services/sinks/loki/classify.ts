@@ -34,6 +34,10 @@ export interface Verdict {
 }
 
 const busyMs = 1_000;
+/** A server with TLS that was spoken to without: Go's, nginx'. */
+const wantsTls = /HTTP request (?:to an HTTPS server|was sent to HTTPS port)/i;
+/** A page for people, as proxies answer with: Loki's texts are plain. */
+const page = /^\s*</;
 const maxAnswerLength = 500;
 /** The push as a whole could not be read: nothing of it is stored. */
 const unreadable =
@@ -80,6 +84,8 @@ function classifyLimit(body: string, sent: SentPush, cause: AppError, afterMs: n
 function classifyRefusal(body: string, sent: SentPush, details: Record<string, string | number>): Verdict {
   if (/includes structured metadata, but this feature is disallowed/.test(body))
     return { again: all(sent), cause: lokiError('LOKI_METADATA_DISALLOWED', details) };
+  if (wantsTls.test(body)) return { again: all(sent), cause: lokiError('LOKI_WITH_TLS', details) };
+  if (page.test(body)) return { again: all(sent), cause: lokiError('LOKI_UNEXPECTED_STATUS', details) };
   if (/no org id|tenant ID/.test(body)) return { again: all(sent), cause: lokiError('LOKI_DENIED', details) };
   const { refused, behind, oldestS, isExact } = matchRefused(body, sent);
   if (refused.size === 0 && behind.size === 0) {

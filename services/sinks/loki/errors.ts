@@ -12,6 +12,11 @@ export const lokiError = errorTable({
     retryable: false,
     remedy: 'Check sinks.loki.tls: the authority (ca), the certificate and key, serverName. Events wait in the bus.',
   },
+  LOKI_WITH_TLS: {
+    message: 'what answers at {url} speaks TLS, and was spoken to without',
+    retryable: false,
+    remedy: 'Write https:// in sinks.loki.url, and its authority into sinks.loki.tls.ca. Events wait in the bus.',
+  },
   LOKI_NO_ANSWER: {
     message: 'Loki at {url} did not answer: {cause}',
     retryable: true,
