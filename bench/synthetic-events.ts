@@ -12,10 +12,7 @@ export function* syntheticEventMessages(count: number, startS: number): Generato
   const writer = new EventBatchWriter();
   let first = 0;
   for (let number = 0; number < count; number++) {
-    const line = Buffer.from(`${JSON.stringify(documentOf(number))}\n`);
-    const { buffer, at } = writer.reserve(line.length);
-    line.copy(buffer, at);
-    writer.commit(line.length);
+    writer.putLine(`${JSON.stringify(documentOf(number))}\n`);
     const { type, severity, node, pod, uid } = partsOf(number);
     const seconds = startS + Math.floor(number / 10_000);
     writer.add(seconds, (number % 10_000) * 100_000, number, 0, prefixOf(node), number, 1, type, severity, 'shop', pod, node, uid);

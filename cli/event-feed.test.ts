@@ -10,9 +10,7 @@ import { checkFilter, type EventFilter, followEvents } from './event-feed.ts';
 function batchOf(first: number, rows: readonly { type: string; namespace: string; pod: string }[]): Uint8Array {
   const writer = new EventBatchWriter(1024);
   rows.forEach(({ type, namespace, pod }, row) => {
-    const line = `${JSON.stringify({ n: first + row })}\n`;
-    const { buffer, at } = writer.reserve(line.length);
-    writer.commit(buffer.write(line, at));
+    writer.putLine(`${JSON.stringify({ n: first + row })}\n`);
     writer.add(1, 0, first + row, 0, 'p', first + row, 1, type, 1, namespace, pod, 'node1');
   });
   return writer.finish(first);

@@ -11,9 +11,7 @@ export function joinEventBatches(views: readonly EventBatchView[]): EventBatchVi
 export function encodeSingleEvent(view: EventBatchView, row: number): Uint8Array {
   const line = view.line(row);
   const writer = new EventBatchWriter(line.length);
-  const { buffer, at } = writer.reserve(line.length);
-  buffer.set(line, at);
-  writer.commit(line.length);
+  writer.putLine(line);
   const id = view.id(row);
   const dash = id.lastIndexOf('-');
   writer.add(

@@ -77,6 +77,15 @@ export class EventBatchWriter {
     this.#linesEnd += length;
   }
 
+  /** Takes a line that is rendered already, its newline included. */
+  putLine(line: Uint8Array | string): void {
+    const length = Buffer.byteLength(line);
+    const { buffer, at } = this.reserve(length);
+    if (typeof line === 'string') buffer.write(line, at);
+    else buffer.set(line, at);
+    this.commit(length);
+  }
+
   /** Forgets what was committed of the current line. */
   abandon(): void {
     this.#linesEnd = this.#lineStart;

@@ -27,9 +27,7 @@ function findingAt(second: number): Uint8Array {
     message: 'shop/web-0: accept queue of port 8080 is full',
     event: { kind: 'alert', action: 'anomaly-opened', id: `${id.prefix}-1` },
   };
-  const line = `${JSON.stringify(document)}\n`;
-  const { buffer, at } = writer.reserve(line.length);
-  writer.commit(buffer.write(line, at));
+  writer.putLine(`${JSON.stringify(document)}\n`);
   writer.add(second, 0, 1_000_000, 0, id.prefix, id.number, 2, 'accept-queue-saturation', 3, 'shop', 'web-0', 'node1', 'uid-0');
   return writer.finish(2_000);
 }

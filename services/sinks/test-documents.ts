@@ -20,10 +20,7 @@ export function encodeSyntheticEvents({ partition, first, count, bytes = 400, so
   const writer = new EventBatchWriter(count * (bytes + 64));
   const nowS = Math.floor(Date.now() / 1000);
   for (let number = first; number < first + count; number++) {
-    const line = Buffer.from(lineOf(partition, number, nowS, bytes, sourceIp(number)));
-    const { buffer, at } = writer.reserve(line.length);
-    buffer.set(line, at);
-    writer.commit(line.length);
+    writer.putLine(lineOf(partition, number, nowS, bytes, sourceIp(number)));
     writer.add(nowS, 0, number, 0, prefixOf(partition), number, 1, 'tcpreset', 1, 'shop', `web-${number % 50}`, 'node1');
   }
   return writer.finish(first);

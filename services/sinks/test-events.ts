@@ -28,9 +28,7 @@ function prefixOf(partition: number): string {
 export function encodeEvents(first: number, count: number, firstEvent = first, partition = 0): Uint8Array {
   const writer = new EventBatchWriter(1024);
   for (let number = first; number < first + count; number++) {
-    const line = lineIn(partition, number);
-    const { buffer, at } = writer.reserve(line.length);
-    writer.commit(buffer.write(line, at));
+    writer.putLine(lineIn(partition, number));
     writer.add(
       1_790_000_000 + number,
       number,

@@ -52,8 +52,7 @@ export class EventStream {
       const sinceNs = index * stepNs;
       const nanos = sinceNs % 1e9;
       const line = lineOf(`${prefix}-${number}`, type, severity, pod, uid, node, lineBytes);
-      const { buffer, at } = writer.reserve(line.length * 2);
-      writer.commit(buffer.write(line, at));
+      writer.putLine(line);
       const seconds = startS + Math.floor(sinceNs / 1e9);
       writer.add(seconds, nanos, rawOffset + index, 0, prefix, number, kindEvent, type, severity, 'shop', pod, node, uid);
     }

@@ -18,10 +18,7 @@ export function batchOfLines(lines: readonly TestLine[], prefix = '0000000000000
 function viewOfLines(lines: readonly TestLine[], prefix: string): EventBatchView {
   const writer = new EventBatchWriter(1024);
   lines.forEach(({ id, timeSeconds = Date.now() / 1000, line }, number) => {
-    const bytes = Buffer.from(`${line}\n`);
-    const { buffer, at } = writer.reserve(bytes.length);
-    buffer.set(bytes, at);
-    writer.commit(bytes.length);
+    writer.putLine(`${line}\n`);
     const seconds = Math.floor(timeSeconds);
     writer.add(seconds, 0, number, 0, id ?? prefix, number, 1, 'tcpreset', 1, 'shop', 'web-0', 'node1');
   });

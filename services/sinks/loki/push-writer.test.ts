@@ -24,10 +24,7 @@ type Row = typeof rowArbitrary extends fc.Arbitrary<infer Value> ? Value : never
 function viewOf(rows: readonly Row[]) {
   const writer = new EventBatchWriter();
   for (const [index, { seconds, nanos, number, namespace, pod, node, uid, text }] of rows.entries()) {
-    const line = Buffer.from(`${JSON.stringify({ text })}\n`);
-    const { buffer, at } = writer.reserve(line.length);
-    line.copy(buffer, at);
-    writer.commit(line.length);
+    writer.putLine(`${JSON.stringify({ text })}\n`);
     writer.add(seconds, nanos, index, 0, '9c1f0b7a52e4d386', number, 1, 'tcpreset', 1, namespace, pod, node, uid);
   }
   return decodeEventBatch(writer.finish(0));

@@ -14,8 +14,7 @@ interface Row {
 function viewOf(rows: readonly Row[]) {
   const writer = new EventBatchWriter();
   for (const [index, { atS, type = 'tcpreset', severity = 1, node = 'node1', bytes = 10 }] of rows.entries()) {
-    const { buffer, at } = writer.reserve(bytes);
-    writer.commit(buffer.write(`${'x'.repeat(bytes - 1)}\n`, at));
+    writer.putLine(`${'x'.repeat(bytes - 1)}\n`);
     writer.add(atS, 0, index, 0, '9c1f0b7a52e4d386', index, 1, type, severity, 'shop', 'web-0', node);
   }
   return decodeEventBatch(writer.finish(0));
