@@ -1,4 +1,5 @@
 import { metrics, probes, recordOffsets } from '../../schema/record.gen.ts';
+import { withheldField } from '../fields.ts';
 import type { Probe } from '../probe.ts';
 import { prepareDropTable } from './benign.ts';
 import { packetlossEvent } from './event.ts';
@@ -31,7 +32,7 @@ export const packetloss: Probe = {
   ],
   fields: [
     { name: 'code', variants: all, meaning: 'reason, enum skb_drop_reason of the running kernel; 0 where it has none' },
-    { name: 'v[0]', variants: all, meaning: 'drops of the namespace withheld by the token bucket since the record before', unit: 'events' },
+    withheldField(all, 'drops'),
     { name: 'v[1]', variants: all, meaning: 'drop site: distance of the dropping instruction’s return address from _stext', unit: 'bytes' },
     {
       name: 'v[2]',

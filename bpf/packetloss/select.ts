@@ -1,4 +1,5 @@
 import type { Degradation, KernelFacts, Selection } from '../probe.ts';
+import { selectionOf } from '../selection.ts';
 
 const withoutDrops: Degradation = {
   what: 'dropped packets',
@@ -31,5 +32,5 @@ export function selectPacketloss(kernel: KernelFacts): Selection {
   if (args < 2) degraded.push(withoutDrops);
   else if (args < 4) degraded.push(withoutSockets);
   if (args === 2) degraded.push(withoutReasons);
-  return { programs: attach, attach, iterators: [], degraded, sees, whenNotAttached: new Map() };
+  return selectionOf(attach, { degraded, sees });
 }

@@ -1,5 +1,6 @@
 import type { RecordReader } from '../../schema/record.ts';
 import type { EventDescription, EventNames, EventValue } from '../event.ts';
+import { latencyText } from '../event-words.ts';
 import { levelNames, levels } from './names.ts';
 
 const queue = 1;
@@ -54,7 +55,7 @@ export const tcpacceptEvent: EventDescription = {
 
 function queueMessage(record: RecordReader, { local }: EventNames): string {
   const oldest = record.x(x.oldestWaitUs);
-  const waiting = oldest === 0 ? '' : `, the oldest for ${time(oldest)}`;
+  const waiting = oldest === 0 ? '' : `, the oldest for ${latencyText(oldest)}`;
   const what = `the accept queue of ${local} on port ${record.sport}`;
   const how = `${record.v1} connections wait${waiting}, of ${record.v2} at most`;
   switch (record.code) {
@@ -68,9 +69,5 @@ function queueMessage(record: RecordReader, { local }: EventNames): string {
 }
 
 function acceptedMessage(record: RecordReader, { local, far }: EventNames): string {
-  return `${local} accepted a connection from ${far} to port ${record.sport} only after ${time(record.v1)}`;
-}
-
-function time(us: number): string {
-  return us < 1_000_000 ? `${(us / 1000).toFixed(1)} ms` : `${(us / 1_000_000).toFixed(2)} s`;
+  return `${local} accepted a connection from ${far} to port ${record.sport} only after ${latencyText(record.v1)}`;
 }

@@ -1,4 +1,5 @@
 import { metrics, probes } from '../../schema/record.gen.ts';
+import { withheldField } from '../fields.ts';
 import type { Probe } from '../probe.ts';
 import { tcpacceptEvent } from './event.ts';
 import { fillNames } from './names.ts';
@@ -40,12 +41,7 @@ export const tcpaccept: Probe = {
   ],
   fields: [
     { name: 'code', variants: [queue], meaning: 'what is remarkable: 1 FILLING, 2 STALLED, 3 FULL' },
-    {
-      name: 'v[0]',
-      variants: both,
-      meaning: 'events of the namespace withheld by the token bucket since the record before',
-      unit: 'events',
-    },
+    withheldField(both),
     {
       name: 'v[1]',
       variants: both,

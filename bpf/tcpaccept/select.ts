@@ -1,4 +1,5 @@
 import type { Degradation, KernelFacts, Selection } from '../probe.ts';
+import { selectionOf } from '../selection.ts';
 
 const withoutArrivals: Degradation = {
   what: 'accept queues before they are full, and how many connections came',
@@ -58,5 +59,5 @@ export function selectTcpaccept(kernel: KernelFacts): Selection {
   } else {
     degraded.push(withoutWaits);
   }
-  return { programs: attach, attach, iterators: [], degraded, sees, whenNotAttached: new Map() };
+  return selectionOf(attach, { degraded, sees });
 }

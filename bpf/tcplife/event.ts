@@ -1,5 +1,6 @@
 import type { RecordReader } from '../../schema/record.ts';
 import type { EventDescription, EventNames, EventValue } from '../event.ts';
+import { latencyText, nonZero } from '../event-words.ts';
 import { connectFailures, endingNames, endings, errnos, failureNames } from './names.ts';
 
 const failed = 1;
@@ -25,10 +26,6 @@ function ofConnect(record: RecordReader, value: number): number {
 /** A number of a closed connection, or -1. */
 function ofClosed(record: RecordReader, word: number): number {
   return record.variant === closed ? record.x(word) : -1;
-}
-
-function nonZero(value: number): number {
-  return value === 0 ? -1 : value;
 }
 
 function errnoOf(record: RecordReader): number {
@@ -108,14 +105,14 @@ function failedMessage(record: RecordReader, { local, far }: EventNames): string
   const to = `${far}:${record.dport}`;
   if (record.code === connectFailures.NOT_SENT)
     return `${local} could not connect to ${to}: connect() failed before a SYN was sent (no free local port, no route)`;
-  const after = `after ${milliseconds(record.v1)}${synText(record)}`;
+  const after = `after ${latencyText(record.v1)}${synText(record)}`;
   if (record.code === connectFailures.ABORTED) return `${local} gave up connecting to ${to}: it closed the socket ${after}`;
   const why = explanations.get(record.code) ?? failureNames.get(record.code) ?? `errno ${record.code}`;
   return `${local} could not connect to ${to}: ${why} ${after}`;
 }
 
 function slowMessage(record: RecordReader, { local, far }: EventNames): string {
-  return `${local} took ${milliseconds(record.v1)} to connect to ${far}:${record.dport}${synText(record)}`;
+  return `${local} took ${latencyText(record.v1)} to connect to ${far}:${record.dport}${synText(record)}`;
 }
 
 function synText(record: RecordReader): string {
@@ -136,13 +133,8 @@ function closedMessage(record: RecordReader, { local, far }: EventNames): string
   const ending = endingTexts.get(record.code) ?? 'ended';
   const errno = record.code === endings.ERROR ? ` (${failureNames.get(record.x(x.errno)) ?? `errno ${record.x(x.errno)}`})` : '';
   const duration = record.x(x.durationUs);
-  const after = duration === 0 ? '' : ` after ${milliseconds(duration)}`;
+  const after = duration === 0 ? '' : ` after ${latencyText(duration)}`;
   const again = record.x(x.segmentsRetransmitted);
   const segments = again === 0 ? '' : `; ${again} of ${record.x(x.segmentsSent)} segments were sent again`;
   return `the connection of ${local} with ${far} ${ending}${errno}${after}${segments}`;
-}
-
-/** 12.3 ms below a second, 1.03 s from there on. */
-function milliseconds(us: number): string {
-  return us < 1_000_000 ? `${(us / 1000).toFixed(1)} ms` : `${(us / 1_000_000).toFixed(2)} s`;
 }

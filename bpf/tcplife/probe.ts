@@ -1,4 +1,5 @@
 import { metrics, probes } from '../../schema/record.gen.ts';
+import { cgroupField, interfaceField, ownerField, withheldField } from '../fields.ts';
 import type { Probe } from '../probe.ts';
 import { tcplifeEvent } from './event.ts';
 import { directionNames, endingNames, failureNames } from './names.ts';
@@ -67,12 +68,7 @@ export const tcplife: Probe = {
       variants: [failed, closed],
       meaning: 'connect_failed: errno, 4096 ABORTED, 4097 NOT_SENT; closed: how it ended, by the numbers of the list below',
     },
-    {
-      name: 'v[0]',
-      variants: all,
-      meaning: 'events of the namespace withheld by the token bucket since the record before',
-      unit: 'events',
-    },
+    withheldField(all),
     {
       name: 'v[1]',
       variants: all,
@@ -102,13 +98,9 @@ export const tcplife: Probe = {
     { name: 'saddr, sport', variants: all, meaning: 'the local end; port 0 when connect() found none' },
     { name: 'daddr, dport', variants: all, meaning: 'the far end' },
     { name: 'side', variants: connects, meaning: '2 (out)' },
-    {
-      name: 'tgid, comm',
-      variants: all,
-      meaning: 'with OWNER: the process that called connect() or listen() on the socket, or held it when the probe started',
-    },
-    { name: 'cgroup', variants: all, meaning: 'with CGROUP: the cgroup in which the socket was made' },
-    { name: 'ifindex', variants: all, meaning: 'interface that the socket’s last packet came in by; 0 unknown' },
+    ownerField(all),
+    cgroupField(all),
+    interfaceField(all),
   ],
   thresholds: Object.values(thresholds),
   cost: 'about 1.6 µs per connection whose both ends are on the node, for its ten changes of state; 0.4 µs of it is what measuring takes; a failed connect with its event about 0.7 µs; nothing per packet',

@@ -1,4 +1,5 @@
 import type { Degradation, KernelFacts, Selection } from '../probe.ts';
+import { selectionOf } from '../selection.ts';
 
 const withoutStates: Degradation = {
   what: 'connects and closed connections',
@@ -12,5 +13,5 @@ const sees = new Map([['tcplife_state', withoutStates.what]]);
 export function selectTcplife(kernel: KernelFacts): Selection {
   const possible = (kernel.tracepointArgs('inet_sock_set_state') ?? 0) >= 3 && kernel.hasMember('sock', 'sk_bpf_storage');
   const attach = possible ? ['tcplife_state'] : [];
-  return { programs: attach, attach, iterators: [], degraded: possible ? [] : [withoutStates], sees, whenNotAttached: new Map() };
+  return selectionOf(attach, { degraded: possible ? [] : [withoutStates], sees });
 }

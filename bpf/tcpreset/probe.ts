@@ -1,4 +1,5 @@
 import { metrics, probes } from '../../schema/record.gen.ts';
+import { cgroupField, ownerField, withheldField } from '../fields.ts';
 import type { Probe } from '../probe.ts';
 import { tcpStateNames } from '../tcp-state.ts';
 import { tcpresetEvent } from './event.ts';
@@ -37,12 +38,7 @@ export const tcpreset: Probe = {
   ],
   fields: [
     { name: 'code', variants: [sent], meaning: 'enum sk_rst_reason; 0 where the kernel tells none (before 6.10)' },
-    {
-      name: 'v[0]',
-      variants: both,
-      meaning: 'resets of the namespace withheld by the token bucket since the record before',
-      unit: 'events',
-    },
+    withheldField(both, 'resets'),
     {
       name: 'state',
       variants: both,
@@ -56,12 +52,8 @@ export const tcpreset: Probe = {
     { name: 'saddr, sport', variants: both, meaning: 'the local end: of the namespace that sent or received the reset' },
     { name: 'daddr, dport', variants: both, meaning: 'the far end' },
     { name: 'side', variants: both, meaning: '2 (out) for sent, 1 (in) for received' },
-    {
-      name: 'tgid, comm',
-      variants: both,
-      meaning: 'with OWNER: the process that called connect() or listen() on the socket, or held it when the probe started',
-    },
-    { name: 'cgroup', variants: both, meaning: 'with CGROUP: the cgroup in which the socket was made' },
+    ownerField(both),
+    cgroupField(both),
     { name: 'ifindex', variants: both, meaning: 'interface that the answered packet, or the socket’s last one, came in by; 0 unknown' },
   ],
   cost: 'nothing per packet; 0.3 to 0.4 µs per reset once the bucket is empty; about 1 µs per connect() or listen() to note the owner, next to nothing for other changes of TCP state',

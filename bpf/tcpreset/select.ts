@@ -1,4 +1,5 @@
 import type { Degradation, KernelFacts, Selection } from '../probe.ts';
+import { selectionOf } from '../selection.ts';
 
 /** Each family for itself: one of the two functions may be inlined or renamed by the compiler. */
 function withoutSock(family: 'IPv4' | 'IPv6', kernelFunction: string): Degradation {
@@ -53,5 +54,5 @@ export function selectTcpreset(kernel: KernelFacts): Selection {
   }
   if ((kernel.tracepointArgs('tcp_receive_reset') ?? 0) >= 1) attach.push('tcpreset_received');
   else degraded.push(withoutReceived);
-  return { programs: attach, attach, iterators: [], degraded, sees, whenNotAttached };
+  return selectionOf(attach, { degraded, sees, whenNotAttached });
 }

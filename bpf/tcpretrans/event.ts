@@ -1,5 +1,6 @@
 import type { RecordReader } from '../../schema/record.ts';
 import type { EventDescription, EventNames, EventValue, EventVariant } from '../event.ts';
+import { nonZero } from '../event-words.ts';
 import { retransmitKindNames, retransmitKinds } from './kinds.ts';
 
 const synAck = 2;
@@ -25,10 +26,6 @@ function ofConnection(record: RecordReader, value: number): number {
 /** Of the socket that listens. */
 function ofListener(record: RecordReader, word: number): number {
   return record.variant === synAck ? record.x(word) : -1;
-}
-
-function nonZero(value: number): number {
-  return value === 0 ? -1 : value;
 }
 
 const values: readonly EventValue[] = [

@@ -1,4 +1,5 @@
 import { metrics, probes } from '../../schema/record.gen.ts';
+import { cgroupField, interfaceField, ownerField, withheldField } from '../fields.ts';
 import type { Probe, ProbeCounter } from '../probe.ts';
 import { tcpretransEvent } from './event.ts';
 import { retransmitKindNames } from './kinds.ts';
@@ -38,12 +39,7 @@ export const tcpretrans: Probe = {
   ],
   fields: [
     { name: 'code', variants: both, meaning: 'kind: 1 RTO, 2 FAST, 3 TLP, 4 SYN, 5 SYN_ACK, 0 OTHER' },
-    {
-      name: 'v[0]',
-      variants: both,
-      meaning: 'retransmits of the namespace withheld by the token bucket since the record before',
-      unit: 'events',
-    },
+    withheldField(both, 'retransmits'),
     { name: 'v[1]', variants: [segment], meaning: 'smoothed round-trip time; 0 before the first measurement', unit: 'µs' },
     { name: 'v[2]', variants: [segment], meaning: 'congestion window at that moment, after the kernel has reduced it', unit: 'segments' },
     { name: 'x[0]', variants: both, meaning: 'segments that are sent again by this retransmit', unit: 'segments' },
@@ -73,13 +69,9 @@ export const tcpretrans: Probe = {
     { name: 'saddr, sport', variants: both, meaning: 'the local end, which sends again' },
     { name: 'daddr, dport', variants: both, meaning: 'the far end, which did not acknowledge' },
     { name: 'side', variants: both, meaning: '2 (out)' },
-    {
-      name: 'tgid, comm',
-      variants: both,
-      meaning: 'with OWNER: the process that called connect() or listen() on the socket, or held it when the probe started',
-    },
-    { name: 'cgroup', variants: both, meaning: 'with CGROUP: the cgroup in which the socket was made; of a SYN-ACK the listener’s' },
-    { name: 'ifindex', variants: both, meaning: 'interface that the socket’s last packet came in by; 0 unknown' },
+    ownerField(both),
+    cgroupField(both, '; of a SYN-ACK the listener’s'),
+    interfaceField(both),
   ],
   cost: 'nothing per packet; about 1 µs per retransmit with its event, 0.7 µs once the bucket is empty; about 0.7 µs per change of TCP state that connects or listens, to note the owner',
   blindSpots: [

@@ -1,4 +1,5 @@
 import type { Degradation, KernelFacts, Selection } from '../probe.ts';
+import { selectionOf } from '../selection.ts';
 
 const remedy = 'use a kernel with CONFIG_DEBUG_INFO_BTF, CONFIG_TRACEPOINTS and CONFIG_INET';
 
@@ -42,5 +43,5 @@ export function selectTcpretrans(kernel: KernelFacts): Selection {
   }
   if ((kernel.tracepointArgs('tcp_retransmit_synack') ?? 0) >= 2) attach.push('tcpretrans_syn_ack');
   else degraded.push(withoutSynAcks);
-  return { programs: attach, attach, iterators: [], degraded, sees, whenNotAttached: new Map() };
+  return selectionOf(attach, { degraded, sees });
 }
