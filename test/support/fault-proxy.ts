@@ -19,6 +19,8 @@ export interface FaultProxyOptions {
 export class FaultProxy {
   /** Asked for each request. */
   fault: (request: IncomingMessage) => Fault = () => 'pass';
+  /** Each request waits so long, ms. */
+  delayMs = 0;
   /** Requests by what was done with them. */
   readonly counts = { pass: 0, swallow: 0, refused: 0 };
   readonly #target: URL;
@@ -28,7 +30,10 @@ export class FaultProxy {
   private constructor(target: string, options: FaultProxyOptions) {
     this.#target = new URL(target);
     this.#options = options;
-    const handle = (incoming: IncomingMessage, response: ServerResponse) => this.#handle(incoming, response);
+    const handle = (incoming: IncomingMessage, response: ServerResponse): void => {
+      if (this.delayMs === 0) this.#handle(incoming, response);
+      else setTimeout(() => this.#handle(incoming, response), this.delayMs);
+    };
     this.#server = options.tls === undefined ? createServer(handle) : createTlsServer(options.tls, handle);
   }
 

@@ -1,5 +1,6 @@
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { type AddressInfo, createServer as createTcpServer } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, expect, onTestFinished, test } from 'vitest';
 import { createLog } from '../../../core/log.ts';
 import { TlsFiles, tlsSchema } from '../../../core/tls.ts';
@@ -72,6 +73,19 @@ test.each<[string, RequestListener, string]>([
 ])('%s', async (_, listener, expected) => {
   const lane = laneTo(await serve(listener));
   expect(kindOf(await lane.push(push, signal))).toBe(expected);
+});
+
+test('an answer may take longer than the server keeps idle connections', async () => {
+  let asked = 0;
+  // Its first answer says so; the next ones come on the connection that was kept.
+  const answer: RequestListener = (_, response) =>
+    void response.writeHead(204, { connection: 'keep-alive', 'keep-alive': 'timeout=2' }).end();
+  const lane = laneTo(await serve((request, response) => void setTimeout(() => answer(request, response), asked++ === 0 ? 0 : 1_500)));
+  expect(kindOf(await lane.push(push, signal))).toBe('204');
+  await sleep(50);
+  expect(kindOf(await lane.push(push, signal))).toBe('204');
+  await sleep(50);
+  expect(kindOf(await lane.query('query_range', {}, signal))).toBe('204');
 });
 
 test.each<[string, RequestListener]>([
