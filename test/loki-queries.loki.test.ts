@@ -2,6 +2,7 @@ import { copyFileSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { topics } from '../proto/bus.ts';
+import { eventFields } from '../schema/event.ts';
 import { EventBatchWriter } from '../schema/event-batch.ts';
 import type { RunningServer } from '../scripts/servers/server.mjs';
 import { temporaryFolder } from './support/data-folder.ts';
@@ -51,6 +52,13 @@ afterAll(async () => {
 });
 
 test('there are queries to run', () => expect(queries.length).toBeGreaterThan(10));
+
+test('what queries take out of a line are fields of the vocabulary', () => {
+  const known = new Set(eventFields.map(({ path }) => path));
+  const named = queries.flatMap((query) => [...query.matchAll(/="([a-z]+(?:\.[a-z_]+)+)"/g)].map(([, path]) => path));
+  expect(named.length).toBeGreaterThan(2);
+  expect(named.filter((path) => !known.has(path))).toEqual([]);
+});
 
 test.each(queries)('%s', async (query) => {
   const parameters = { query, start: `${nowS - 60}000000000`, end: `${nowS + 1}000000000`, step: '10', limit: '100' };

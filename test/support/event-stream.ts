@@ -70,7 +70,7 @@ function lineOf(id: string, type: string, severity: number, pod: string, uid: st
     source: { ip: '10.244.1.2', port: 81, kubernetes: { namespace: 'shop', pod: { name: pod, uid } } },
     destination: { ip: `10.244.2.${id.length}`, port: 40_512 },
     host: { name: node },
-    jitterscope: { type, values: { srtt_ms: 12.5 } },
+    jitterscope: { type, values: { srtt_us: 12_500 } },
     pad: '',
   };
   const short = JSON.stringify(document);

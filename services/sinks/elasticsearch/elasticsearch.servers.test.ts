@@ -13,6 +13,7 @@ import { idIn } from '../test-events.ts';
 import { elasticsearchSinkSchema } from './config.ts';
 import { openElasticsearchSink } from './index.ts';
 import { batchOfLines } from './test-lines.ts';
+import { documentedQueries, fieldsNamedIn, queriedLines } from './test-queries.ts';
 
 const log = createLog('silent');
 const dir = mkdtempSync(join(tmpdir(), 'jitterscope-elasticsearch-'));
@@ -168,37 +169,23 @@ test('an index has the mapping of the vocabulary: every field with its type, nan
   await sink.close();
 });
 
-test('queries that users type find events: ECS fields, the search bar, ranges of addresses, counts by Pod and rule', async () => {
+test('every query of docs/elasticsearch.md finds what it is for, and nothing else: ECS fields, the search bar, counts by Pod and rule', async () => {
   const { sink, index, today } = await openChecked();
-  const reset = (n: number) => ({
-    event: { kind: 'event', action: 'reset-sent', reason: 'NO_SOCKET' },
-    source: { ip: `10.244.1.${n % 10}`, port: 81 },
-    kubernetes: { namespace: 'shop', pod: { name: `web-${n % 3}` } },
-    jitterscope: { type: 'tcpreset' },
-  });
-  const finding = (n: number) => ({
-    event: { kind: 'alert', action: 'anomaly-opened' },
-    rule: { id: n % 2 === 0 ? 'reset-storm' : 'dns-slow', name: 'A rule' },
-    kubernetes: { namespace: 'shop', pod: { name: 'web-0' } },
-  });
-  const lines = Array.from({ length: 40 }, (_, n) => ({ line: event(n < 30 ? reset(n) : finding(n)) }));
+  const lines = queriedLines(Math.floor(Date.now() / 1000));
   expect(await sink.deliver(batchOfLines(lines), signal)).toEqual({});
   await ask('POST', `/${today}/_refresh`);
-  const count = async (query: object): Promise<number> => ((await ask('POST', `/${index}-*/_count`, { query })) as { count: number }).count;
-  expect(await count({ term: { 'event.reason': 'NO_SOCKET' } })).toBe(30);
-  // As Kibana's search bar sends `event.kind: event and kubernetes.pod.name: web-1`.
-  const filter = [{ match: { 'event.kind': 'event' } }, { match: { 'kubernetes.pod.name': 'web-1' } }];
-  expect(await count({ bool: { filter } })).toBe(10);
-  expect(await count({ query_string: { query: 'event.kind:alert AND NOT rule.id:dns-*' } })).toBe(5);
-  expect(await count({ term: { 'source.ip': '10.244.1.0/29' } })).toBe(24);
-  const aggregated = async (field: string): Promise<Record<string, number>> => {
-    const body = { size: 0, aggs: { groups: { terms: { field } } } };
-    type Groups = { aggregations: { groups: { buckets: { key: string; doc_count: number }[] } } };
-    const { buckets } = ((await ask('POST', `/${index}-*/_search`, body)) as Groups).aggregations.groups;
-    return Object.fromEntries(buckets.map(({ key, doc_count }) => [key, doc_count]));
-  };
-  expect(await aggregated('kubernetes.pod.name')).toEqual({ 'web-0': 20, 'web-1': 10, 'web-2': 10 });
-  expect(await aggregated('rule.id')).toEqual({ 'reset-storm': 5, 'dns-slow': 5 });
+  const known = new Set(eventFields.map(({ path }) => path.replaceAll('[]', '')));
+  type Answer = { hits: { total: { value: number } }; aggregations?: Record<string, { buckets: object[] }> };
+  const hits: number[] = [];
+  for (const { text, body } of documentedQueries()) {
+    const answer = (await ask('POST', `/${index}-*/_search`, body)) as Answer;
+    hits.push(answer.hits.total.value);
+    const [groups] = Object.values(answer.aggregations ?? { none: { buckets: [{}, {}] } });
+    expect(groups.buckets.length, text).toBeGreaterThan(1);
+    expect(fieldsNamedIn(text).filter((field) => !known.has(field) && !known.has(field.replace(/[^.]+$/, '*')))).toEqual([]);
+  }
+  // What queriedLines has of each, in the order of the document.
+  expect(hits).toEqual([3, 35, 25, 2, 2, 53, 85, 29, 2, 14, 40, 100, 2, lines.length, 40, 3]);
   await sink.close();
 });
 
