@@ -1,14 +1,19 @@
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
+import { claimMs, DeadLetterBox } from '../core/dead-letter-box.ts';
 import { topics } from '../proto/bus.ts';
 import type { RunningServer } from '../scripts/servers/server.mjs';
+import type { Sinks } from '../services/sinks/main.ts';
+import { replayLetters } from '../services/sinks/replay-letters.ts';
 import { temporaryFolder } from './support/data-folder.ts';
 import { EventStream, eventSeconds } from './support/event-stream.ts';
 import { FaultProxy } from './support/fault-proxy.ts';
 import { holdingOf, LokiRun } from './support/loki-run.ts';
 import { linesOf, startLoki } from './support/loki-server.ts';
+import { mortal } from './support/mortal-bus.ts';
 import { patiently } from './support/patiently.ts';
 
+const signal = new AbortController().signal;
 const folder = temporaryFolder();
 let server: RunningServer;
 let proxy: FaultProxy;
@@ -112,6 +117,45 @@ test('what the sink knows that Loki would refuse is not sent at all', async () =
   expect(letters.map(({ code }) => code)).toEqual(['LOKI_LINE_TOO_LONG', ...upTo(5).map(() => 'LOKI_TOO_OLD')]);
   expect((await holdingOf(readerOf('known'), prefix, startS - 1, nowS() + 1)).lines).toBe(50);
   expect(of.countersOf('loki').store.withheldEvents).toBe(6);
+});
+
+test('dead letters that are replayed once their limit is raised are stored once, also when the replay was killed behind the delivery', async () => {
+  const prefix = '00000000000000b6';
+  const startS = nowS() - 60;
+  const count = 400;
+  const section = { enabled: true, url: proxy.address, tenantId: 'replayed' };
+  const dataDir = join(folder.path, 'replayed');
+  run = await LokiRun.start(dataDir, { loki: { ...section, maxLineSize: '1KB' } });
+  await run.bus.append(topics.events, 0, [new EventStream({ prefix, node: 'node1', startS, stepNs: 1_000_000 }).next(count)]);
+  await delivered(run);
+  expect((await run.deadLetters()).length).toBe(count);
+  await run.close();
+
+  run = await LokiRun.start(dataDir, { loki: section });
+  const { sinks, bus } = run;
+  const first = mortal(bus);
+  await new Promise<void>((resolve) => {
+    const replay: Sinks['replay'] = async (...call) => {
+      const outcomes = await sinks.replay(...call);
+      first.kill();
+      resolve();
+      return outcomes;
+    };
+    replayLetters(new DeadLetterBox(first.bus), { replay }, {}, signal)
+      .next()
+      .catch(() => undefined);
+  });
+  expect((await holdingOf(readerOf('replayed'), prefix, startS - 1, nowS() + 1)).lines).toBe(count);
+  // A minute later.
+  const clock = vi.spyOn(Date, 'now').mockReturnValue(Date.now() + claimMs + 1);
+  const outcomes: string[] = [];
+  for await (const { error, possiblyDoubled } of replayLetters(new DeadLetterBox(bus), sinks, {}, signal))
+    outcomes.push(`${error?.code} ${possiblyDoubled}`);
+  clock.mockRestore();
+  expect(outcomes).toEqual(upTo(count).map(() => 'undefined false'));
+  const { distinct, lines } = await holdingOf(readerOf('replayed'), prefix, startS - 1, nowS() + 1);
+  expect([distinct.size, lines]).toEqual([count, count]);
+  expect(run.countersOf('loki').delivery).toMatchObject({ foundEvents: count, possiblyDuplicatedEvents: 0 });
 });
 
 test('a push that Loki stored and nobody answered is looked up: nothing is stored twice, in whatever shard it is', async () => {

@@ -3,12 +3,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { type AppError, errorTable } from '../../core/app-error.ts';
-import type { Bus } from '../../core/bus/bus.ts';
 import { openEmbeddedLog } from '../../core/bus/embedded-log.ts';
 import { encodeDeadLetter } from '../../core/dead-letter.ts';
 import { claimMs, DeadLetterBox, type LetterFilter } from '../../core/dead-letter-box.ts';
 import { topics } from '../../proto/bus.ts';
 import { encodeSingleEvent } from '../../schema/event-batch.ts';
+import { mortal } from '../../test/support/mortal-bus.ts';
 import { newDeliveryCounters } from './metrics.ts';
 import { replayOnce } from './replay.ts';
 import { type ReplayedLetter, replayLetters } from './replay-letters.ts';
@@ -190,33 +190,6 @@ function askedStore(options: { readonly mayBeAsked?: boolean; readonly misses?: 
   const replay = (name: string, batch: Batch, deadline: AbortSignal) =>
     replayOnce(name, { sink, maxBytes: 1e6 }, batch, counters, deadline);
   return { stored, counters, sinks: { replay }, before: (action: () => Promise<void>) => void (beforeAnswer = action) };
-}
-
-/** A bus that appends nothing from a moment on: what a kill between delivery and settlement leaves. */
-function mortal(bus: Bus): { readonly bus: Bus; kill(): void } {
-  let isDead = false;
-  const never = () => new Promise<never>(() => undefined);
-  const append: Bus['append'] = (...call) => (isDead ? never() : bus.append(...call));
-  return {
-    bus: { ...bound(bus), append },
-    kill: () => {
-      isDead = true;
-    },
-  };
-}
-
-function bound(bus: Bus): Bus {
-  return {
-    partitions: (topic) => bus.partitions(topic),
-    append: (...call) => bus.append(...call),
-    offsets: (...call) => bus.offsets(...call),
-    read: (...call) => bus.read(...call),
-    consume: (...call) => bus.consume(...call),
-    committed: (...call) => bus.committed(...call),
-    commit: (...call) => bus.commit(...call),
-    checkpointed: (...call) => bus.checkpointed(...call),
-    close: () => bus.close(),
-  };
 }
 
 /** Letters of some events, and a replay that was killed when the store had taken them; a minute later. */

@@ -1,0 +1,307 @@
+import { join } from 'node:path';
+import { Kafka, logLevel, type RecordMetadata } from 'kafkajs';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { BusLoss } from '../cli/bus.ts';
+import { shortSocketPath } from '../cli/socket-path.ts';
+import { KafkaClient } from '../core/bus/kafka/client.ts';
+import { kafkaSchema } from '../core/bus/kafka/config.ts';
+import { type KafkaBus, openKafkaBus } from '../core/bus/kafka/kafka-bus.ts';
+import { produceRequest } from '../core/bus/kafka/produce-request.ts';
+import { batchField, batchHeaderBytes, encodeRecordBatch, lengthFrom } from '../core/bus/kafka/record-batch.ts';
+import { askControl } from '../core/control.ts';
+import { crc32c } from '../core/crc32c.ts';
+import { encodeDeadLetter } from '../core/dead-letter.ts';
+import { DeadLetterBox } from '../core/dead-letter-box.ts';
+import { DeadLetterCount } from '../core/dead-letter-count.ts';
+import { createLog } from '../core/log.ts';
+import { topics } from '../proto/bus.ts';
+import { encodeSingleEvent } from '../schema/event-batch.ts';
+import type { RunningKafka } from '../scripts/servers/kafka.mjs';
+import { sinkError } from '../services/sinks/errors.ts';
+import type { Sinks } from '../services/sinks/main.ts';
+import { replayLetters } from '../services/sinks/replay-letters.ts';
+import { idIn, viewOf } from '../services/sinks/test-events.ts';
+import { temporaryFolder } from './support/data-folder.ts';
+import { ExpectedEvents } from './support/expected-events.ts';
+import { FakeCollector } from './support/fake-collector.ts';
+import { JitterscopeProcess } from './support/jitterscope-process.ts';
+import { KafkaRoles } from './support/kafka-roles.ts';
+import { patiently } from './support/patiently.ts';
+import { poisons } from './support/poison.ts';
+import { startKafka } from './support/servers.ts';
+
+const partitions = 2;
+const both = [0, 1];
+const prefix = 'poisoned-';
+const log = createLog('silent');
+const signal = new AbortController().signal;
+/** What stages read; each poison of them is a letter. */
+const letterTopics = [topics.raw, topics.events, topics.metrics, topics.deadLetters];
+
+const folder = temporaryFolder();
+let kafka: RunningKafka;
+let roles: KafkaRoles;
+let bus: KafkaBus;
+const events = new ExpectedEvents();
+let collectors: FakeCollector[] = [];
+/** Letters that have to be there: place of the message, or the id of a letter that cannot be read. */
+const expected = new Set<string>();
+
+beforeAll(async () => {
+  kafka = await startKafka({ dataDir: join(folder.path, 'kafka') });
+  roles = await KafkaRoles.over(kafka.address, join(folder.path, 'roles'), [
+    `bus.kafka.topicPrefix=${prefix}`,
+    `bus.kafka.partitions=${partitions}`,
+  ]);
+  await roles.start('gateway');
+  await Promise.all([roles.start('aggregator'), roles.start('sinks')]);
+  const config = kafkaSchema.parse({ brokers: [kafka.address], replicationFactor: 1, topicPrefix: prefix, partitions });
+  const specs = Object.values(topics).map((name) => ({
+    name,
+    partitions,
+    maxBytes: 128 * 1024 * 1024,
+    retain: name === topics.raw || name === topics.state ? ('checkpoint' as const) : ('oldest' as const),
+  }));
+  bus = await openKafkaBus({ config, topics: specs, log });
+  collectors = await Promise.all(
+    [1, 2, 3, 4].map((node) => FakeCollector.start({ node, spoolDir: join(folder.path, `spool${node}`), gateway: roles.gateway, events })),
+  );
+});
+
+afterAll(async () => {
+  await roles?.killAll();
+  await bus?.close();
+  await kafka?.kill();
+  folder.remove();
+});
+
+/** Good messages in between. */
+function load(count = 20): void {
+  for (const collector of collectors) collector.batch(count);
+}
+
+function expectLetters(produced: readonly RecordMetadata[], topic: string, count = 1): void {
+  for (const { partition, baseOffset } of produced) {
+    for (let offset = Number(baseOffset); offset < Number(baseOffset) + count; offset++)
+      expected.add(topic === topics.deadLetters ? `${partition}-${offset}` : `${topic}/${partition}/${offset}`);
+  }
+}
+
+/** A batch with one message, compressed with what jitterscope does not speak: as one block that is stored as it is. */
+async function foreignBatch(codec: 3 | 4): Promise<Buffer> {
+  const plain = await encodeRecordBatch([Buffer.from('a message of somebody else')], 'none', Date.now());
+  const records = plain.subarray(batchHeaderBytes);
+  const size = Buffer.alloc(4);
+  // LZ4: frame header, stored block, end mark. Zstandard: magic, single segment with its size, last raw block.
+  size.writeUInt32LE(codec === 3 ? (records.length | 0x8000_0000) >>> 0 : (records.length << 3) | 1);
+  const packed =
+    codec === 3
+      ? [Buffer.from('04224d18604082', 'hex'), size, records, Buffer.alloc(4)]
+      : [Buffer.from('28b52ffd20', 'hex'), Buffer.from([records.length]), size.subarray(0, 3), records];
+  return sealed(Buffer.concat([plain.subarray(0, batchHeaderBytes), ...packed]), codec);
+}
+
+function sealed(batch: Buffer, codec: number): Buffer {
+  batch.writeInt32BE(batch.length - lengthFrom, batchField.length);
+  batch.writeInt16BE(codec, batchField.attributes);
+  batch.writeUInt32BE(crc32c(batch.subarray(batchField.attributes)), batchField.crc);
+  return batch;
+}
+
+/** The newest good message of a topic. */
+async function goodOf(topic: string): Promise<Uint8Array> {
+  let good: Uint8Array | undefined;
+  await patiently(`${topic} has a message`, 60_000, async () => {
+    for (let partition = 0; partition < partitions && good === undefined; partition++) {
+      const { earliest, next } = await bus.offsets(topic, partition);
+      if (next === earliest) continue;
+      for await (const { messages } of bus.read(topic, partition, next - 1, { until: next })) good = messages[0]?.value.slice();
+    }
+    return good !== undefined;
+  });
+  return good as Uint8Array;
+}
+
+async function lettersFound(box: DeadLetterBox): Promise<Set<string>> {
+  const found = new Set<string>();
+  for await (const { id, stage, topic, partition, offset } of box.waiting({}, signal))
+    found.add(stage === 'unknown' ? id : `${topic}/${partition}/${offset}`);
+  return found;
+}
+
+const missingOf = (found: ReadonlySet<string>): string[] => [...expected].filter((place) => !found.has(place));
+
+/** Messages that these processes found damaged. */
+async function damagedOf(...names: readonly string[]): Promise<number> {
+  let sum = 0;
+  for (const name of names) {
+    for await (const answer of askControl(shortSocketPath(join(roles.folderOf(name), 'control.sock')), 'dispositions')) {
+      const { busLosses } = answer as { busLosses: Record<string, BusLoss> };
+      for (const { reason, messages } of Object.values(busLosses)) if (reason === 'damaged') sum += messages;
+    }
+  }
+  return sum;
+}
+
+/** Runs a command against a process's data folder. */
+async function dlq(name: string, ...args: readonly string[]): Promise<{ code: number | null; stdout: string; stderr: string }> {
+  const run = new JitterscopeProcess(['dlq', ...args, '--data-dir', roles.folderOf(name)]);
+  const { code } = await run.finish(120_000);
+  return { code, stdout: run.stdout, stderr: run.stderr };
+}
+
+test('poison: what nobody can decode, on every topic and of any producer, is a dead letter or a counted hole; every good event is stored once, and no process ends', async () => {
+  const client = new Kafka({ brokers: [kafka.address], logLevel: logLevel.NOTHING });
+  const foreign = client.producer({ idempotent: true, maxInFlightRequests: 1, transactionalId: 'foreign' });
+  const plain = client.producer();
+  const raw = new KafkaClient({ config: kafkaSchema.parse({ brokers: [kafka.address] }), log });
+  raw.workWith(Object.values(topics).map((name) => prefix + name));
+  let holes = 0;
+  try {
+    await Promise.all([foreign.connect(), plain.connect()]);
+    load(100);
+    for (const topic of [...letterTopics, topics.state]) {
+      const name = prefix + topic;
+      const isRead = topic !== topics.state;
+      for (const [, value] of poisons(await goodOf(topic))) {
+        const messages = both.map((partition) => ({ partition, value: Buffer.from(value) }));
+        const produced = await plain.send({ topic: name, messages });
+        if (isRead) expectLetters(produced, topic);
+        load();
+      }
+      // Without a value; with key, headers and gzip; in a transaction that commits and in one that does not.
+      const more = async (send: typeof plain.send, value: Buffer | null, extra: object = {}) => {
+        const messages = both.flatMap((partition) => [0, 1].map(() => ({ partition, value, ...extra })));
+        const produced = await send({ topic: name, messages, compression: value === null ? 0 : 1 });
+        if (isRead) expectLetters(produced, topic, 2);
+        load();
+      };
+      await more((record) => plain.send(record), null);
+      await more((record) => plain.send(record), Buffer.from('keyed'), { key: Buffer.from('key'), headers: { from: 'somebody', n: '1' } });
+      for (const end of ['commit', 'abort'] as const) {
+        const transaction = await foreign.transaction();
+        await more((record) => transaction.send(record), Buffer.from(end));
+        await transaction[end]();
+      }
+      // Codecs that are not read here. What does not even hold what it says, brokers refuse.
+      for (const partition of both) {
+        const link = raw.leaderLink(name, partition);
+        const produce = (batch: Buffer) => link.send('a foreign batch', produceRequest(name, partition, batch, 10_000));
+        for (const codec of [3, 4] as const) {
+          await produce(await foreignBatch(codec));
+          if (isRead) holes++;
+        }
+        const rubbish = sealed(Buffer.concat([(await foreignBatch(3)).subarray(0, batchHeaderBytes), Buffer.from('rubbish')]), 1);
+        await expect(produce(rubbish)).rejects.toThrow();
+        link.close();
+      }
+      load();
+    }
+    load(100);
+    const box = new DeadLetterBox(bus);
+    await patiently('every poison is a dead letter', 120_000, async () => missingOf(await lettersFound(box)).length === 0);
+    await patiently('every foreign batch is counted as damaged', 60_000, async () => (await damagedOf('aggregator', 'sinks')) === holes);
+
+    // What starts now reads the poison again: checkpoints, positions, ends of outputs.
+    for (const role of ['aggregator', 'sinks', 'gateway'] as const) {
+      expect(await roles.stop(role), roles.said(role)).toBe(143);
+      await roles.start(role);
+      load();
+    }
+    expect(await Promise.all(collectors.map((collector) => collector.close(60_000)))).toEqual(collectors.map(() => 0));
+    await patiently('every event is stored', 120_000, () => roles.verdict(events, ['sinks']).missing === 0);
+    expect(roles.verdict(events, ['sinks'])).toEqual({ missing: 0, twice: 0, unexpected: 0, examples: [] });
+    expect(roles.said('aggregator')).not.toContain('AGGREGATOR_STATE_LOST');
+    const found = await lettersFound(box);
+    expect([missingOf(found), [...found].filter((place) => !expected.has(place))]).toEqual([[], []]);
+    process.stdout.write(`  ${events.count} events, ${expected.size} poisons, ${holes} foreign batches\n`);
+  } finally {
+    raw.close();
+    await Promise.all([foreign.disconnect(), plain.disconnect()]);
+  }
+});
+
+test('any process with a bus shows and purges the letters of all, several at once; one without sinks replays none', async () => {
+  await roles.start('sinks', 'sinks-2');
+  const ids = (out: string) =>
+    out
+      .trim()
+      .split('\n')
+      .map((line) => (JSON.parse(line) as { id: string }).id);
+  const lists = await Promise.all(
+    ['gateway', 'aggregator', 'sinks', 'sinks-2'].map((name) => dlq(name, 'list', '--json', '--limit', '10000')),
+  );
+  const all = ids(lists[0].stdout);
+  expect(all.length).toBeGreaterThanOrEqual(expected.size);
+  for (const { code, stdout } of lists) expect([code, ids(stdout)]).toEqual([0, all]);
+
+  const refused = await dlq('aggregator', 'replay', '--all');
+  expect([refused.code, refused.stderr]).toEqual([1, expect.stringMatching(/this process runs no sinks.*role sinks.*--data-dir/s)]);
+  const file = await dlq('sinks-2', 'replay', '--all', '--json');
+  expect(file.code).toBe(1);
+  expect(new Set(file.stdout.match(/"code":"[A-Z_]+"/g))).toEqual(
+    new Set(['"code":"LETTER_NOT_OF_A_SINK"', '"code":"LETTER_NOT_AN_EVENT"']),
+  );
+
+  expect((await dlq('aggregator', 'purge', all[0])).stdout).toBe('1 purged\n');
+  const purges = await Promise.all(['sinks', 'sinks-2', 'gateway'].map((name) => dlq(name, 'purge', '--all', '--json')));
+  const purged = purges.map(({ stdout }) => (JSON.parse(stdout) as { purged: number }).purged);
+  expect(purged.reduce((sum, count) => sum + count, 0)).toBe(all.length - 1);
+  for (const name of ['sinks-2', 'aggregator']) expect((await dlq(name, 'list')).stdout).toBe('No dead letters wait.\n');
+  const unknown = await dlq('gateway', 'show', all[0]);
+  expect([unknown.code, unknown.stderr]).toEqual([1, expect.stringContaining(`no dead letter ${all[0]}`)]);
+});
+
+test('over Kafka two processes that replay at once send each event once; each letter is counted by one of them, and stays settled when the commits have expired', async () => {
+  const own = 'letters-';
+  const config = kafkaSchema.parse({ brokers: [kafka.address], replicationFactor: 1, topicPrefix: own, partitions, sessionTimeout: '6s' });
+  const specs = [{ name: topics.deadLetters, partitions, maxBytes: 128 * 1024 * 1024, retain: 'oldest' }] as const;
+  const buses = [await openKafkaBus({ config, topics: specs, log }), await openKafkaBus({ config, topics: specs, log })];
+  const client = new Kafka({ brokers: [kafka.address], logLevel: logLevel.NOTHING });
+  const admin = client.admin();
+  const counts = buses.map((one) => new DeadLetterCount(one, log));
+  const waiting = () => counts.reduce((sum, count) => sum + count.waiting, 0);
+  try {
+    const error = sinkError('SINK_NOT_OPEN', { sink: 'store' });
+    for (const partition of both) {
+      const letters = Array.from({ length: 600 }, (_, number) => {
+        const event = { id: idIn(partition, number), rawOffset: number >> 2, ordinal: number & 3 };
+        const payload = encodeSingleEvent(viewOf(number, 1, partition), 0);
+        return encodeDeadLetter({ stage: 'sink', target: 'store', error, topic: topics.events, partition, offset: number, event, payload });
+      });
+      await buses[0].append(topics.deadLetters, partition, letters);
+    }
+    await patiently(
+      'all letters are counted, and both count',
+      60_000,
+      () => waiting() === 1_200 && counts.every((count) => count.waiting === 600),
+    );
+    const stored: string[] = [];
+    // It cannot be asked, and takes its time.
+    const replay: Sinks['replay'] = async (_, { view, items }) => {
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      return Array.from(items, (row) => {
+        stored.push(view.id(row));
+        return { error: undefined, isDoubtful: false };
+      });
+    };
+    const boxes = buses.map((one) => new DeadLetterBox(one));
+    const outcomes = await Promise.all(
+      boxes.map(async (box) => {
+        let delivered = 0;
+        for await (const { error: cause } of replayLetters(box, { replay }, {}, signal)) if (cause === undefined) delivered++;
+        return delivered;
+      }),
+    );
+    expect([stored.length, new Set(stored).size, outcomes[0] + outcomes[1]]).toEqual([1_200, 1_200, 1_200]);
+    await patiently('none is counted any more', 60_000, () => waiting() === 0);
+    await Promise.all(counts.map((count) => count.close()));
+    await admin.connect();
+    await admin.deleteGroups([`${own}jitterscope.dlq`]);
+    for await (const { id } of new DeadLetterBox(buses[1]).waiting({}, signal)) expect(id).toBeUndefined();
+  } finally {
+    await Promise.all(counts.map((count) => count.close()));
+    await admin.disconnect();
+    await Promise.all(buses.map((one) => one.close()));
+  }
+});
