@@ -1,12 +1,8 @@
-import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
-import { configSchema } from '../cli/config.ts';
-import { startPipeline } from '../cli/pipeline.ts';
 import { openEmbeddedLog } from '../core/bus/embedded-log.ts';
 import { DeadLetterBox, type LetterFilter } from '../core/dead-letter-box.ts';
-import { Deadline } from '../core/deadline.ts';
 import { createLog } from '../core/log.ts';
 import { topics } from '../proto/bus.ts';
 import type { RunningElasticsearch } from '../scripts/servers/elasticsearch.mjs';
@@ -17,8 +13,6 @@ import { encodeSyntheticEvents, type SyntheticEvents, syntheticId } from '../ser
 import { BulkProxy } from './support/bulk-proxy.ts';
 import { temporaryFolder } from './support/data-folder.ts';
 import { askElasticsearch, startElasticsearch, storedIds } from './support/elasticsearch-server.ts';
-import { ExpectedEvents } from './support/expected-events.ts';
-import { FakeCollector } from './support/fake-collector.ts';
 import { patiently } from './support/patiently.ts';
 
 const log = createLog('silent');
@@ -202,41 +196,6 @@ test('slow store: with 2 s a request no other sink slows, and every event is sto
   expect(await lagOf('elasticsearch')).toBeGreaterThan(0);
   await settled('elasticsearch');
   await expectStored(index, idsOf(900));
-});
-
-test('poison: a message that nobody can decode, on each topic of the embedded bus, is a dead letter, and the stream goes on', async () => {
-  const dataDir = join(folder.path, 'poison');
-  const index = 'poison';
-  const config = configSchema.parse({ sinks: { elasticsearch: { enabled: true, urls: [server.address], index } } });
-  const pipeline = await startPipeline(config, dataDir, { ticks: false, log });
-  const events = new ExpectedEvents();
-  try {
-    const collector = await FakeCollector.start({ spoolDir: join(dataDir, 'fake-spool'), gatewayAddress: pipeline.gatewayAddress, events });
-    const rubbish = Buffer.from([0xff, 0xff, 0xff, 0xff, 0x01, 0x02]);
-    for (let round = 0; round < 3; round++) {
-      collector.batch(400);
-      for (const topic of [topics.raw, topics.events, topics.metrics, topics.deadLetters]) await pipeline.bus.append(topic, 0, [rubbish]);
-    }
-    collector.batch(400);
-    expect(await collector.close(30_000)).toBe(0);
-    expect(await pipeline.settled(AbortSignal.timeout(60_000))).toBe(true);
-    const ids = await storedIds(server.address, `${index}-*`);
-    for (const id of ids) events.seen(id.slice(0, 16), Number(id.slice(17)));
-    expect(events.verdict()).toEqual({ missing: 0, twice: 0, unexpected: 0, examples: [] });
-    const box = new DeadLetterBox(pipeline.bus);
-    const of = async (filter: LetterFilter) => (await collect(box, filter)).length;
-    await patiently('the letters of metrics are there', 30_000, async () => (await of({ target: 'prometheus' })) === 3);
-    expect(await of({ stage: 'aggregator' })).toBe(3);
-    expect(await of({ target: 'file' })).toBe(3);
-    expect(await of({ target: 'elasticsearch' })).toBe(3);
-    expect(await of({ code: 'DEAD_LETTER_UNREADABLE' })).toBe(3);
-    expect(await of({})).toBe(15);
-    expect(pipeline.deadLetters?.waiting).toBe(15);
-    const files = readdirSync(join(dataDir, 'events')).filter((name) => name.endsWith('.ndjson'));
-    expect(files.map((name) => readFileSync(join(dataDir, 'events', name), 'utf8').split('\n').length - 1)).toEqual([ids.length]);
-  } finally {
-    await pipeline.close(new Deadline(10_000));
-  }
 });
 
 async function collect(box: DeadLetterBox, filter: LetterFilter) {

@@ -6,8 +6,10 @@ import { decodeEventBatch } from '../../schema/event-batch.ts';
 import type { OutputEnd } from './event-output.ts';
 import type { MetricEnd } from './series/metric-publisher.ts';
 
-/** How many messages at the end of an output are looked at when the last ones are damaged. */
+/** The end of an output is looked for in so many messages, then in so many before them. */
 const lookBack = 16;
+/** Behind more that cannot be read there is none to be found. */
+const maxLookBack = 4_096;
 const maxPassedOver = 10_000;
 
 /** The end of a partition's own output: its last readable EventBatch. Undefined when there is none. */
@@ -52,10 +54,12 @@ async function lastReadable<End>(
   read: (message: Uint8Array) => End | undefined,
 ): Promise<End | undefined> {
   const { earliest, next } = await bus.offsets(topic, partition);
+  const oldest = Math.max(earliest, next - maxLookBack);
   let end: End | undefined;
-  if (next === earliest) return undefined;
-  for await (const fetch of bus.read(topic, partition, Math.max(earliest, next - lookBack), { until: next })) {
-    for (const message of fetch.messages) end = read(message.value) ?? end;
+  for (let until = next; until > oldest && end === undefined; until -= lookBack) {
+    for await (const fetch of bus.read(topic, partition, Math.max(oldest, until - lookBack), { until })) {
+      for (const message of fetch.messages) end = read(message.value) ?? end;
+    }
   }
   return end;
 }

@@ -225,7 +225,8 @@ export class PartitionWorker {
       offset: input.offset,
       payload: input.bytes.subarray(0, maxDeadLetterBytes),
     });
-    const append = this.#options.append(topics.deadLetters, 0, [letter]);
+    const { bus, append: appendTo } = this.#options;
+    const append = appendTo(topics.deadLetters, this.#partition % bus.partitions(topics.deadLetters), [letter]);
     append.catch(() => undefined);
     this.#letters.push(append);
     // Not one durable write each: a node that sends rubbish must not hold up the others of its partition.

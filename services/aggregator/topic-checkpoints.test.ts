@@ -68,6 +68,10 @@ test('pieces that came twice, and messages that are none, change nothing', async
   const { next } = await bus.offsets(topics.state, 0);
   for await (const { messages } of bus.read(topics.state, 0, 0, { until: next }))
     for (const { value } of messages) saved.push(Uint8Array.from(value));
-  await bus.append(topics.state, 1, [new Uint8Array(3), ...saved.flatMap((value) => [value, value]), new Uint8Array(0)]);
+  // Saves that were begun and broke off.
+  let begun = 0;
+  const begin = (count: number) => Array.from({ length: count }, () => Buffer.from([...Buffer.alloc(16, ++begun), 0, 0, 0, 0, 0, 1, 2]));
+  const between = saved.flatMap((value) => [value, ...begin(5), value]);
+  await bus.append(topics.state, 1, [new Uint8Array(3), ...begin(40), ...between, ...begin(40), new Uint8Array(0)]);
   expect((await store.load(1)).snapshot?.rawOffset).toBe(4);
 });

@@ -9,6 +9,8 @@ import { aggregatorError } from './errors.ts';
 const headerBytes = 21;
 const idBytes = 16;
 const pieceBytes = 1024 * 1024;
+/** Saves of which pieces were read and not all: two processes save at once at most, the others were cut off. */
+const maxOpen = 8;
 
 /**
  * Checkpoints as messages of the topic `state`, in the partition that they are of: the bytes of a file of fileCheckpoints, in
@@ -70,7 +72,10 @@ async function* whole(bus: Bus, partition: number): AsyncGenerator<{ readonly by
         continue;
       }
       save.pieces.push(message.subarray(headerBytes));
+      // The one that was not written to for longest goes: whoever began it is gone, or it never was one.
+      open.delete(id);
       open.set(id, save);
+      if (open.size > maxOpen) open.delete(open.keys().next().value as string);
       if (message[headerBytes - 1] === 0) continue;
       open.delete(id);
       yield { bytes: Buffer.concat(save.pieces), offset: save.offset };
