@@ -1,17 +1,21 @@
 import { join } from 'node:path';
 import type { AppError } from '../core/app-error.ts';
-import type { Bus, BusObserver, TopicSpec } from '../core/bus/bus.ts';
+import type { Bus, BusObserver, Commit, LogStats, TopicSpec } from '../core/bus/bus.ts';
 import { openEmbeddedLog } from '../core/bus/embedded-log.ts';
 import { openKafkaBus } from '../core/bus/kafka/kafka-bus.ts';
-import type { PartitionStats } from '../core/bus/partition-log.ts';
 import { type Log, LogLimiter } from '../core/log.ts';
 import { topics } from '../proto/bus.ts';
+import { aggregatorGroup } from '../services/aggregator/main.ts';
+import { sinkGroup } from '../services/sinks/pipeline.ts';
+import { sinkRegistry } from '../services/sinks/registry.ts';
 import type { Config } from './config.ts';
 
 /** The bus that a configuration names. */
 export interface PipelineBus extends Bus {
-  /** Fill and bounds of each partition's log; empty over Kafka, which tells them itself. */
-  stats(): PartitionStats[];
+  /** Fill and bounds of each partition's log; over Kafka as they were a moment ago. */
+  stats(): LogStats[];
+  /** What one of `knownGroups` has committed; over Kafka a moment ago. */
+  position(group: string, topic: string, partition: number): Commit | undefined;
   /** Why it cannot be worked with now. */
   readonly problem?: AppError | undefined;
 }
@@ -25,6 +29,12 @@ export interface BusLoss {
   messages: number;
   bytes: number;
 }
+
+/** Sinks that read events. */
+export const eventSinks: readonly string[] = Object.keys(sinkRegistry);
+
+/** Groups of which everybody may know how far they came. */
+const knownGroups = eventSinks.map((sink) => ({ group: sinkGroup(sink), topic: topics.events }));
 
 export interface OpenBusOptions {
   readonly log: Log;
@@ -41,13 +51,20 @@ export function openBus(config: Config, dataDir: string, { log, observer, signal
   const { kafka } = config.bus;
   const specs = topicSpecs(config, kafka.partitions);
   const state = { name: topics.state, partitions: kafka.partitions, maxBytes: config.bus.rawSize, retain: 'checkpoint' } as const;
-  return openKafkaBus({ config: kafka, topics: [...specs, state], log, ...observed, ...(signal === undefined ? {} : { signal }) });
+  return openKafkaBus({
+    config: kafka,
+    topics: [...specs, state],
+    watched: knownGroups,
+    log,
+    ...observed,
+    ...(signal === undefined ? {} : { signal }),
+  });
 }
 
 function topicSpecs({ bus }: Config, partitions: number): TopicSpec[] {
   const { rawSize, eventsSize, metricsSize, deadLettersSize } = bus;
   return [
-    { name: topics.raw, partitions, maxBytes: rawSize, retain: 'checkpoint' },
+    { name: topics.raw, partitions, maxBytes: rawSize, retain: 'checkpoint', checkpointGroup: aggregatorGroup },
     { name: topics.events, partitions, maxBytes: eventsSize, retain: 'oldest' },
     { name: topics.metrics, partitions, maxBytes: metricsSize, retain: 'oldest' },
     { name: topics.deadLetters, partitions, maxBytes: deadLettersSize, retain: 'oldest' },

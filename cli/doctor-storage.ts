@@ -52,13 +52,15 @@ const meanings: Readonly<Record<string, { readonly what: string; readonly until:
 /** Less than this is a matter for an operator. */
 const shortHours = 1;
 
-/** How long each log of a running process lasts. */
+/** How long each log of a running process lasts; of a topic's partitions the one that lasts shortest. */
 export function* growthFindings(logs: readonly LogGrowth[]): Generator<Finding> {
-  for (const { name, bytes, maxBytes, bytesPerSecond, overSeconds } of logs) {
+  for (const name of new Set(logs.map((log) => log.name))) {
     const meaning = meanings[name];
     if (meaning === undefined) continue;
+    const partitions = logs.filter((log) => log.name === name).sort((a, b) => leftSeconds(a) - leftSeconds(b));
+    const { bytes, maxBytes, bytesPerSecond, overSeconds } = partitions[0];
     const fill = `${sizeText(bytes)} of ${sizeText(maxBytes)}`;
-    const hours = Math.max(0, maxBytes - bytes) / bytesPerSecond / 3600;
+    const hours = leftSeconds(partitions[0]) / 3600;
     // A log that deletes its oldest at its cap is full in the ordinary course of things: what it keeps is what counts.
     const keptHours = name === topics.raw || name === 'spool' ? hours : maxBytes / bytesPerSecond / 3600;
     if (!Number.isFinite(keptHours)) {
@@ -74,6 +76,11 @@ export function* growthFindings(logs: readonly LogGrowth[]): Generator<Finding> 
       ...(short ? { remedy: `Then ${meaning.full}. Make its cap larger, or mend what it waits for.` } : {}),
     };
   }
+}
+
+/** Until it is full. */
+function leftSeconds({ bytes, maxBytes, bytesPerSecond }: LogGrowth): number {
+  return bytesPerSecond > 0 ? Math.max(0, maxBytes - bytes) / bytesPerSecond : Number.POSITIVE_INFINITY;
 }
 
 /** A size for people: 1.5 GiB. */

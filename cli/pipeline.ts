@@ -1,8 +1,10 @@
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { probes } from '../bpf/registry.ts';
 import { AppError, errorTable, messageOf } from '../core/app-error.ts';
 import { DeadLetterCount } from '../core/dead-letter-count.ts';
 import type { Deadline } from '../core/deadline.ts';
+import { parseHostPort } from '../core/host-port.ts';
 import { lockDataDir } from '../core/lock.ts';
 import { type Log, limitedLog, logOf } from '../core/log.ts';
 import { sleep } from '../core/retry.ts';
@@ -16,7 +18,7 @@ import { partitionOf } from '../services/gateway/partition.ts';
 import { type Sinks, startSinks } from '../services/sinks/main.ts';
 import { PrometheusSink } from '../services/sinks/prometheus/index.ts';
 import { type Aggregation, aggregationOf } from './aggregation.ts';
-import { type BusLoss, busObserver, openBus, type PipelineBus } from './bus.ts';
+import { type BusLoss, busObserver, eventSinks, openBus, type PipelineBus } from './bus.ts';
 import { type Config, nodeName } from './config.ts';
 import { leftOnBus, type Waiting } from './left-behind.ts';
 import { metricDescriptions } from './metric-descriptions.ts';
@@ -40,10 +42,12 @@ export interface Pipeline {
   readonly gatewayAddress: string;
   /** Where the data of this node goes. */
   readonly partition: number;
+  /** Whether this process tells how the whole pipeline does: one that runs a gateway. */
+  readonly tellsAll: boolean;
   /** What the bus lost, by topic, reason and group. */
   readonly busLosses: ReadonlyMap<string, BusLoss>;
   /** What is known of a partition's queues and losses, now. */
-  figures(partition: number): Promise<PipelineFiguresBody>;
+  figures(partition: number): PipelineFiguresBody;
   /** Resolves when everything that is in the raw log has reached the sinks; false when the signal aborted before. */
   settled(signal: AbortSignal): Promise<boolean>;
   /** What keeps the process from working; empty when it is ready. */
@@ -111,12 +115,12 @@ export async function startPipeline(config: Config, dataDir: string, options: Pi
   const { inFlightSize, messageSize } = config.gateway;
   const figures = pipelineFigures({
     bus,
-    aggregator,
-    sinks,
-    maxInFlightBytes: inFlightSize,
+    ownSinks: () => sinks.stats().map(({ sink }) => sink),
+    otherSinks: runs(role, 'sinks') ? [] : eventSinks,
+    gatewayQueue: () => gatewayQueue(role, gateway),
     maxHeldBytes: config.aggregator.heldSize,
   });
-  const gateway = runs(role, 'gateway')
+  const gateway: Gateway = runs(role, 'gateway')
     ? await startGateway({
         bus,
         socketPath,
@@ -149,6 +153,7 @@ export async function startPipeline(config: Config, dataDir: string, options: Pi
     prometheus,
     gatewayAddress: `unix:${socketPath}`,
     partition: role === 'collector' ? 0 : partitionOf(nodeName(config), bus.partitions(topics.raw)),
+    tellsAll: runs(role, 'gateway'),
     busLosses,
     figures: (partition) => figures(partition, gateway.metrics),
     settled,
@@ -176,6 +181,12 @@ function aggregatorOf(config: Config, dataDir: string, bus: PipelineBus, aggrega
     checkpointMs: config.aggregator.checkpointInterval,
     log: limitedLog(logOf(log, 'aggregator')),
   });
+}
+
+/** Several gateways write ticks into the same partitions. */
+function gatewayQueue(role: Role, { tcpAddress }: Gateway): string {
+  if (role !== 'gateway') return 'gateway';
+  return `gateway/${hostname()}:${parseHostPort(tcpAddress ?? '')?.port ?? 0}`;
 }
 
 /** Ends the hops in the direction of the data. One that hangs leaves time to those behind it. */

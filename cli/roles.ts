@@ -82,6 +82,7 @@ export const absentBus: PipelineBus = {
   commit: async () => withoutBus(),
   checkpointed: async () => withoutBus(),
   stats: () => [],
+  position: () => undefined,
   close: async () => undefined,
 };
 
@@ -99,7 +100,6 @@ export const absentAggregator: Aggregator = {
   times: () => none,
   pending: () => false,
   lag: nothing,
-  uncheckpointed: nothing,
   statesLost: () => new Set(),
   rules: () => undefined,
   replaceRules: async () => undefined,

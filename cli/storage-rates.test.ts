@@ -18,3 +18,16 @@ test('a log grows by what was appended in the last ten minutes, whatever was del
   rates.close();
   expect(vi.getTimerCount()).toBe(0);
 });
+
+test('partitions of a topic grow each by itself', async () => {
+  const fill = { name: 'raw', bytes: 1_000, maxBytes: 10_000, earliest: 0, next: 10 };
+  let fills: LogFill[] = [
+    { ...fill, partition: 0 },
+    { ...fill, partition: 1, next: 100 },
+  ];
+  const rates = new StorageRates(() => fills);
+  await vi.advanceTimersByTimeAsync(10_000);
+  fills = [fills[0], { ...fills[1], next: 200 }];
+  expect(rates.report().map(({ bytesPerSecond }) => bytesPerSecond)).toEqual([0, 50]);
+  rates.close();
+});

@@ -5,6 +5,8 @@ import type { Pipeline } from './pipeline.ts';
 export interface LogFill {
   /** spool, or a topic. */
   readonly name: string;
+  /** Of a topic. */
+  readonly partition?: number;
   readonly bytes: number;
   /** Cap in force. */
   readonly maxBytes: number;
@@ -21,7 +23,7 @@ export interface LogGrowth extends LogFill {
   readonly overSeconds: number;
 }
 
-/** All logs of a running process; over all partitions of a topic. */
+/** All logs of a running process, each partition of a topic by itself: each has the cap. */
 export function logFills(pipeline: Pick<Pipeline, 'bus'>, collector: Pick<Collector, 'spool'> | undefined): LogFill[] {
   const logs = pipeline.bus.stats().map((log) => ({ ...log, name: log.topic }));
   return collector === undefined ? logs : [{ ...collector.spool(), name: 'spool' }, ...logs];
@@ -48,8 +50,8 @@ export class StorageRates {
     const [oldest] = this.#samples;
     const overSeconds = (performance.now() - oldest.atMs) / 1000;
     return this.#read().map((fill) => {
-      const { name, bytes, earliest, next } = fill;
-      const messages = next - (oldest.next.get(name) ?? next);
+      const { bytes, earliest, next } = fill;
+      const messages = next - (oldest.next.get(keyOf(fill)) ?? next);
       const meanBytes = next > earliest ? bytes / (next - earliest) : 0;
       return { ...fill, overSeconds, bytesPerSecond: overSeconds > 0 ? (messages * meanBytes) / overSeconds : 0 };
     });
@@ -60,7 +62,11 @@ export class StorageRates {
   }
 
   #sample(): void {
-    this.#samples.push({ atMs: performance.now(), next: new Map(this.#read().map(({ name, next }) => [name, next])) });
+    this.#samples.push({ atMs: performance.now(), next: new Map(this.#read().map((fill) => [keyOf(fill), fill.next])) });
     if (this.#samples.length > maxSamples) this.#samples.shift();
   }
+}
+
+function keyOf({ name, partition }: LogFill): string {
+  return `${name}/${partition ?? ''}`;
 }

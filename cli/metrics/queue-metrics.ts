@@ -14,28 +14,30 @@ interface Fill {
  * Every queue of the path in one way: how full it is, what it takes, what it dropped. spool: batches that are not acked;
  * gateway: messages that wait for durability; raw: behind the newest checkpoint; held: records that wait for an identity;
  * events/<sink>: what the sink has not read. raw, held and gateway drop nothing: who fills them waits, or goes on unknown.
+ * Of separate roles the gateways tell all but the spools: they know it of the others' commits, also when those are away.
  */
 export function addQueueMetrics(
   set: MetricSet,
-  pipeline: Pick<Pipeline, 'bus' | 'figures' | 'sinks' | 'deadLetters' | 'prometheus'>,
+  pipeline: Pick<Pipeline, 'bus' | 'figures' | 'sinks' | 'deadLetters' | 'prometheus' | 'tellsAll'>,
   collector: Pick<Collector, 'spool' | 'metrics'> | undefined,
 ): void {
-  const fills = async (): Promise<Fill[]> => {
+  const partitions = (): number => (pipeline.tellsAll ? pipeline.bus.partitions(topics.raw) : 0);
+  const fills = (): Fill[] => {
     const found: Fill[] = [];
     if (collector !== undefined) {
       const { bytes, maxBytes } = collector.spool();
       found.push({ queue: 'spool', partition: '', depthBytes: bytes, capacityBytes: maxBytes });
     }
-    for (let partition = 0; partition < pipeline.bus.partitions(topics.raw); partition++) {
-      const { queues } = await pipeline.figures(partition);
+    for (let partition = 0; partition < partitions(); partition++) {
+      const { queues } = pipeline.figures(partition);
       for (const { queue, depthBytes, capacityBytes } of queues ?? [])
         found.push({ queue: queue ?? '', partition: String(partition), depthBytes: depthBytes ?? 0, capacityBytes: capacityBytes ?? 0 });
     }
     return found;
   };
   const gauge = (name: string, help: string, read: (fill: Fill) => number): void =>
-    set.gauge(name, help, ['queue', 'partition'], async () =>
-      (await fills()).map((fill): Sample => {
+    set.gauge(name, help, ['queue', 'partition'], () =>
+      fills().map((fill): Sample => {
         const { queue, partition } = fill;
         return [partition === '' ? { queue } : { queue, partition }, read(fill)];
       }),
@@ -62,10 +64,10 @@ export function addQueueMetrics(
     'jitterscope_dead_letters_total',
     'Messages and events that went to the dead letters, by stage. prometheus: since the start.',
     ['stage', 'partition'],
-    async () => {
+    () => {
       const samples: Sample[] = [];
-      for (let partition = 0; partition < pipeline.bus.partitions(topics.raw); partition++) {
-        const { deadLetters } = await pipeline.figures(partition);
+      for (let partition = 0; partition < partitions(); partition++) {
+        const { deadLetters } = pipeline.figures(partition);
         for (const { name, total } of deadLetters ?? []) samples.push([{ stage: name ?? '', partition: String(partition) }, total ?? 0]);
       }
       if (pipeline.prometheus !== undefined) samples.push([{ stage: 'prometheus' }, pipeline.prometheus.counters.undecodable]);

@@ -49,6 +49,11 @@ export interface TopicSpec {
    * refused. `oldest`: the oldest go, counted for each group that had not read them.
    */
   readonly retain: 'checkpoint' | 'oldest';
+  /**
+   * The group whose commits are the checkpoints, where another process than the one that appends writes them (Kafka): what
+   * lies above counts against the cap. Without it such a log has none there.
+   */
+  readonly checkpointGroup?: string;
   /** Messages below the newest checkpoint go as soon as their segment is full, not only at the cap: for a spool. Default false. */
   readonly deleteCheckpointed?: boolean;
 }
@@ -119,6 +124,22 @@ export interface Consumer {
   readonly finished: Promise<void>;
   /** Lets the running `handle` end (up to `graceMs`, then aborts its signal), then leaves the group. */
   close(graceMs?: number): Promise<void>;
+}
+
+/** Fill and bounds of one partition's log. */
+export interface LogStats {
+  readonly topic: string;
+  readonly partition: number;
+  /** Bytes on disk; over Kafka those of what can still be read, about. */
+  readonly bytes: number;
+  /** Cap in force: the configured one, or less on a small file system. */
+  readonly maxBytes: number;
+  readonly earliest: number;
+  readonly next: number;
+  /** Bytes that wait to be written. */
+  readonly pendingBytes: number;
+  /** Durable writes since the bus was opened. */
+  readonly commits: number;
 }
 
 /** What a bus counts. The owner turns it into metrics. */

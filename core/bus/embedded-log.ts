@@ -151,6 +151,11 @@ export class EmbeddedLog implements Bus {
     return this.#commits.get(group, topic, partition);
   }
 
+  /** What a group has committed, as far as it is known without asking anybody: here all of it. */
+  position(group: string, topic: string, partition: number): Commit | undefined {
+    return this.#commits.get(group, topic, partition);
+  }
+
   /** See Bus.commit. A lower offset than before is taken as it is, as Kafka does. */
   async commit(group: string, topic: string, partition: number, commit: Commit): Promise<void> {
     this.#refuseClosed();

@@ -1,6 +1,6 @@
 import type { AppError } from '../app-error.ts';
 import { type AppendCall, AppendQueue, encodeGroup, frameBytes } from './append-queue.ts';
-import type { BusObserver, MessageValue, TopicSpec } from './bus.ts';
+import type { BusObserver, LogStats, MessageValue, TopicSpec } from './bus.ts';
 import { DamageRecord } from './damage-record.ts';
 import type { Disk } from './disk.ts';
 import { busError, diskError } from './errors.ts';
@@ -30,20 +30,8 @@ export interface PartitionOptions {
 }
 
 /** Fill and bounds of one partition. */
-export interface PartitionStats {
-  readonly topic: string;
-  readonly partition: number;
-  /** Bytes on disk, frames included. */
-  readonly bytes: number;
-  /** Cap in force: the configured one, or less on a small file system. */
-  readonly maxBytes: number;
-  readonly earliest: number;
-  readonly next: number;
+export interface PartitionStats extends LogStats {
   readonly segments: number;
-  /** Bytes that wait to be written. */
-  readonly pendingBytes: number;
-  /** Durable writes since the log was opened. */
-  readonly commits: number;
 }
 
 /** One partition: what was appended, what may be read, who waits for more. */

@@ -47,8 +47,6 @@ export interface Aggregator {
   pending(): boolean;
   /** Raw messages not yet processed, per partition. */
   lag(): Promise<ReadonlyMap<number, number>>;
-  /** Raw messages behind the newest checkpoint, per partition: what a start makes again. */
-  uncheckpointed(): Promise<ReadonlyMap<number, number>>;
   /** Partitions whose state was lost: there must have been one, and none was usable at the start. */
   statesLost(): ReadonlySet<number>;
   /** The rules that run, or are about to. */
@@ -83,15 +81,18 @@ export async function startAggregator(given: Omit<AggregatorOptions, 'append' | 
     const used = rules;
     const assignment = Symbol('assignment');
     assignments.set(partition, assignment);
-    const worker = await PartitionWorker.start(partition, { ...options, rules: used }, (offset) => commit(partition, offset));
+    const worker = await PartitionWorker.start(partition, { ...options, rules: used }, (position) => commit(partition, position));
     if (assignments.get(partition) !== assignment) return worker.state.rawOffset;
+    worker.startReports();
     workers.set(partition, worker);
     // Others came while it looked for its checkpoint.
     if (rules !== undefined && rules !== used) await worker.replaceRules(rules);
     return worker.state.rawOffset;
   };
+  // The group's position is for those who look on: a start goes by the checkpoint.
+  const commit = async (partition: number, position: Commit): Promise<void> => (await joining).commit(partition, position);
   for (let partition = 0; partition < bus.partitions(topics.raw); partition++) await passOverLostEnd(bus, partition, log);
-  const consumer: Consumer = await bus.consume({
+  const joining: Promise<Consumer> = bus.consume({
     group: aggregatorGroup,
     topic: topics.raw,
     assigned,
@@ -105,8 +106,7 @@ export async function startAggregator(given: Omit<AggregatorOptions, 'append' | 
       }
     },
   });
-  // The group's position is for lag alone: a start goes by the checkpoint.
-  const commit = (partition: number, offset: number): Promise<void> => consumer.commit(partition, { offset, metadata: '' });
+  const consumer = await joining;
   return {
     partitions: () => new Map([...workers].map(([partition, worker]) => [partition, worker.state])),
     times: () => new Map([...workers].map(([partition, { times }]) => [partition, times])),
@@ -126,7 +126,6 @@ export async function startAggregator(given: Omit<AggregatorOptions, 'append' | 
       rules = next;
       await Promise.all([...workers.values()].map((worker) => worker.replaceRules(next)));
     },
-    uncheckpointed: () => consumer.lag(),
     statesLost: () => new Set([...workers].filter(([, worker]) => worker.stateLost).map(([partition]) => partition)),
     finished: Promise.race([consumer.finished, failed]),
     async close(graceMs = 10_000) {

@@ -1,6 +1,6 @@
 import { lastValueFrom } from 'rxjs';
 import { AppError, messageOf } from '../../core/app-error.ts';
-import type { Fetch } from '../../core/bus/bus.ts';
+import type { Commit, Fetch } from '../../core/bus/bus.ts';
 import { encodeDeadLetter } from '../../core/dead-letter.ts';
 import { LogLimiter } from '../../core/log.ts';
 import { topics } from '../../proto/bus.ts';
@@ -10,6 +10,7 @@ import { noRules, PartitionState } from './partition-state.ts';
 import { type PartitionSteps, partitionSteps } from './partition-steps.ts';
 import { aggregate, type PipelinePorts } from './pipeline.ts';
 import type { RefusedInput } from './raw-input.ts';
+import { encodeReport } from './report.ts';
 import type { RuleSet } from './rules/rule.ts';
 import { newWorkerTimes } from './worker-times.ts';
 
@@ -19,6 +20,10 @@ const maxDeadLetterBytes = 1024 * 1024;
 const maxOpenLetters = 16;
 /** A checkpoint that failed is tried again after this time. */
 const retryCheckpointMs = 5_000;
+/** How the work stands is told so often, if it has changed. */
+const reportMs = 5_000;
+/** A lost state is told for this long behind the start. */
+const toldStateLostMs = 60_000;
 
 /** Runs the pipeline of one raw partition: state, output, checkpoints. */
 export class PartitionWorker {
@@ -30,7 +35,14 @@ export class PartitionWorker {
   readonly #options: AggregatorOptions;
   readonly #steps: PartitionSteps;
   readonly #ports: PipelinePorts;
-  readonly #commit: (offset: number) => Promise<void>;
+  readonly #commit: (position: Commit) => Promise<void>;
+  readonly #startedMs = performance.now();
+  /** Raw offset of the newest checkpoint, or where the work began. */
+  #checkpointOffset: number;
+  #reportTimer: NodeJS.Timeout | undefined;
+  /** What was told last, and the telling that runs. */
+  #reported = '';
+  #reporting: Promise<void> = Promise.resolve();
   #inFlight: Promise<unknown> = Promise.resolve();
   #metricsInFlight: Promise<unknown> = Promise.resolve();
   #publishing = 0;
@@ -50,7 +62,7 @@ export class PartitionWorker {
     options: AggregatorOptions,
     steps: PartitionSteps,
     stateLost: boolean,
-    commit: (offset: number) => Promise<void>,
+    commit: (position: Commit) => Promise<void>,
   ) {
     this.#partition = partition;
     this.#options = options;
@@ -58,6 +70,7 @@ export class PartitionWorker {
     this.#steps = steps;
     this.stateLost = stateLost;
     this.#commit = commit;
+    this.#checkpointOffset = steps.state.rawOffset;
     this.#nextCheckpointMs = performance.now() + options.checkpointMs;
     this.#ports = {
       publish: (batches) => this.#publish(batches),
@@ -67,7 +80,7 @@ export class PartitionWorker {
   }
 
   /** Restores the newest checkpoint; output that the topic holds already is made again silently. */
-  static async start(partition: number, options: AggregatorOptions, commit: (offset: number) => Promise<void>): Promise<PartitionWorker> {
+  static async start(partition: number, options: AggregatorOptions, commit: (position: Commit) => Promise<void>): Promise<PartitionWorker> {
     const { bus, checkpoints, log } = options;
     const { snapshot, blocks, damaged } = await checkpoints.load(partition);
     for (const error of damaged) log.error({ code: error.code, partition }, error.message);
@@ -99,6 +112,17 @@ export class PartitionWorker {
     return this.#steps.output.pending > 0 || this.#publishing > 0;
   }
 
+  /** From now on the group's position says how the work stands: nothing else of it is seen by other processes. */
+  startReports(): void {
+    const report = (): void => {
+      this.#report().catch((thrown: unknown) =>
+        this.#options.log.debug({ partition: this.#partition, cause: messageOf(thrown) }, 'no report'),
+      );
+    };
+    report();
+    this.#reportTimer = setInterval(report, reportMs);
+  }
+
   /** Resolves when the fetch is processed; events of it may wait in the open EventBatch for at most lingerMs. */
   process(fetch: Fetch): Promise<void> {
     return this.#exclusively(async () => {
@@ -125,6 +149,7 @@ export class PartitionWorker {
   async close(): Promise<void> {
     this.#closing = true;
     clearTimeout(this.#checkpointTimer);
+    clearInterval(this.#reportTimer);
     await this.#exclusively(() => this.#checkpoint());
     clearTimeout(this.#lingerTimer);
   }
@@ -175,7 +200,8 @@ export class PartitionWorker {
       await this.#metricsInFlight;
       await checkpoints.save(this.#partition, this.state.snapshot(), this.state.blocks());
       await bus.checkpointed(topics.raw, this.#partition, rawOffset);
-      await this.#commit(rawOffset);
+      this.#checkpointOffset = rawOffset;
+      await this.#report();
       this.#nextCheckpointMs = performance.now() + checkpointMs;
       this.#steps.rules.next = this.#nextRules ?? this.#steps.rules.next;
       this.#nextRules = undefined;
@@ -192,6 +218,22 @@ export class PartitionWorker {
         log.error({ code: 'AGGREGATOR_CHECKPOINT_FAILED', partition: this.#partition, remedy, heldBack }, messageOf(thrown)),
       );
     }
+  }
+
+  /** One after the other: a position never goes back. */
+  #report(): Promise<void> {
+    const turn = this.#reporting.then(async () => {
+      const { heldBytes, dispositions } = this.state;
+      const stateLost = this.stateLost && performance.now() - this.#startedMs < toldStateLostMs;
+      const metadata = encodeReport({ heldBytes, refusedMessages: dispositions.refusedMessages, stateLost });
+      const position = { offset: this.#checkpointOffset, metadata };
+      const told = `${position.offset} ${metadata}`;
+      if (told === this.#reported) return;
+      await this.#commit(position);
+      this.#reported = told;
+    });
+    this.#reporting = turn.catch(() => undefined);
+    return turn;
   }
 
   /** One request is in flight while the next batches are made; its failure shows at the next call. */

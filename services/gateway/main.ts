@@ -31,7 +31,7 @@ export interface GatewayOptions {
   readonly maxMessageBytes: number;
   readonly log: Log;
   /** What the process knows of the pipeline of a partition; goes into the ticks. */
-  readonly figures?: (partition: number, metrics: GatewayMetrics) => Promise<PipelineFiguresBody>;
+  readonly figures?: (partition: number, metrics: GatewayMetrics) => PipelineFiguresBody;
 }
 
 /** A running gateway. */
@@ -64,6 +64,12 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const positions = new Positions(bus);
   await positions.load();
 
+  const count = (): void => {
+    metrics.streams = streams.size;
+    metrics.queueCapacityBytes = options.maxInFlightBytes * Math.max(1, streams.size);
+  };
+  count();
+
   /** One of its own for each listener: what is asked of a stream does not depend on what it says. */
   const serverFor = (certified: boolean): Server => {
     const server = new Server({
@@ -92,10 +98,10 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       warn: ({ code, message, remedy }) => limiter.once(code, (heldBack) => log.warn({ code, remedy, heldBack }, message)),
     });
     streams.set(stream, peer?.notAfterMs ?? Infinity);
-    metrics.streams = streams.size;
+    count();
     const forget = (): void => {
       streams.delete(stream);
-      metrics.streams = streams.size;
+      count();
     };
     call.on('end', forget);
     call.on('error', forget);
@@ -166,7 +172,7 @@ function startClock(
     number++;
     const partitions = ticks ? bus.partitions(topics.raw) : 0;
     const appends = Array.from({ length: partitions }, async (_, partition) => {
-      const known = await figures?.(partition, metrics);
+      const known = figures?.(partition, metrics);
       await appendRetrying(bus, topics.raw, partition, [encodeTick(number, known)], log, signal);
     });
     Promise.all(appends)

@@ -16,6 +16,8 @@ export interface GatewayMetrics {
   readonly refused: Record<string, number>;
   /** Bytes that wait for durability. */
   queuedBytes: number;
+  /** Bytes of all streams that may wait for it. */
+  queueCapacityBytes: number;
   /** Appends of streams to the bus that are durable. */
   appends: number;
   /** Time that these waited for it, retries included, seconds. */
@@ -33,6 +35,7 @@ export function emptyGatewayMetrics(): GatewayMetrics {
     invalidMessages: 0,
     refused: {},
     queuedBytes: 0,
+    queueCapacityBytes: 0,
     appends: 0,
     appendSeconds: 0,
   };

@@ -21,6 +21,8 @@ export function fetchBytes(partitions: number): number {
 /** One assigned partition. */
 export interface Partition {
   position: Position;
+  /** Whether the group has a position there. */
+  isCommitted: boolean;
   /** Last event the store held when the partition was assigned, past the committed position. */
   readonly stored: StoredOrigin | undefined;
   /** Messages below this offset may have been sent by the life before, as far as its one fetch went. */
@@ -62,7 +64,7 @@ export async function assign({ name, bus, sink, log }: AssignContext, partition:
     );
     stored = undefined;
   }
-  return { position, stored, suspectUntil: next, suspectBytes: uncommittedBytes };
+  return { position, isCommitted: commit !== undefined, stored, suspectUntil: next, suspectBytes: uncommittedBytes };
 }
 
 /** How many of the new items the store holds already. */

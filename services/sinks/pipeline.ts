@@ -24,13 +24,17 @@ export interface PipelineOptions {
   revoked?(partition: number): void;
 }
 
+/** The consumer group of a sink. */
+export function sinkGroup(sink: string): string {
+  return `sink-${sink}`;
+}
+
 /**
  * The whole path of one sink: fetch, decode, drop repeats, count gaps, deliver, DLQ, commit. The offset moves only past
  * what is in the store or in the DLQ, together with the counts of what became of it.
  */
 export async function startPipeline(options: PipelineOptions): Promise<Consumer> {
   const { name, bus, sink, counters, log } = options;
-  const group = `sink-${name}`;
   const partitions = new Map<number, Partition>();
 
   async function assigned(partition: number, commit: Commit | undefined): Promise<undefined> {
@@ -39,8 +43,17 @@ export async function startPipeline(options: PipelineOptions): Promise<Consumer>
     options.assigned?.(partition, found.position.dispositions);
   }
 
+  /** A sink whose store takes nothing from the first event on must be known to be behind, too. */
+  async function tellStart(partition: Partition, fetch: Fetch): Promise<void> {
+    if (partition.isCommitted) return;
+    partition.isCommitted = true;
+    const offset = Math.min(fetch.next, ...fetch.messages.slice(0, 1).map((first) => first.offset), ...fetch.holes.map(({ from }) => from));
+    await (await consumer).commit(fetch.partition, { offset, metadata: encodePosition(partition.position) });
+  }
+
   async function handle(fetch: Fetch, signal: AbortSignal): Promise<void> {
     const partition = partitions.get(fetch.partition) as Partition;
+    await tellStart(partition, fetch);
     const intake = takeIn(fetch, partition.position);
     if (intake.renumbered > 0)
       log.warn(
@@ -62,7 +75,7 @@ export async function startPipeline(options: PipelineOptions): Promise<Consumer>
   }
 
   const consumer: Promise<Consumer> = bus.consume({
-    group,
+    group: sinkGroup(name),
     topic: topics.events,
     maxBytes: fetchBytes(bus.partitions(topics.events)),
     assigned,

@@ -10,6 +10,12 @@ import { errorType, isConnectionFailure, kafkaError, kafkaFailure } from './erro
 import { abandon, connectBroker } from './kafkajs.ts';
 import { BrokerLink } from './link.ts';
 
+/** Partitions of a topic that one broker leads. */
+export interface Led {
+  readonly topic: string;
+  readonly partitions: readonly number[];
+}
+
 export interface KafkaClientOptions {
   readonly config: KafkaConfig;
   readonly log: Log;
@@ -52,6 +58,23 @@ export class KafkaClient {
   /** A connection of its own to the leader of a partition. What waits on it holds up nothing else. */
   leaderLink(topic: string, partition: number): BrokerLink {
     return this.#link(async () => this.#addressOf(await this.#leaderOf(topic, partition)));
+  }
+
+  /** A connection of its own to a broker. */
+  brokerLink(nodeId: number): BrokerLink {
+    return this.#link(() => this.#addressOf(nodeId));
+  }
+
+  /** By broker, what it leads of the topics that are worked with; partitions without a leader are left out. */
+  async leaders(): Promise<ReadonlyMap<number, readonly Led[]>> {
+    const leaders = new Map<number, Led[]>();
+    for (const { topic, partitionMetadata } of (await this.#cluster()).topicMetadata) {
+      for (const nodeId of new Set(partitionMetadata.map(({ leader }) => leader))) {
+        const partitions = partitionMetadata.filter(({ leader }) => leader === nodeId).map(({ partitionId }) => partitionId);
+        if (nodeId >= 0) leaders.set(nodeId, [...(leaders.get(nodeId) ?? []), { topic, partitions }]);
+      }
+    }
+    return leaders;
   }
 
   /** A connection of its own to the coordinator of a group. */

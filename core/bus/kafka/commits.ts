@@ -25,12 +25,12 @@ export class Commits {
   }
 
   async get(group: string, topic: string, partition: number): Promise<Commit | undefined> {
-    const { responses } = await this.#link(group).ask(`the position of group ${group}`, (broker) =>
-      broker.offsetFetch({ groupId: group, topics: [{ topic, partitions: [{ partition }] }] }),
-    );
-    const found = responses[0]?.partitions[0];
-    if (found === undefined || Number(found.offset) < 0) return undefined;
-    return { offset: Number(found.offset), metadata: found.metadata ?? '' };
+    return (await this.#of(group, topic, [partition])).get(partition);
+  }
+
+  /** Of all partitions of a topic that the group has committed. */
+  all(group: string, topic: string, partitions: number): Promise<ReadonlyMap<number, Commit>> {
+    return this.#of(group, topic, [...Array(partitions).keys()]);
   }
 
   async put(group: string, topic: string, partition: number, { offset, metadata }: Commit, committer: Committer): Promise<void> {
@@ -46,6 +46,15 @@ export class Commits {
         topics: [{ topic, partitions }],
       }),
     );
+  }
+
+  async #of(group: string, topic: string, asked: readonly number[]): Promise<Map<number, Commit>> {
+    const topics = [{ topic, partitions: asked.map((partition) => ({ partition })) }];
+    const { responses } = await this.#link(group).ask(`the position of group ${group}`, (broker) =>
+      broker.offsetFetch({ groupId: group, topics }),
+    );
+    const found = (responses[0]?.partitions ?? []).filter(({ offset }) => Number(offset) >= 0);
+    return new Map(found.map(({ partition, offset, metadata }) => [partition, { offset: Number(offset), metadata: metadata ?? '' }]));
   }
 
   #link(group: string): BrokerLink {

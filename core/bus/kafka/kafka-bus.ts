@@ -1,11 +1,22 @@
 import { AppError } from '../../app-error.ts';
 import { type Log, LogLimiter } from '../../log.ts';
 import { retry } from '../../retry.ts';
-import type { Bus, BusObserver, Commit, ConsumeOptions, Consumer, Fetch, Hole, MessageValue, ReadOptions, TopicSpec } from '../bus.ts';
+import type {
+  Bus,
+  BusObserver,
+  Commit,
+  ConsumeOptions,
+  Consumer,
+  Fetch,
+  Hole,
+  LogStats,
+  MessageValue,
+  ReadOptions,
+  TopicSpec,
+} from '../bus.ts';
 import { DamageRecord } from '../damage-record.ts';
 import { busError } from '../errors.ts';
 import { MAX_MESSAGE_BYTES } from '../frame.ts';
-import type { PartitionStats } from '../partition-log.ts';
 import { checkName, checkSpec } from '../topic-folder.ts';
 import { KafkaClient } from './client.ts';
 import { Commits, type Committer, outsider } from './commits.ts';
@@ -13,6 +24,7 @@ import type { KafkaConfig } from './config.ts';
 import { kafkaError } from './errors.ts';
 import { KafkaConsumer } from './kafka-consumer.ts';
 import type { BrokerLink } from './link.ts';
+import { LogWatch } from './log-watch.ts';
 import { PartitionProducer } from './partition-producer.ts';
 import { readPartition } from './partition-reader.ts';
 import { sizeOf } from './record-batch.ts';
@@ -21,6 +33,8 @@ import { compressionTypeOf, isUnreadable, prepareTopics } from './topics.ts';
 export interface KafkaBusOptions {
   readonly config: KafkaConfig;
   readonly topics: readonly TopicSpec[];
+  /** Groups whose positions are looked at in the background, besides those of checkpoints: see `position`. */
+  readonly watched?: readonly { readonly group: string; readonly topic: string }[];
   readonly observer?: BusObserver;
   readonly log: Log;
   /** Ends the wait for brokers that do not answer at the start. */
@@ -81,6 +95,7 @@ export class KafkaBus implements Bus {
   readonly #specs: ReadonlyMap<string, TopicSpec>;
   readonly #partitions = new Map<string, Partition>();
   readonly #commits: Commits;
+  readonly #watch: LogWatch;
   readonly #consumers = new Set<KafkaConsumer>();
   readonly #closed = new AbortController();
   #closing: Promise<void> | undefined;
@@ -91,6 +106,19 @@ export class KafkaBus implements Bus {
     this.#limiter = limiter;
     this.#specs = new Map(options.topics.map((spec) => [spec.name, spec]));
     this.#commits = new Commits(client);
+    const checkpoints = options.topics.flatMap(({ name, checkpointGroup }) =>
+      checkpointGroup === undefined ? [] : [{ group: checkpointGroup, topic: name }],
+    );
+    this.#watch = new LogWatch({
+      client,
+      groups: [...checkpoints, ...(options.watched ?? [])].map(({ group, topic }) => ({
+        group: this.#groupName(group),
+        topic: this.#topicName(topic),
+        partitions: this.partitions(topic),
+      })),
+      commits: this.#commits,
+      failed: (what, error) => this.#tell(what, error),
+    });
   }
 
   /** Why brokers cannot be worked with now; undefined when they can. */
@@ -98,9 +126,32 @@ export class KafkaBus implements Bus {
     return this.#client.problem;
   }
 
-  /** Kafka tells the fill of its logs itself. */
-  stats(): PartitionStats[] {
-    return [];
+  /**
+   * Fill and bounds of every partition as they were a moment ago; never asks a broker. Bytes are those of what can be read,
+   * by the size of what this process wrote and read (offset-bytes.ts): brokers delete whole segments, and keep some more.
+   */
+  stats(): LogStats[] {
+    return this.#options.topics.flatMap(({ name, partitions, maxBytes }) =>
+      Array.from({ length: partitions }, (_, partition) => {
+        const { earliest = 0, next = 0 } = this.#watch.log(this.#topicName(name), partition) ?? {};
+        const { producer } = this.#partitions.get(`${name}/${partition}`) ?? {};
+        return {
+          topic: name,
+          partition,
+          bytes: this.#bytesFrom(name, partition, earliest),
+          maxBytes,
+          earliest,
+          next,
+          pendingBytes: producer?.waitingBytes ?? 0,
+          commits: producer?.batches ?? 0,
+        };
+      }),
+    );
+  }
+
+  /** What a watched group had committed a moment ago; never asks a broker. */
+  position(group: string, topic: string, partition: number): Commit | undefined {
+    return this.#watch.position(this.#groupName(group), this.#topicName(topic), partition);
   }
 
   partitions(topic: string): number {
@@ -111,6 +162,7 @@ export class KafkaBus implements Bus {
   async append(topic: string, partition: number, values: readonly MessageValue[]): Promise<number> {
     const { producer } = this.#partition(topic, partition);
     this.#refuseClosed();
+    this.#refuseFull(topic, partition, producer.waitingBytes);
     for (const value of values) {
       const found = sizeOf(value);
       if (found > MAX_MESSAGE_BYTES) throw busError('BUS_MESSAGE_TOO_LARGE', { topic, found, limit: MAX_MESSAGE_BYTES });
@@ -132,6 +184,7 @@ export class KafkaBus implements Bus {
       from,
       link: this.#client.leaderLink(name, partition),
       offsets: () => this.offsets(topic, partition),
+      seen: (first: number, to: number, bytes: number) => this.#watch.seen(name, partition, first, to, bytes),
       damaged: (hole: Hole) => {
         const messages = damage.add(hole.from, hole.to);
         if (messages > 0) this.#options.observer?.lost?.({ topic, partition, reason: 'damaged', messages, bytes: 0 });
@@ -209,6 +262,7 @@ export class KafkaBus implements Bus {
   async #close(): Promise<void> {
     await Promise.all([...this.#consumers].map((consumer) => consumer.close(closeGraceMs)));
     this.#closed.abort(busError('BUS_CLOSED'));
+    this.#watch.close();
     await Promise.all([...this.#partitions.values()].map(({ producer }) => producer.flushed()));
     for (const { producer } of this.#partitions.values()) producer.close(busError('BUS_CLOSED'));
     this.#client.close();
@@ -281,7 +335,10 @@ export class KafkaBus implements Bus {
         compression: config.compression,
         timeoutMs: config.requestTimeout,
         link: this.#client.leaderLink(name, partition),
-        produced: (messages, bytes) => observer?.appended?.(topic, messages, bytes),
+        produced: (baseOffset, messages, bytes, batchBytes) => {
+          this.#watch.seen(name, partition, baseOffset, baseOffset + messages, batchBytes);
+          observer?.appended?.(topic, messages, bytes);
+        },
       }),
       link: this.#client.leaderLink(name, partition),
       damage: new DamageRecord(),
@@ -297,6 +354,23 @@ export class KafkaBus implements Bus {
 
   #groupName(group: string): string {
     return this.#options.config.topicPrefix + groupPrefix + group;
+  }
+
+  #bytesFrom(topic: string, partition: number, offset: number): number {
+    const name = this.#topicName(topic);
+    const log = this.#watch.log(name, partition);
+    if (log === undefined) return 0;
+    return log.bytes.estimate(offset, log.next, log.bytes.isEmpty ? this.#watch.meanBytes(name) : log.bytes.meanBytes);
+  }
+
+  /** Above the newest checkpoint lies more than the cap: whoever writes checkpoints is away, and brokers' disks have an end. */
+  #refuseFull(topic: string, partition: number, waitingBytes: number): void {
+    const { checkpointGroup, maxBytes: limit } = this.#spec(topic);
+    if (checkpointGroup === undefined) return;
+    const { earliest = 0 } = this.#watch.log(this.#topicName(topic), partition) ?? {};
+    const checkpoint = this.position(checkpointGroup, topic, partition)?.offset ?? 0;
+    const found = this.#bytesFrom(topic, partition, Math.max(earliest, checkpoint)) + waitingBytes;
+    if (found >= limit) throw busError('BUS_FULL', { topic, partition, found, limit });
   }
 
   #refuseClosed(): void {

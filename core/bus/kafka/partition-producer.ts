@@ -18,8 +18,8 @@ export interface PartitionProducerOptions {
   /** How long the replicas may take. */
   readonly timeoutMs: number;
   readonly link: BrokerLink;
-  /** Told of each batch that is durable. */
-  produced(messages: number, bytes: number): void;
+  /** Told of each batch that is durable. @param batchBytes as it lies at the broker */
+  produced(baseOffset: number, messages: number, bytes: number, batchBytes: number): void;
 }
 
 interface Call {
@@ -42,6 +42,7 @@ export class PartitionProducer {
   readonly #options: PartitionProducerOptions;
   readonly #calls: Call[] = [];
   #waitingBytes = 0;
+  #batches = 0;
   #running: Promise<void> | undefined;
 
   constructor(options: PartitionProducerOptions) {
@@ -59,6 +60,16 @@ export class PartitionProducer {
       this.#calls.push({ values, bytes, done: 0, offset: -1, resolve, reject });
       this.#running ??= this.#run();
     });
+  }
+
+  /** Bytes that wait for durability. */
+  get waitingBytes(): number {
+    return this.#waitingBytes;
+  }
+
+  /** Batches that are durable. */
+  get batches(): number {
+    return this.#batches;
   }
 
   /** Resolves when nothing waits any more. */
@@ -83,15 +94,14 @@ export class PartitionProducer {
     const { topic, partition, compression, timeoutMs, link, produced } = this.#options;
     const { values, calls } = this.#nextBatch();
     try {
-      const baseOffset = await this.#send(
+      const { baseOffset, batchBytes } = await this.#send(
         values,
         () => encodeRecordBatch(values, compression, Date.now()),
         (batch) => link.send(`messages for ${topic}/${partition}`, produceRequest(topic, partition, batch, timeoutMs)),
       );
-      produced(
-        values.length,
-        values.reduce((sum, value) => sum + sizeOf(value), 0),
-      );
+      const bytes = values.reduce((sum, value) => sum + sizeOf(value), 0);
+      this.#batches++;
+      produced(baseOffset, values.length, bytes, batchBytes);
       let at = baseOffset;
       for (const { call, count } of calls) {
         if (call.done === 0) call.offset = at;
@@ -108,16 +118,15 @@ export class PartitionProducer {
     values: readonly MessageValue[],
     encode: () => Promise<Buffer>,
     send: (batch: Buffer) => Promise<{ readonly baseOffset: number }>,
-  ): Promise<number> {
-    if (values.length === 0) return -1;
+  ): Promise<{ readonly baseOffset: number; readonly batchBytes: number }> {
+    if (values.length === 0) return { baseOffset: -1, batchBytes: 0 };
     const batch = await encode();
-    try {
-      return (await send(batch)).baseOffset;
-    } catch (thrown) {
+    const sent = send(batch).catch((thrown: unknown) => {
       // The leader has changed: the next request finds the new one.
       if (errorType(thrown) !== 'NOT_LEADER_FOR_PARTITION') throw thrown;
-      return (await send(batch)).baseOffset;
-    }
+      return send(batch);
+    });
+    return { ...(await sent), batchBytes: batch.length };
   }
 
   /** Values of the first calls up to the size of a batch, at least one. */

@@ -5,7 +5,7 @@ import { busError } from '../errors.ts';
 import { errorType } from './errors.ts';
 import { fetchRequest } from './fetch-request.ts';
 import type { BrokerLink } from './link.ts';
-import { decodeRecordBatches } from './record-batches.ts';
+import { decodeRecordBatches, extentOf } from './record-batches.ts';
 
 const defaultFetchBytes = 1024 * 1024;
 /** How long a broker waits for messages; they come at once when there are some. */
@@ -19,6 +19,8 @@ export interface ReadPlace {
   /** A connection of its own: closed at the end. */
   readonly link: BrokerLink;
   offsets(): Promise<{ readonly earliest: number; readonly next: number }>;
+  /** Told of each range that was read, with its bytes at the broker. */
+  seen(from: number, to: number, bytes: number): void;
   /** Told of offsets that hold no readable message, though they should. */
   damaged(hole: Hole): void;
   /** Told of a batch that is compressed with what is not read here. Rejects where the topic is set so: every batch will be. */
@@ -43,6 +45,8 @@ export async function* readPartition(place: ReadPlace, options: ReadOptions): As
         const { batches } = await link.send(`messages of ${topic}/${partition}`, fetchRequest(range));
         attempt = 0;
         if (batches.length === 0) continue;
+        const extent = extentOf(batches);
+        if (extent !== undefined) place.seen(extent.from, extent.to, extent.bytes);
         const decoded = await decodeRecordBatches(batches, position);
         for (const codec of decoded.unknownCodecs) await place.unknownCodec(codec);
         const messages = decoded.next > until ? decoded.messages.filter(({ offset }) => offset < until) : decoded.messages;

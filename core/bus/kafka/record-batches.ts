@@ -16,6 +16,20 @@ export interface DecodedBatches {
   readonly unknownCodecs: ReadonlySet<number>;
 }
 
+/** Offsets of the whole batches among those that a broker sent, and their bytes; undefined: there is none. */
+export function extentOf(bytes: Buffer): { readonly from: number; readonly to: number; readonly bytes: number } | undefined {
+  let [from, to, at] = [-1, -1, 0];
+  while (at + batchHeaderBytes <= bytes.length) {
+    const end = at + lengthFrom + bytes.readInt32BE(at + batchField.length);
+    if (end > bytes.length || end < at + batchHeaderBytes) break;
+    const base = Number(bytes.readBigInt64BE(at + batchField.baseOffset));
+    if (from < 0) from = base;
+    to = base + bytes.readInt32BE(at + batchField.lastOffsetDelta) + 1;
+    at = end;
+  }
+  return from < 0 ? undefined : { from, to, bytes: at };
+}
+
 /**
  * Reads record batches as a broker sends them: from an offset within the first one, the last one cut off anywhere.
  * What does not match its checksum is a hole: brokers do not look at it when they read. So is what matches it and cannot be

@@ -1,5 +1,6 @@
 import { nodeIndex } from './entity-table.ts';
 import { groupKey } from './group-table.ts';
+import { selfSignals } from './language/self-signals.ts';
 import type { CounterLabels } from './rule.ts';
 import type { RuleDomain } from './rule-domain.ts';
 
@@ -9,12 +10,16 @@ interface SelfTarget {
   readonly field: string;
   readonly labels: CounterLabels;
   value: number;
+  /** How often less than the value was told since. */
+  fallen: number;
   /** The tick that told it last, counted. */
   round: number;
 }
 
 /** Label sets of one domain that are told apart. */
 const maxTargets = 4096;
+/** A total that falls is told by a gateway that knows less, or has begun anew: when it stays so for so many ticks. */
+const maxFallen = 10;
 
 /**
  * What the aggregator knows of a node or of the pipeline, as counters and gauges of rules. All of it is remembered,
@@ -43,8 +48,12 @@ export class SelfTargets {
     if (known === undefined && this.#targets.size >= maxTargets) return;
     const begins = known === undefined && second === this.#sinceS ? value : 0;
     const increment = value - (known?.value ?? begins);
-    const target = known ?? { source, field, labels, value, round: this.#round };
-    target.value = value;
+    const target = known ?? { source, field, labels, value, fallen: 0, round: this.#round };
+    target.fallen = increment < 0 && isTotal(source, field) ? target.fallen + 1 : 0;
+    if (target.fallen === 0 || target.fallen >= maxFallen) {
+      target.value = value;
+      target.fallen = 0;
+    }
     target.round = this.#round;
     this.#isTold = true;
     this.#targets.set(key, target);
@@ -72,14 +81,17 @@ export class SelfTargets {
   }
 
   image(): SelfTargetImage[] {
-    return [...this.#targets.values()].map(({ source, field, labels, value }) => ({ source, field, labels, value }));
+    return [...this.#targets.values()].map(({ source, field, labels, value, fallen }) => ({
+      ...{ source, field, labels, value },
+      ...(fallen > 0 && { fallen }),
+    }));
   }
 
   /** @param gauges told anew: windows may not have them, as those of rules that are new */
   restore(targets: readonly SelfTargetImage[], gauges: boolean): void {
-    for (const { source, field, labels, value } of targets) {
+    for (const { source, field, labels, value, fallen = 0 } of targets) {
       const key = JSON.stringify([source, field, Object.entries(labels).sort()]);
-      this.#targets.set(key, { source, field, labels, value, round: this.#round - 1 });
+      this.#targets.set(key, { source, field, labels, value, fallen, round: this.#round - 1 });
       const plan = this.#domain.plan.windows.sources.get(source);
       if (plan !== undefined) this.#domain.values.setPresent(nodeIndex, plan.index, true);
     }
@@ -114,4 +126,8 @@ export class SelfTargets {
 }
 
 /** A target in a checkpoint. */
-export type SelfTargetImage = Omit<SelfTarget, 'round'>;
+export type SelfTargetImage = Omit<SelfTarget, 'round' | 'fallen'> & { readonly fallen?: number };
+
+function isTotal(source: string, field: string): boolean {
+  return selfSignals.some((signal) => signal.source === source && signal.field === field && signal.kind === 'counter');
+}
