@@ -49,6 +49,7 @@ async function gateway(dir: string): Promise<void> {
     socketPath,
     ticks: true,
     maxInFlightBytes: 8 * 2 ** 20,
+    maxMemoryBytes: 2 ** 26,
     maxMessageBytes: 4 * 2 ** 20,
     log: createLog('warn'),
   });

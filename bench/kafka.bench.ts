@@ -115,6 +115,7 @@ async function gateway(bus: KafkaBus, dir: string): Promise<void> {
     socketPath,
     ticks: true,
     maxInFlightBytes: 8 * mebibyte,
+    maxMemoryBytes: 2 ** 26,
     maxMessageBytes: 4 * mebibyte,
     log,
   });

@@ -112,7 +112,7 @@ export async function startPipeline(config: Config, dataDir: string, options: Pi
   // What is shown first must be whole: a scrape of half of it would make the other half look new.
   await Promise.race([prometheus?.loaded, sleep(maxLoadMs)]);
   const socketPath = shortSocketPath(join(dataDir, 'collect.sock'));
-  const { inFlightSize, messageSize } = config.gateway;
+  const { inFlightSize, memorySize, messageSize } = config.gateway;
   const figures = pipelineFigures({
     bus,
     ownSinks: () => sinks.stats().map(({ sink }) => sink),
@@ -127,6 +127,7 @@ export async function startPipeline(config: Config, dataDir: string, options: Pi
         tcp: ticks ? tcpOptions(config.gateway) : undefined,
         ticks: ticks && !config.gateway.replays,
         maxInFlightBytes: inFlightSize,
+        maxMemoryBytes: memorySize,
         maxMessageBytes: messageSize,
         log: limitedLog(logOf(log, 'gateway')),
         figures,

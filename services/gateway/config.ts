@@ -26,6 +26,9 @@ export const gatewayConfig = z
     inFlightSize: size('8MiB', { atLeast: '64KiB', atMost: '1GiB' }).describe(
       'Bytes of one stream that may wait for durability; beyond, the stream is paused.',
     ),
+    memorySize: size('64MiB', { atLeast: '8MiB', atMost: '64GiB' }).describe(
+      'Bytes of all streams that may wait for durability, shared evenly; beyond, none is read on.',
+    ),
     messageSize: size('4MiB', { atLeast: '2MiB', atMost: '7MiB' }).describe('Largest message a collector may send.'),
   })
   .superRefine(({ listen, tls, allowPlaintext }, context) => {

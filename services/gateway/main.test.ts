@@ -35,7 +35,7 @@ test('ticks are in every partition, counted up; a gateway of a replay writes non
 
 test('an address that is taken by no socket file is named', async () => {
   const bus = await openBus(folder());
-  const options = { bus, ticks: false, maxInFlightBytes: 1, maxMessageBytes: 1, log: createLog('silent') };
+  const options = { bus, ticks: false, maxInFlightBytes: 1, maxMemoryBytes: 1, maxMessageBytes: 1, log: createLog('silent') };
   await expect(startGateway({ ...options, socketPath: '/nonexistent/folder/collect.sock' })).rejects.toMatchObject({
     code: 'GATEWAY_LISTEN',
     exitCode: 75,

@@ -10,6 +10,7 @@ import type { GatewayBody } from '../../proto/collect.ts';
 import { peerOf, refusalOf } from './authorization.ts';
 import { collectImplementation, collectService } from './collect-service.ts';
 import { gatewayError } from './errors.ts';
+import { MemoryBudget } from './memory-budget.ts';
 import { emptyGatewayMetrics, type GatewayMetrics } from './metrics.ts';
 import { partitionOf } from './partition.ts';
 import { Positions } from './positions.ts';
@@ -25,8 +26,9 @@ export interface GatewayOptions {
   readonly tcp?: TcpOptions | undefined;
   /** Whether to write ticks; a replay brings the capture's own, and is only taken by a gateway that writes none. */
   readonly ticks: boolean;
-  /** Bytes of one stream that may wait for durability. */
+  /** Bytes of one stream that may wait for durability, and of all of them. */
   readonly maxInFlightBytes: number;
+  readonly maxMemoryBytes: number;
   /** Largest gRPC message. */
   readonly maxMessageBytes: number;
   readonly log: Log;
@@ -56,19 +58,14 @@ const ticksPerSave = 5;
 /** Starts the gateway: many gRPC streams in, raw partitions out, an ack once durable. */
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const { bus, log } = options;
-  const metrics = emptyGatewayMetrics();
+  const budget = new MemoryBudget(options.maxMemoryBytes, options.maxInFlightBytes);
+  const metrics = emptyGatewayMetrics(budget);
   const limiter = new LogLimiter();
   /** With the time at which what vouches for them ends. */
   const streams = new Map<CollectorStream, number>();
   const stopping = new AbortController();
   const positions = new Positions(bus);
   await positions.load();
-
-  const count = (): void => {
-    metrics.streams = streams.size;
-    metrics.queueCapacityBytes = options.maxInFlightBytes * Math.max(1, streams.size);
-  };
-  count();
 
   /** One of its own for each listener: what is asked of a stream does not depend on what it says. */
   const serverFor = (certified: boolean): Server => {
@@ -91,17 +88,18 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       partitionOf: (node) => partitionOf(node, bus.partitions(topics.raw)),
       acked: (session) => positions.acked(session),
       advance: (session, seq, partition) => positions.advance(session, seq, partition),
-      append: async (partition, values) => void (await appendRetrying(bus, topics.raw, partition, values, log, stopping.signal)),
-      maxInFlightBytes: options.maxInFlightBytes,
+      append: async (partition, values, signal) =>
+        void (await appendRetrying(bus, topics.raw, partition, values, log, AbortSignal.any([stopping.signal, signal]))),
+      budget,
       metrics,
       refusalOf: (hello) => refusalOf(hello, peer, { certified, replays: !options.ticks }),
       warn: ({ code, message, remedy }) => limiter.once(code, (heldBack) => log.warn({ code, remedy, heldBack }, message)),
     });
     streams.set(stream, peer?.notAfterMs ?? Infinity);
-    count();
+    metrics.streams = streams.size;
     const forget = (): void => {
       streams.delete(stream);
-      count();
+      metrics.streams = streams.size;
     };
     call.on('end', forget);
     call.on('error', forget);

@@ -1,3 +1,5 @@
+import type { MemoryBudget } from './memory-budget.ts';
+
 /** What the gateway counts since its start. `itemsIn = itemsQueued + repeatedItems` and items of invalid messages. */
 export interface GatewayMetrics {
   /** Streams open now. */
@@ -15,16 +17,16 @@ export interface GatewayMetrics {
   /** Connections and streams that were refused, by reason: certificate, node, replay, hello. */
   readonly refused: Record<string, number>;
   /** Bytes that wait for durability. */
-  queuedBytes: number;
+  readonly queuedBytes: number;
   /** Bytes of all streams that may wait for it. */
-  queueCapacityBytes: number;
+  readonly queueCapacityBytes: number;
   /** Appends of streams to the bus that are durable. */
   appends: number;
   /** Time that these waited for it, retries included, seconds. */
   appendSeconds: number;
 }
 
-export function emptyGatewayMetrics(): GatewayMetrics {
+export function emptyGatewayMetrics(budget?: Pick<MemoryBudget, 'queuedBytes' | 'capacityBytes'>): GatewayMetrics {
   return {
     streams: 0,
     messagesIn: 0,
@@ -34,8 +36,12 @@ export function emptyGatewayMetrics(): GatewayMetrics {
     repeatedItems: 0,
     invalidMessages: 0,
     refused: {},
-    queuedBytes: 0,
-    queueCapacityBytes: 0,
+    get queuedBytes() {
+      return budget?.queuedBytes ?? 0;
+    },
+    get queueCapacityBytes() {
+      return budget?.capacityBytes ?? 0;
+    },
     appends: 0,
     appendSeconds: 0,
   };

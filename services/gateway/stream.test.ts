@@ -7,6 +7,7 @@ import { topics } from '../../proto/bus.ts';
 import { type CollectorBody, CollectorMessage, type GatewayBody } from '../../proto/collect.ts';
 import { eventually } from '../../test/lab/eventually.ts';
 import { beat, folder, gatewayOn, items, openBus, seqs, session, stored, TestCollector } from '../../test/support/gateway-run.ts';
+import { MemoryBudget } from './memory-budget.ts';
 import { emptyGatewayMetrics } from './metrics.ts';
 import { CollectorStream } from './stream.ts';
 
@@ -175,6 +176,44 @@ test('a stream whose messages wait for durability is paused, and goes on', async
   expect(gateway.metrics.queuedBytes).toBe(0);
 });
 
+test('however many streams wait for a bus that stands still, memory is bounded, and all of it arrives, from the slowest too', {
+  timeout: 120_000,
+}, async () => {
+  const dir = folder();
+  const bus = await openBus(dir);
+  let release: () => void = () => undefined;
+  const held = new Promise<void>((resolve) => (release = resolve));
+  const maxMemoryBytes = 4 * 2 ** 20;
+  const gateway = await gatewayOn(
+    dir,
+    scripted(bus, async (real) => {
+      await held;
+      return await real();
+    }),
+    { maxMemoryBytes },
+  );
+  const [streams, messages, messageItems] = [60, 20, 512];
+  const sessions = Array.from({ length: streams }, (_, n) => Buffer.alloc(16, n + 1));
+  const collectors = sessions.map((one) => new TestCollector(dir).hello({ session: one }));
+  for (const collector of collectors) await collector.until(0);
+  for (let seq = 1; seq <= messages; seq++) for (const collector of collectors) collector.send(items(seq, messageItems));
+  await eventually('the memory is used', () => gateway.metrics.queuedBytes >= maxMemoryBytes);
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  // Each stream may have one message more, and all of them together would be nine times as much.
+  const messageBytes = messageItems * 128 + 100;
+  expect(gateway.metrics.queuedBytes).toBeLessThan(maxMemoryBytes + streams * messageBytes);
+  expect(gateway.metrics.queueCapacityBytes).toBe(maxMemoryBytes);
+  expect(gateway.metrics.messagesIn).toBeLessThan((maxMemoryBytes / messageBytes + streams) * 1.1);
+  // Who goes away takes with him what he had waiting, but for what is on its way.
+  const before = gateway.metrics.queuedBytes;
+  for (const gone of collectors.splice(0, 10)) gone.close();
+  await eventually('they are forgotten', () => gateway.metrics.streams === streams - 10);
+  expect(gateway.metrics.queuedBytes).toBeLessThanOrEqual(before + (streams - 10) * messageBytes);
+  release();
+  for (const collector of collectors) await collector.until(messages);
+  await eventually('nothing waits', () => gateway.metrics.queuedBytes === 0);
+});
+
 test('two streams of one session lose nothing: what both send is there at least once, each in its order', async () => {
   const dir = folder();
   const bus = await openBus(dir);
@@ -211,13 +250,12 @@ test('behind an append that failed for good nothing is appended or acked: the co
     written: [] as GatewayBody[],
     write: (body: GatewayBody) => call.written.push(body),
     end: () => undefined,
-    pause: () => undefined,
-    resume: () => undefined,
-    isPaused: () => false,
+    _read: () => undefined,
   });
   const errors: { code: number }[] = [];
   call.on('error', (error: { code: number }) => errors.push(error));
-  const metrics = emptyGatewayMetrics();
+  const budget = new MemoryBudget(2 ** 20, 2 ** 20);
+  const metrics = emptyGatewayMetrics(budget);
   const positions: number[] = [];
   let appends = 0;
   new CollectorStream(call as unknown as ServerDuplexStream<Buffer, GatewayBody>, {
@@ -229,7 +267,7 @@ test('behind an append that failed for good nothing is appended or acked: the co
       await new Promise((resolve) => setTimeout(resolve, 5));
       if (appends === 2) throw new Error('for good');
     },
-    maxInFlightBytes: 2 ** 20,
+    budget,
     metrics,
     refusalOf: () => undefined,
     warn: () => undefined,

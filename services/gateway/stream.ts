@@ -5,6 +5,7 @@ import type { MessageValue } from '../../core/bus/bus.ts';
 import { CollectorMessage, type GatewayBody, type Hello } from '../../proto/collect.ts';
 import type { Refusal } from './authorization.ts';
 import { gatewayError } from './errors.ts';
+import type { BudgetedStream, MemoryBudget } from './memory-budget.ts';
 import { countRefused, type GatewayMetrics } from './metrics.ts';
 import { encodeReplayed, encodeStreamMessage } from './raw-encoder.ts';
 
@@ -12,10 +13,10 @@ import { encodeReplayed, encodeStreamMessage } from './raw-encoder.ts';
 export interface StreamPorts {
   partitionOf(node: string): number;
   acked(session: string): number;
-  /** Durable when resolved; retried inside for as long as the bus may recover. */
-  append(partition: number, values: readonly MessageValue[]): Promise<void>;
+  /** Durable when resolved; retried inside for as long as the bus may recover, until the signal aborts. */
+  append(partition: number, values: readonly MessageValue[], signal: AbortSignal): Promise<void>;
   advance(session: string, seq: number, partition: number): void;
-  readonly maxInFlightBytes: number;
+  readonly budget: MemoryBudget;
   readonly metrics: GatewayMetrics;
   /** Why it may not write as this node; undefined when it may. */
   refusalOf(hello: Hello): Refusal | undefined;
@@ -41,7 +42,7 @@ interface Opened {
 }
 
 /** The server side of one collector's stream: checks, appends in order, acks what is durable. */
-export class CollectorStream {
+export class CollectorStream implements BudgetedStream {
   readonly #call: ServerDuplexStream<Buffer, GatewayBody>;
   readonly #ports: StreamPorts;
   #hello: Opened | undefined;
@@ -50,14 +51,31 @@ export class CollectorStream {
   #appending = false;
   #lastSeq = 0;
   #ended = false;
+  readonly #lost = new AbortController();
+  readonly #reads: GatedReads;
 
   constructor(call: ServerDuplexStream<Buffer, GatewayBody>, ports: StreamPorts) {
     this.#call = call;
     this.#ports = ports;
+    this.#reads = new GatedReads(call);
     call.on('data', (bytes: Buffer) => this.#receive(bytes));
     call.on('end', () => this.#end());
-    call.on('error', () => this.#end());
-    call.on('cancelled', () => this.#end());
+    call.on('error', () => this.#abandon());
+    call.on('cancelled', () => this.#abandon());
+  }
+
+  /** Bytes that wait for durability. */
+  get queuedBytes(): number {
+    return this.#queuedBytes;
+  }
+
+  /** Takes no more messages, but for one that is being read. */
+  pause(): void {
+    this.#reads.close();
+  }
+
+  resume(): void {
+    this.#reads.open();
   }
 
   /** Asks the collector for a keyframe. */
@@ -108,8 +126,7 @@ export class CollectorStream {
     const queuedBytes = value[0].length + value[1].length;
     this.#queue.push({ seq, value, bytes: queuedBytes });
     this.#queuedBytes += queuedBytes;
-    if (this.#queuedBytes >= this.#ports.maxInFlightBytes) this.#call.pause();
-    metrics.queuedBytes += queuedBytes;
+    this.#ports.budget.took(this, queuedBytes);
     metrics.itemsQueued += items;
     void this.#drain();
   }
@@ -137,6 +154,7 @@ export class CollectorStream {
     this.#hello = { node, session, sessionHex, replay: hello.replay ?? false, partition: this.#ports.partitionOf(node) };
     this.#lastSeq = this.#ports.acked(sessionHex);
     this.#call.write({ welcome: { ackedSeq: this.#lastSeq } });
+    this.#ports.budget.join(this);
   }
 
   /** One append at a time per stream: a retried one is never overtaken. */
@@ -148,30 +166,39 @@ export class CollectorStream {
       while (this.#queue.length > 0) {
         const batch = this.#queue;
         this.#queue = [];
-        const beganMs = performance.now();
-        await this.#ports.append(
-          hello.partition,
-          batch.map(({ value }) => value),
-        );
-        this.#ports.metrics.appends++;
-        this.#ports.metrics.appendSeconds += (performance.now() - beganMs) / 1e3;
-        const bytes = batch.reduce((sum, queued) => sum + queued.bytes, 0);
-        this.#queuedBytes -= bytes;
-        this.#ports.metrics.queuedBytes -= bytes;
+        await this.#append(batch, hello);
         const { seq } = batch[batch.length - 1];
         this.#ports.advance(hello.sessionHex, seq, hello.partition);
         if (!this.#ended) this.#call.write({ ack: { seq } });
-        if (this.#call.isPaused() && this.#queuedBytes < this.#ports.maxInFlightBytes / 2) this.#call.resume();
       }
     } catch (thrown) {
-      this.#queue = [];
-      this.#ports.metrics.queuedBytes -= this.#queuedBytes;
-      this.#queuedBytes = 0;
       this.#refuse(messageOf(thrown), status.UNAVAILABLE);
     } finally {
       this.#appending = false;
     }
-    if (this.#ended) this.#call.end();
+    if (this.#ended) this.#finish();
+  }
+
+  async #append(batch: readonly Queued[], { partition }: Opened): Promise<void> {
+    const { metrics } = this.#ports;
+    const beganMs = performance.now();
+    try {
+      await this.#ports.append(
+        partition,
+        batch.map(({ value }) => value),
+        this.#lost.signal,
+      );
+      metrics.appends++;
+      metrics.appendSeconds += (performance.now() - beganMs) / 1e3;
+    } finally {
+      this.#gave(batch);
+    }
+  }
+
+  #gave(queued: readonly Queued[]): void {
+    const bytes = queued.reduce((sum, one) => sum + one.bytes, 0);
+    this.#queuedBytes -= bytes;
+    this.#ports.budget.gave(bytes);
   }
 
   /** What cannot be read is counted and passed over: the aggregator sees its items as a gap. */
@@ -185,11 +212,55 @@ export class CollectorStream {
     if (this.#ended) return;
     this.#ended = true;
     this.#call.emit('error', { code, details });
+    this.#abandon();
+    if (!this.#appending) this.#finish();
+  }
+
+  /** Nobody waits for an ack any more: what is not on its way to the bus is sent again, over another stream. */
+  #abandon(): void {
+    this.#gave(this.#queue.splice(0));
+    this.#lost.abort(new Error('the stream broke off'));
+    this.#end();
   }
 
   #end(): void {
     if (this.#ended) return;
     this.#ended = true;
-    if (!this.#appending) this.#call.end();
+    if (!this.#appending) this.#finish();
+  }
+
+  #finish(): void {
+    this.#ports.budget.leave(this);
+    this.#call.end();
+  }
+}
+
+/**
+ * Whether a stream reads on. A stream that is only paused reads up to 16 messages ahead, of any size; this one holds back the
+ * asking for the next (stream.Readable, _read).
+ */
+class GatedReads {
+  readonly #read: () => void;
+  #isOpen = true;
+  #isAsked = false;
+
+  constructor(call: Pick<ServerDuplexStream<Buffer, GatewayBody>, '_read'>) {
+    const read = call._read;
+    this.#read = () => read.call(call, 1);
+    call._read = () => {
+      this.#isAsked = true;
+      if (this.#isOpen) this.open();
+    };
+  }
+
+  open(): void {
+    this.#isOpen = true;
+    if (!this.#isAsked) return;
+    this.#isAsked = false;
+    this.#read();
+  }
+
+  close(): void {
+    this.#isOpen = false;
   }
 }

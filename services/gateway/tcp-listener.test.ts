@@ -40,6 +40,7 @@ async function gatewayOn(options: { tls?: typeof own; ticks?: boolean } = {}): P
     tcp: { host: '127.0.0.1', port: 0, tls: options.tls },
     ticks: options.ticks ?? true,
     maxInFlightBytes: 2 ** 20,
+    maxMemoryBytes: 2 ** 26,
     maxMessageBytes: 2 ** 21,
     log: createLog('silent'),
   });

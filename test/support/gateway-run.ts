@@ -33,12 +33,13 @@ export async function openBus(dir: string): Promise<Bus> {
 }
 
 /** A gateway with its socket in a folder; closed when the test is finished. */
-export async function gatewayOn(dir: string, bus: Bus, more: { ticks?: boolean; maxInFlightBytes?: number } = {}) {
+export async function gatewayOn(dir: string, bus: Bus, more: { ticks?: boolean; maxInFlightBytes?: number; maxMemoryBytes?: number } = {}) {
   const gateway = await startGateway({
     bus,
     socketPath: join(dir, 'collect.sock'),
     ticks: more.ticks ?? false,
     maxInFlightBytes: more.maxInFlightBytes ?? 2 ** 20,
+    maxMemoryBytes: more.maxMemoryBytes ?? 2 ** 26,
     maxMessageBytes: 2 ** 20,
     log: createLog('silent'),
   });
@@ -58,6 +59,7 @@ export class TestCollector {
     this.#client = new Client(`unix:${join(dir, 'collect.sock')}`, credentials.createInsecure(), {
       'grpc.default_authority': 'localhost',
       'grpc.max_send_message_length': -1,
+      'grpc.use_local_subchannel_pool': 1,
     });
     this.call = this.#client.makeBidiStreamRequest<Buffer, GatewayBody>(
       '/jitterscope.collect.v1.Collect/Stream',

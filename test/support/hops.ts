@@ -54,6 +54,7 @@ export class Hops {
       tcp,
       ticks: false,
       maxInFlightBytes: 1024 * 1024,
+      maxMemoryBytes: 2 ** 26,
       maxMessageBytes: 4 * 1024 * 1024,
       log: createLog('silent'),
     });
