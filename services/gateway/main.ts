@@ -50,6 +50,8 @@ export interface Gateway {
 const tickMs = 1_000;
 /** Streams that are cut end within this. */
 const maxEndMs = 500;
+/** Positions are written down at the end within this. */
+const maxSaveMs = 2_000;
 /** A collector has one, and one for each session that it catches up with, one after the other. */
 const maxStreamsOfConnection = 16;
 /** Positions are written down every so many ticks. A stream that goes on from an older one sends repeats, which are dropped. */
@@ -147,7 +149,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       // grpc-js waits for ever for a session that was destroyed and has not said so yet.
       await Promise.race([ended, sleep(maxEndMs, patience.signal)]);
       patience.abort();
-      await positions.save();
+      // Brokers that are away are waited for; positions that are not written cost repeats.
+      await Promise.race([positions.save().catch(() => undefined), sleep(maxSaveMs)]);
     },
   };
 }

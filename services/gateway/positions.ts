@@ -10,12 +10,15 @@ const maxRemembered = 16_384;
 
 /**
  * How far each session is durable, so that a stream goes on where it broke off. Kept as the metadata of a group's
- * commit beside the raw topic; what was appended after the last commit is read again at start.
+ * commit beside the raw topic; what was appended after the last commit is read again at start. Several gateways share the
+ * commit: each takes over what the others wrote, and writes its own again until it finds it there, because they may
+ * overwrite each other. What is lost between them costs repeats: no position is ever higher than what is durable.
  */
 export class Positions {
   readonly #bus: Bus;
   readonly #seqs = new Map<string, { seq: number; partition: number }>();
-  readonly #dirty = new Set<number>();
+  /** Sessions by partition, of this process, that were not found in the commit as they are; those used last at the end. */
+  readonly #untold = new Map<number, Set<string>>();
 
   constructor(bus: Bus) {
     this.#bus = bus;
@@ -25,7 +28,7 @@ export class Positions {
     for (let partition = 0; partition < this.#bus.partitions(topics.raw); partition++) {
       const commit = await this.#bus.committed(group, topics.raw, partition);
       if (commit !== undefined) {
-        for (const [session, seq] of Object.entries(parse(commit.metadata))) this.#seqs.set(session, { seq, partition });
+        for (const [session, seq] of Object.entries(parse(commit.metadata))) this.#remember(session, seq, partition);
       }
       const { earliest, next } = await this.#bus.offsets(topics.raw, partition);
       const from = Math.max(earliest, commit?.offset ?? earliest);
@@ -43,24 +46,39 @@ export class Positions {
 
   /** Never goes back: of two streams of a session the slower one repeats what is durable. */
   advance(session: string, seq: number, partition: number): void {
-    const durable = Math.max(seq, this.acked(session));
-    // Re-inserted: the map's order is that of the last use.
-    this.#seqs.delete(session);
-    this.#seqs.set(session, { seq: durable, partition });
-    if (this.#seqs.size > maxRemembered) this.#seqs.delete(this.#seqs.keys().next().value as string);
-    this.#dirty.add(partition);
+    this.#remember(session, Math.max(seq, this.acked(session)), partition);
+    const untold = this.#untold.get(partition) ?? new Set();
+    untold.delete(session);
+    untold.add(session);
+    this.#untold.set(partition, untold);
   }
 
-  /** Writes what changed. */
+  /** Writes what is not there yet. */
   async save(): Promise<void> {
-    const partitions = [...this.#dirty];
-    this.#dirty.clear();
-    for (const partition of partitions) {
-      const { next } = await this.#bus.offsets(topics.raw, partition);
-      const mine = [...this.#seqs].filter(([, position]) => position.partition === partition).slice(-maxSessions);
-      const metadata = JSON.stringify(Object.fromEntries(mine.map(([session, { seq }]) => [session, seq])));
-      await this.#bus.commit(group, topics.raw, partition, { offset: next, metadata });
+    for (const partition of [...this.#untold.keys()]) await this.#savePartition(partition);
+  }
+
+  async #savePartition(partition: number): Promise<void> {
+    const { next } = await this.#bus.offsets(topics.raw, partition);
+    const written = parse((await this.#bus.committed(group, topics.raw, partition))?.metadata ?? '');
+    const untold = this.#untold.get(partition) ?? new Set();
+    for (const session of untold) if ((written[session] ?? 0) >= this.acked(session)) untold.delete(session);
+    for (const [session, seq] of Object.entries(written)) if (seq > this.acked(session)) this.#remember(session, seq, partition);
+    if (untold.size === 0) {
+      this.#untold.delete(partition);
+      return;
     }
+    const others = [...this.#seqs].filter(([, position]) => position.partition === partition).map(([session]) => session);
+    const kept = [...new Set([...[...others, ...Object.keys(written)].filter((session) => !untold.has(session)), ...untold])];
+    const metadata = JSON.stringify(Object.fromEntries(kept.slice(-maxSessions).map((session) => [session, this.acked(session)])));
+    await this.#bus.commit(group, topics.raw, partition, { offset: next, metadata });
+  }
+
+  /** Re-inserted: the map's order is that of the last use. */
+  #remember(session: string, seq: number, partition: number): void {
+    this.#seqs.delete(session);
+    this.#seqs.set(session, { seq, partition });
+    if (this.#seqs.size > maxRemembered) this.#seqs.delete(this.#seqs.keys().next().value as string);
   }
 
   #learn(value: Uint8Array, partition: number): void {
@@ -76,10 +94,14 @@ export class Positions {
   }
 }
 
+/** Of what others may have written only what is a position: one that is too high would cost messages. */
 function parse(metadata: string): Record<string, number> {
+  let found: unknown;
   try {
-    return JSON.parse(metadata) as Record<string, number>;
+    found = JSON.parse(metadata);
   } catch {
     return {};
   }
+  const isPosition = ([session, seq]: [string, unknown]): boolean => /^[0-9a-f]{32}$/.test(session) && Number.isSafeInteger(seq);
+  return Object.fromEntries(Object.entries(found ?? {}).filter(isPosition));
 }
