@@ -1,6 +1,7 @@
 import { promisify } from 'node:util';
 import { gunzip, gzip } from 'node:zlib';
-import { compress as snappyCompress, uncompress as snappyUncompress } from 'snappy';
+import { uncompress as snappyUncompress } from 'snappy';
+import { snappyCompress } from '../../snappy.ts';
 
 /** Codecs of a record batch that are spoken here, by their number in its attributes (Kafka protocol, record batch). */
 export const compressionCodecs = { none: 0, gzip: 1, snappy: 2 } as const;
@@ -16,7 +17,7 @@ const gunzipAsync = promisify(gunzip);
 const xerialMagic = Buffer.from([0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0]);
 const xerialHeaderBytes = 16;
 
-/** Compresses the records of a batch, on a thread of its own. */
+/** Compresses the records of a batch; gzip on a thread of its own. */
 export async function compress(compression: Exclude<Compression, 'none'>, records: Buffer): Promise<Buffer> {
   // Level 1: the others take several times the CPU for some per cent.
   return compression === 'gzip' ? gzipAsync(records, { level: 1 }) : snappyCompress(records);

@@ -24,12 +24,12 @@ const gzipped = promisify<Buffer, object, Buffer>(gzip);
 
 /** Protobuf, compressed by snappy. Rejects where the package has no binary for this platform. */
 export async function protobufEncoder(): Promise<PushEncoder> {
-  const { compress } = await import('snappy');
+  const { snappyCompress } = await import('../../../core/snappy.ts');
   const writer = new PushWriter();
   return {
-    empty: { body: await compress(Buffer.alloc(0)) },
+    empty: { body: snappyCompress(Buffer.alloc(0)) },
     async encode(stream, view, rows) {
-      return { body: await compress(writer.write(stream, view, rows)) };
+      return { body: snappyCompress(writer.write(stream, view, rows)) };
     },
   };
 }
