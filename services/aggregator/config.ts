@@ -15,7 +15,7 @@ const eventsOfProbe = z
 export const aggregatorConfig = z
   .strictObject({
     batchSize: size('256KiB', { atLeast: '4KiB', atMost: '4MiB' }).describe('Events go out in batches of this size ...'),
-    batchLinger: duration('200ms').describe('... or when the first of a batch has waited this long.'),
+    batchLinger: duration('200ms').describe('... or this long after the batch before: what comes after a pause goes out at once.'),
     heldSize: size('8MiB', { atMost: '1GiB' }).describe('Records of a partition that may wait for the identity of their namespace.'),
     maxSeries: z
       .int()

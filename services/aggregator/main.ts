@@ -27,7 +27,7 @@ export interface AggregatorOptions {
   readonly rules?: RuleSet | undefined;
   readonly maxHeldBytes: number;
   readonly maxBatchBytes: number;
-  /** An event waits this long at most for its EventBatch to fill. */
+  /** An EventBatch that is not full is closed this long after the one before. */
   readonly lingerMs: number;
   readonly checkpointMs: number;
   readonly log: Log;

@@ -50,6 +50,8 @@ export class PartitionWorker {
   #letters: Promise<unknown>[] = [];
   readonly #limiter = new LogLimiter();
   #lingerTimer: NodeJS.Timeout | undefined;
+  /** When an open batch was closed last, ms of performance.now(). */
+  #flushedMs = Number.NEGATIVE_INFINITY;
   #checkpointTimer: NodeJS.Timeout | undefined;
   #closing = false;
   /** Rules that wait for a checkpoint. */
@@ -123,7 +125,7 @@ export class PartitionWorker {
     this.#reportTimer = setInterval(report, reportMs);
   }
 
-  /** Resolves when the fetch is processed; events of it may wait in the open EventBatch for at most lingerMs. */
+  /** Resolves when the fetch is processed; events of it may wait in the open EventBatch until lingerMs after the batch before. */
   process(fetch: Fetch): Promise<void> {
     return this.#exclusively(async () => {
       const beganMs = performance.now();
@@ -173,15 +175,20 @@ export class PartitionWorker {
     );
   }
 
+  /** At most one batch that is not full in `lingerMs`: what comes after a pause does not wait. */
   #linger(): void {
     if (this.#lingerTimer !== undefined || this.#steps.output.pending === 0) return;
-    this.#lingerTimer = setTimeout(() => {
-      this.#lingerTimer = undefined;
-      this.#exclusively(() => this.#flush()).catch((error: unknown) => this.#options.onFailure(error));
-    }, this.#options.lingerMs);
+    this.#lingerTimer = setTimeout(
+      () => {
+        this.#lingerTimer = undefined;
+        this.#exclusively(() => this.#flush()).catch((error: unknown) => this.#options.onFailure(error));
+      },
+      Math.max(0, this.#flushedMs + this.#options.lingerMs - performance.now()),
+    );
   }
 
   async #flush(): Promise<void> {
+    if (this.#steps.output.pending > 0) this.#flushedMs = performance.now();
     this.#steps.output.flush();
     const batches = this.#steps.output.finished();
     if (batches.length > 0) await this.#publish(batches);

@@ -128,6 +128,24 @@ test('a clean end and a start go on where they were', async () => {
   expect(aggregator.partitions().get(0)?.dispositions).toEqual(whole.state.dispositions);
 });
 
+test('an event after a pause goes out at once; those behind it wait for their batch', async () => {
+  const { bus, aggregator } = await start(folder(), { lingerMs: 3_600_000, maxBatchBytes: 2 ** 20 });
+  const values = rawStream(80);
+  const processed = (count: number) => eventually('all are processed', async () => aggregator.partitions().get(0)?.rawOffset === count);
+  let fed = 0;
+  while ((aggregator.partitions().get(0)?.dispositions.events ?? 0) === 0) {
+    await bus.append(topics.raw, 0, [values[fed]]);
+    await processed(++fed);
+  }
+  await eventually('it is there', () => !aggregator.pending());
+  expect((await output(bus)).numbers.length).toBeGreaterThan(0);
+
+  await bus.append(topics.raw, 0, values.slice(fed));
+  await processed(values.length);
+  expect(aggregator.pending()).toBe(true);
+  expect((await output(bus)).numbers.length).toBeLessThan(aggregator.partitions().get(0)?.dispositions.events ?? 0);
+});
+
 test('killed at any moment, every event is in the topic once and the running numbers have no hole', async () => {
   const values = rawStream(100);
   const whole = await reference(values);
