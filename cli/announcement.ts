@@ -24,8 +24,18 @@ export function roleAnnouncement(
   return `${lines.join('\n')}\n`;
 }
 
+/** Where events go: files, and the addresses of stores. */
+export function storesOf({ sinks }: Config, dataDir: string): string[] {
+  const { file, loki, elasticsearch } = sinks;
+  return [
+    ...(file.enabled ? [`${file.dir ?? join(dataDir, 'events')}/*.ndjson`] : []),
+    ...(loki.enabled ? [loki.url] : []),
+    ...(elasticsearch.enabled ? elasticsearch.urls : []),
+  ];
+}
+
 /** What a run on this machine's kernel begins with: what is attached, and where things are. */
-export function announcement(collector: Collector | undefined, dataDir: string | undefined, metricsListen: string | undefined): string {
+export function announcement(collector: Collector | undefined, stores: readonly string[], metricsListen: string | undefined): string {
   const lines: string[] = [`${pc.bold('jitterscope')} ${packageVersion()}`];
   const told = new Set<string>();
   for (const probe of collector?.probes() ?? []) {
@@ -40,7 +50,7 @@ export function announcement(collector: Collector | undefined, dataDir: string |
     lines.push(`  ${pc.red('failed')}    the native addon is not built: no kernel events. \`npm run build\` says why.`);
   const identity = collector?.identityProblem();
   if (identity !== undefined) lines.push(`  ${pc.yellow('degraded')}  namespaces: ${identity}`);
-  if (dataDir !== undefined) lines.push(`  events    ${join(dataDir, 'events')}/*.ndjson`);
+  for (const [index, store] of stores.entries()) lines.push(`  ${(index === 0 ? 'events' : '').padEnd(9)} ${store}`);
   if (metricsListen !== undefined) lines.push(`  metrics   http://${metricsListen}/metrics`);
   if (collector?.downtime !== undefined) {
     const { fromUnixNs, toUnixNs } = collector.downtime;

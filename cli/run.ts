@@ -10,7 +10,7 @@ import { createLog, limitedLog, logOf } from '../core/log.ts';
 import { nativeOrUndefined } from '../native/index.ts';
 import { configuredTarget, socketTarget } from '../services/collector/gateway-target.ts';
 import { startCollector } from '../services/collector/main.ts';
-import { announcement, roleAnnouncement } from './announcement.ts';
+import { announcement, roleAnnouncement, storesOf } from './announcement.ts';
 import { configSchema, configSources, nodeName } from './config.ts';
 import { controlMethods } from './control-methods.ts';
 import { drain, drainMs } from './drain.ts';
@@ -103,9 +103,11 @@ export async function run(options: RunOptions): Promise<number> {
   if (options.json !== true) {
     const listen = metrics === undefined ? undefined : listensOn(metrics);
     process.stdout.write(
-      role === 'all' ? announcement(collector, options.dataDir, listen) : roleAnnouncement(role, config, pipeline, listen),
+      role === 'all'
+        ? announcement(collector, storesOf(config, options.dataDir), listen)
+        : roleAnnouncement(role, config, pipeline, listen),
     );
-    if (role === 'collector') process.stdout.write(announcement(collector, undefined, undefined));
+    if (role === 'collector') process.stdout.write(announcement(collector, [], undefined));
   }
   const recording = capture === undefined ? undefined : recordCapture(pipeline, capture, stop.signal);
   // A disk that fills up ends the run; its error is thrown at the end.

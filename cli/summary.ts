@@ -20,8 +20,12 @@ export function summaryText(pipeline: Pipeline, collector: Collector | undefined
     lines.push(`  suppressed  ${totals.sum(metricNumbers.SUPPRESSED)} by the token bucket (counted, not emitted)`);
   }
   for (const { sink, partitions, delivery } of pipeline.sinks.stats()) {
-    for (const [, d] of partitions)
-      lines.push(`  ${sink.padEnd(11)} ${d.delivered} events delivered in all, ${d.rejected} rejected, ${d.repeat} repeats dropped`);
+    // One line, however many partitions there are.
+    const sum = (what: 'delivered' | 'rejected' | 'repeat') => [...partitions.values()].reduce((total, found) => total + found[what], 0);
+    if (partitions.size > 0)
+      lines.push(
+        `  ${sink.padEnd(11)} ${sum('delivered')} events delivered in all, ${sum('rejected')} rejected, ${sum('repeat')} repeats dropped`,
+      );
     if (delivery.possiblyDuplicatedEvents > 0)
       lines.push(
         `  ${sink.padEnd(11)} ${delivery.possiblyDuplicatedEvents} events may be stored twice: nobody could say whether they were stored`,
