@@ -23,6 +23,7 @@ test.each<[string, unknown, string, boolean]>([
   ['a wrong password', named('KafkaJSSASLAuthenticationError'), 'KAFKA_AUTHENTICATION', false],
   ['a right that is missing', protocolFailure(29), 'KAFKA_FORBIDDEN', false],
   ['replicas that are missing', protocolFailure(19), 'KAFKA_NOT_READY', true],
+  ['a full disk', protocolFailure(56), 'KAFKA_BROKER_DISK', true],
   ['a server that does not know why', protocolFailure(-1), 'KAFKA_NOT_READY', true],
   ['an error of a later version', protocolFailure(999), 'KAFKA_NOT_READY', true],
   ['a request that is wrong', protocolFailure(42), 'KAFKA_REFUSED', false],

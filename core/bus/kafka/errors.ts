@@ -37,6 +37,11 @@ export const kafkaError = errorTable({
     retryable: true,
     remedy: 'It is tried again. If it stays, look at the replicas and the load of the brokers.',
   },
+  KAFKA_BROKER_DISK: {
+    message: 'Kafka cannot take {what} now: the disk of the broker fails or is full ({cause})',
+    retryable: true,
+    remedy: "Free space in the broker's log.dirs and start it again: it gives up a folder that failed. Collectors spool until then.",
+  },
   KAFKA_COMPRESSION: {
     message: '{topic}/{partition} holds a batch compressed with {found}; expected none, gzip or snappy',
     retryable: false,
@@ -95,6 +100,7 @@ export function kafkaFailure(thrown: unknown, what: string, brokers: string): Ap
   if (secure.test(`${String(code)} ${message}`)) return kafkaError('KAFKA_TLS', { brokers, cause }, thrown);
   if (/AUTHORIZATION_FAILED/.test(type)) return kafkaError('KAFKA_FORBIDDEN', { what, cause }, thrown);
   if (isConnectionFailure(thrown)) return kafkaError('KAFKA_UNREACHABLE', { brokers, cause }, thrown);
+  if (type === 'KAFKA_STORAGE_ERROR') return kafkaError('KAFKA_BROKER_DISK', { what, cause }, thrown);
   if (type === '' || retriable === true || passing.test(type))
     return kafkaError('KAFKA_NOT_READY', { what, cause: type === '' ? cause : `${type}: ${cause}` }, thrown);
   return kafkaError('KAFKA_REFUSED', { what, cause: `${type}: ${cause}` }, thrown);
