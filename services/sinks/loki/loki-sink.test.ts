@@ -81,6 +81,24 @@ test.each(['protobuf', 'json'])(
   },
 );
 
+test('partitions push to one stream one after the other', async () => {
+  let underWay = 0;
+  let most = 0;
+  let arrivals = 0;
+  const url = await serve((_, response) => {
+    arrivals++;
+    most = Math.max(most, ++underWay);
+    setTimeout(() => {
+      underWay--;
+      response.writeHead(204).end();
+    }, 30);
+  });
+  const sink = await openSink(url);
+  const delivered = Array.from({ length: 4 }, (_, partition) => sink.deliver({ ...batchOf(partition * 10, 10), partition }, signal));
+  expect(await Promise.all(delivered)).toEqual([{}, {}, {}, {}]);
+  expect([arrivals, most]).toEqual([4, 1]);
+});
+
 test('a delivery and a look-up of one partition at once: each has its own answer', async () => {
   const url = await serve(
     (_, response) => void setTimeout(() => response.writeHead(429).end('slower'), 50),

@@ -53,7 +53,7 @@ export async function openLokiSink(options: LokiSinkOptions): Promise<LokiSink> 
   return new LokiSink(options, lane, encoder);
 }
 
-/** What one partition has of its own: nothing of it waits for another. */
+/** What one partition has of its own: it waits for another only where both push to one stream. */
 interface PartitionLane {
   readonly lane: Lane;
   readonly encoder: Promise<PushEncoder>;
@@ -157,10 +157,12 @@ export class LokiSink implements Sink {
     const rows = Uint32Array.from(push.positions, (position) => batch.items[position]);
     const outcome = await own.mutex.run(async () => {
       const encoded = await (await own.encoder).encode(push.stream, batch.view, rows);
-      if (isFirst) signal.throwIfAborted();
-      this.#counters.pushes++;
-      this.#counters.wireBytes += encoded.body.length;
-      return own.lane.push(encoded, signal);
+      return push.stream.turn.run(async () => {
+        if (isFirst) signal.throwIfAborted();
+        this.#counters.pushes++;
+        this.#counters.wireBytes += encoded.body.length;
+        return own.lane.push(encoded, signal);
+      }, signal);
     }, signal);
     const verdict = classify(outcome, sentPush(batch, push, this.#options.config.url));
     if (push.stream.isBackfill) this.#counters.backfilledEvents += rows.length;

@@ -1,4 +1,5 @@
 import type { EventBatchView } from '../../../schema/batch.ts';
+import { Mutex } from './mutex.ts';
 
 /** Value of the label `service_name` of every stream. */
 export const serviceName = 'jitterscope';
@@ -17,6 +18,11 @@ export interface Stream {
   readonly isBackfill: boolean;
   /** Newest event that was sent to it, Unix time in s. */
   newestS: number;
+  /**
+   * One push of it at a time. Loki's ingester writes pushes of a stream that come at once into its WAL in any order, and its
+   * replay takes those that are out of order for repeats (`stream.Push`, counter <= entryCt, 3.7.8): acked events are gone then.
+   */
+  readonly turn: Mutex;
 }
 
 /** `{name="value", ...}` of labels in the order given; empty values are as good as no label. */
@@ -88,7 +94,7 @@ export class Streams {
 
   #make(pairs: Stream['pairs'], isBackfill = false): Stream {
     const filled = pairs.filter(([, value]) => value !== '');
-    return { labels: formatLabels(filled), pairs, isBackfill, newestS: 0 };
+    return { labels: formatLabels(filled), pairs, isBackfill, newestS: 0, turn: new Mutex() };
   }
 
   #remember(): void {
