@@ -18,4 +18,6 @@ export interface RunningKafka extends RunningServer {
 }
 
 export const kafkaUser: { readonly name: string; readonly password: string };
+/** A version of Kafka as a server. */
+export function kafkaOf(version: string): Server<KafkaOptions, RunningKafka>;
 export const kafka: Server<KafkaOptions, RunningKafka>;

@@ -10,9 +10,7 @@ import { freePort } from './free-port.mjs';
 import { fetchJars, javaObstacle } from './maven.mjs';
 import { lastLines, startServer } from './server-process.mjs';
 
-const version = '4.3.1';
-const name = `kafka-${version}`;
-const artifacts = [`org.apache.kafka:kafka_2.13:${version}`, 'org.apache.logging.log4j:log4j-slf4j-impl:2.25.4'];
+const byDefault = '4.3.1';
 // Short-lived brokers: what C2 would compile never pays. `org.apache.kafka` 4 keeps its own logging quiet at warn.
 const javaOptions = ['-Xms256m', '-Xmx512m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-Djava.awt.headless=true'];
 const clusterId = 'aml0dGVyc2NvcGUtdGVzdA';
@@ -68,7 +66,8 @@ function propertiesOf(dataDir, ports, certificates, overrides) {
   }).map(([key, value]) => `${key}=${value}`);
 }
 
-const logging = `rootLogger.level=warn
+/** From 4.0 on Kafka logs through Log4j 2, and before through what is left of Log4j 1. */
+const log4j2 = `rootLogger.level=warn
 rootLogger.appenderRef.c.ref=C
 appender.c.type=Console
 appender.c.name=C
@@ -77,6 +76,24 @@ appender.c.layout.pattern=[%d] %p %m (%c)%n
 logger.k.name=kafka.server.KafkaRaftServer
 logger.k.level=info
 `;
+const log4j1 = `log4j.rootLogger=WARN, C
+log4j.appender.C=org.apache.log4j.ConsoleAppender
+log4j.appender.C.layout=org.apache.log4j.PatternLayout
+log4j.appender.C.layout.ConversionPattern=[%d] %p %m (%c)%n
+log4j.logger.kafka.server.KafkaRaftServer=INFO
+`;
+
+/** How a version logs: the artifact that does it, its configuration, and the option that names that file. */
+function loggingOf(version) {
+  return Number.parseInt(version, 10) >= 4
+    ? {
+        artifact: 'org.apache.logging.log4j:log4j-slf4j-impl:2.25.4',
+        text: log4j2,
+        file: 'log4j2.properties',
+        option: 'log4j2.configurationFile=',
+      }
+    : { artifact: 'org.slf4j:slf4j-reload4j:1.7.36', text: log4j1, file: 'log4j.properties', option: 'log4j.configuration=file:' };
+}
 
 async function format(java, properties, secured) {
   const scram = (mechanism) => ['--add-scram', `SCRAM-SHA-${mechanism}=[name=${kafkaUser.name},password=${kafkaUser.password}]`];
@@ -108,8 +125,9 @@ async function choosePorts(port, secured) {
  * takes the ports from before. `secured`: also listens with mutual TLS (`ports.SSL`) and with SASL over TLS
  * (`ports.SASL_SSL`), for certificates and users that it makes. `overrides`: further server properties.
  */
-async function start({ dataDir, port, secured = false, overrides = {} }) {
-  const lib = join(folderOf(name), 'lib', '*');
+async function start(version, { dataDir, port, secured = false, overrides = {} }) {
+  const lib = join(folderOf(nameOf(version)), 'lib', '*');
+  const logging = loggingOf(version);
   mkdirSync(dataDir, { recursive: true });
   const portsFile = join(dataDir, 'ports.json');
   const again = existsSync(portsFile);
@@ -117,8 +135,8 @@ async function start({ dataDir, port, secured = false, overrides = {} }) {
   const certificates = secured ? await writeCertificates(join(dataDir, 'certificates')) : undefined;
   const properties = join(dataDir, 'server.properties');
   writeFileSync(properties, `${propertiesOf(dataDir, ports, certificates, overrides).join('\n')}\n`);
-  writeFileSync(join(dataDir, 'log4j2.properties'), logging);
-  const java = [...javaOptions, `-Dlog4j2.configurationFile=${join(dataDir, 'log4j2.properties')}`, '-cp', lib];
+  writeFileSync(join(dataDir, logging.file), logging.text);
+  const java = [...javaOptions, `-D${logging.option}${join(dataDir, logging.file)}`, '-cp', lib];
   if (!again) await format(java, properties, secured);
   writeFileSync(portsFile, JSON.stringify(ports));
   const log = join(dataDir, 'kafka.log');
@@ -128,13 +146,21 @@ async function start({ dataDir, port, secured = false, overrides = {} }) {
   return { ...server, address: `127.0.0.1:${ports.PLAINTEXT}`, port: ports.PLAINTEXT, ports, certificates };
 }
 
-export const kafka = {
-  name: 'kafka',
-  usualPort: 9092,
-  tier: 'servers',
-  version,
-  obstacle: javaObstacle,
-  isInstalled: () => isCached(name),
-  install: () => installOnce(name, (folder) => fetchJars(folder, artifacts)),
-  start,
-};
+const nameOf = (version) => `kafka-${version}`;
+
+/** A version of Kafka as a server: 3.3 or newer, since it runs without ZooKeeper. */
+export function kafkaOf(version) {
+  const artifacts = [`org.apache.kafka:kafka_2.13:${version}`, loggingOf(version).artifact];
+  return {
+    name: 'kafka',
+    usualPort: 9092,
+    tier: 'servers',
+    version,
+    obstacle: javaObstacle,
+    isInstalled: () => isCached(nameOf(version)),
+    install: () => installOnce(nameOf(version), (folder) => fetchJars(folder, artifacts)),
+    start: (options) => start(version, options),
+  };
+}
+
+export const kafka = kafkaOf(byDefault);

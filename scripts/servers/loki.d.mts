@@ -11,6 +11,8 @@ export interface LokiOptions {
   readonly secured?: boolean;
   /** Entries of Loki's limits_config. */
   readonly limits?: Readonly<Record<string, unknown>>;
+  /** Entries of limits_config for single tenants. */
+  readonly tenantLimits?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
   /** Further entries of these sections. */
   readonly overrides?: Readonly<Partial<Record<'ingester' | 'distributor' | 'querier', Readonly<Record<string, unknown>>>>>;
 }

@@ -111,7 +111,7 @@ function mutualTls({ ca, server }) {
 }
 
 /** Loki's configuration. Two settings make it ready in a second, instead of half a minute: see its comments. */
-function configOf(dataDir, { httpPort, grpcPort }, { tenants, limits, overrides, certificates }) {
+function configOf(dataDir, { httpPort, grpcPort }, { tenants, limits, tenantLimits, overrides, certificates }) {
   return {
     auth_enabled: tenants,
     target: 'all',
@@ -156,6 +156,7 @@ function configOf(dataDir, { httpPort, grpcPort }, { tenants, limits, overrides,
       per_stream_rate_limit_burst: '256MB',
       ...limits,
     },
+    ...(tenantLimits === undefined ? {} : { runtime_config: { file: tenantLimits } }),
     ...(overrides.distributor && { distributor: overrides.distributor }),
     ...(overrides.querier && { querier: overrides.querier }),
     ruler: {
@@ -181,10 +182,10 @@ async function isReady(url, certificates) {
 
 /**
  * Starts a server. A start in a folder that has been started in takes the ports from before. `port`: of HTTP, at the first
- * start. `tenants`: X-Scope-OrgID is asked for. `limits`: entries of limits_config; `overrides`: of `ingester`,
- * `distributor` and `querier`. `secured`: mutual TLS with certificates that it makes.
+ * start. `tenants`: X-Scope-OrgID is asked for. `limits`: entries of limits_config, `tenantLimits`: those of tenants, by their ids;
+ * `overrides`: of `ingester`, `distributor` and `querier`. `secured`: mutual TLS with certificates that it makes.
  */
-async function start({ dataDir, port, tenants = false, limits = {}, overrides = {}, secured = false }) {
+async function start({ dataDir, port, tenants = false, limits = {}, tenantLimits, overrides = {}, secured = false }) {
   mkdirSync(join(dataDir, 'rules'), { recursive: true });
   const portsFile = join(dataDir, 'ports.json');
   const ports = existsSync(portsFile)
@@ -193,8 +194,13 @@ async function start({ dataDir, port, tenants = false, limits = {}, overrides = 
   writeFileSync(portsFile, JSON.stringify(ports));
   const certificates = secured ? await writeCertificates(join(dataDir, 'certificates')) : undefined;
   const config = join(dataDir, 'loki.yaml');
+  const limitsFile = tenantLimits === undefined ? undefined : join(dataDir, 'tenants.yaml');
   // JSON is YAML.
-  writeFileSync(config, JSON.stringify(configOf(dataDir, ports, { tenants, limits, overrides, certificates }), null, 2));
+  writeFileSync(
+    config,
+    JSON.stringify(configOf(dataDir, ports, { tenants, limits, tenantLimits: limitsFile, overrides, certificates }), null, 2),
+  );
+  if (limitsFile !== undefined) writeFileSync(limitsFile, JSON.stringify({ overrides: tenantLimits }));
   const log = join(dataDir, 'loki.log');
   writeFileSync(log, '');
   const address = `${secured ? 'https' : 'http'}://127.0.0.1:${ports.httpPort}`;
