@@ -1,5 +1,4 @@
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { openEmbeddedLog } from '../core/bus/embedded-log.ts';
 import { DeadLetterBox, type LetterFilter } from '../core/dead-letter-box.ts';
@@ -17,7 +16,6 @@ import { patiently } from './support/patiently.ts';
 
 const log = createLog('silent');
 const signal = new AbortController().signal;
-const outageMs = Number(process.env.JITTERSCOPE_OUTAGE_SECONDS ?? 10) * 1000;
 const limitMs = 240_000;
 const partitions = 2;
 const folder = temporaryFolder();
@@ -98,50 +96,6 @@ async function expectStored(index: string, expected: readonly string[]): Promise
     stored: expected.length,
   });
 }
-
-test(`sink outage: Elasticsearch is killed for ${outageMs / 1000} s while 100,000 events flow: each is stored once, files go on, memory stays flat`, async () => {
-  const { sinks, index, append, lagOf, totalOf, settled } = await startStores(server.address);
-  const [total, step] = [50_000, 1_000];
-  await append(0, 5_000);
-  await patiently('some are stored', limitMs, () => totalOf('elasticsearch', 'delivered') > 0);
-  await server.kill();
-  const diedMs = performance.now();
-  const rssBefore = process.memoryUsage().rss;
-  let rssMost = rssBefore;
-  const waitMs = (outageMs * step) / (total - 5_000);
-  for (let first = 5_000; first < total; first += step) {
-    await append(first, step);
-    rssMost = Math.max(rssMost, process.memoryUsage().rss);
-    await sleep(waitMs);
-  }
-  await settled('file');
-  expect(await lagOf('elasticsearch')).toBeGreaterThan(0);
-  // A store that may come back makes nobody unready.
-  expect(sinks.ready()).toEqual({ ready: true, problems: [] });
-  expect(totalOf('file', 'delivered')).toBe(total * partitions);
-  await sleep(Math.max(0, outageMs - (performance.now() - diedMs)));
-  server = await startElasticsearch({ dataDir: serverFolder.path });
-  await settled('elasticsearch');
-  await expectStored(index, idsOf(total));
-  expect(totalOf('elasticsearch', 'rejected')).toBe(0);
-  expect((rssMost - rssBefore) / 1024 ** 2).toBeLessThan(150);
-});
-
-test('sink outage: a proxy that answers 503 costs no event and doubles none', async () => {
-  const proxy = await BulkProxy.start(server.address);
-  onTestFinished(() => proxy.close());
-  const { sinks, index, append, settled, totalOf } = await startStores(proxy.address);
-  await append(0, 2_000);
-  await patiently('some are stored', limitMs, () => totalOf('elasticsearch', 'delivered') > 0);
-  proxy.unavailable = true;
-  await append(2_000, 3_000);
-  const [before, answered] = [proxy.requests, () => proxy.requests - before];
-  await patiently('it was told 503 again and again', limitMs, () => answered() > 5);
-  expect(sinks.stats().find(({ sink }) => sink === 'elasticsearch')?.status).toBe('retrying');
-  proxy.unavailable = false;
-  await settled('elasticsearch');
-  await expectStored(index, idsOf(5_000));
-});
 
 test('partial bulk: what the mapping refuses is in the DLQ with the reason, what is answered by 429 is stored once; mended, the refused ones are replayed', async () => {
   const proxy = await BulkProxy.start(server.address);

@@ -36,31 +36,54 @@ export interface StoredDocument {
   readonly timestamp: string;
 }
 
-/** Ids of all documents of indices, by a pattern; a document that is twice is there twice. */
-export async function storedIds(address: string, indices: string): Promise<string[]> {
-  return (await storedDocuments(address, indices)).map(({ id }) => id);
+/** A document as a search returns it. */
+interface Hit {
+  readonly _id: string;
+  readonly _index: string;
+  readonly _source: unknown;
+  readonly sort: unknown;
 }
 
-/** All documents of indices, by a pattern; a document that is twice is there twice. */
-export async function storedDocuments(address: string, indices: string): Promise<StoredDocument[]> {
+/** All documents of indices, by a pattern, that a search finds; a document that is twice is there twice. */
+async function* hitsOf(address: string, indices: string, search: object): AsyncGenerator<Hit> {
   await askElasticsearch(address, 'POST', `/${indices}/_refresh?allow_no_indices=true`);
-  const documents: StoredDocument[] = [];
   let after: unknown;
   const pit = (await askElasticsearch(address, 'POST', `/${indices}/_pit?keep_alive=1m`)) as { id: string };
   for (;;) {
     const found = (await askElasticsearch(address, 'POST', '/_search', {
       size: 10_000,
       pit: { id: pit.id, keep_alive: '1m' },
-      _source: ['@timestamp'],
       sort: [{ _shard_doc: 'asc' }],
       track_total_hits: false,
+      ...search,
       ...(after !== undefined && { search_after: after }),
-    })) as { hits: { hits: { _id: string; _index: string; _source: { '@timestamp': string }; sort: unknown }[] } };
+    })) as { hits: { hits: Hit[] } };
     const { hits } = found.hits;
     if (hits.length === 0) break;
-    documents.push(...hits.map(({ _id: id, _index: index, _source }) => ({ id, index, timestamp: _source['@timestamp'] })));
+    yield* hits;
     after = hits[hits.length - 1].sort;
   }
   await askElasticsearch(address, 'DELETE', '/_pit', { id: pit.id });
+}
+
+/** Ids of the documents of indices, by a pattern, that a query finds; a document that is twice is there twice. */
+export async function storedIds(address: string, indices: string, query: object = { match_all: {} }): Promise<string[]> {
+  const ids: string[] = [];
+  for await (const { _id } of hitsOf(address, indices, { query, _source: false })) ids.push(_id);
+  return ids;
+}
+
+/** All documents of indices, by a pattern; a document that is twice is there twice. */
+export async function storedDocuments(address: string, indices: string): Promise<StoredDocument[]> {
+  const documents: StoredDocument[] = [];
+  for await (const { _id: id, _index: index, _source } of hitsOf(address, indices, { _source: ['@timestamp'] }))
+    documents.push({ id, index, timestamp: (_source as { '@timestamp': string })['@timestamp'] });
+  return documents;
+}
+
+/** The documents of indices, by a pattern, that a query finds, whole. */
+export async function foundDocuments(address: string, indices: string, query: object): Promise<unknown[]> {
+  const documents: unknown[] = [];
+  for await (const { _source } of hitsOf(address, indices, { query })) documents.push(_source);
   return documents;
 }

@@ -5,6 +5,17 @@ export function idPrefixOf(node: string, session: Uint8Array): string {
   return createHash('sha256').update(node).update('\0').update(session).digest('hex').slice(0, 16);
 }
 
+/** What was seen against what was expected; `examples` names some ids that are wrong. */
+export interface Verdict {
+  readonly missing: number;
+  readonly twice: number;
+  readonly unexpected: number;
+  readonly examples: readonly string[];
+}
+
+/** Nothing is missing, and nothing there twice. */
+export const clean: Verdict = { missing: 0, twice: 0, unexpected: 0, examples: [] };
+
 /** Which item numbers of which sessions must become an event, and how often each was seen. */
 export class ExpectedEvents {
   readonly #expected = new Map<string, Uint8Array>();
@@ -46,8 +57,7 @@ export class ExpectedEvents {
     if (items[item] < 255) items[item]++;
   }
 
-  /** What was seen against what was expected; `examples` names some ids that are wrong. */
-  verdict(): { readonly missing: number; readonly twice: number; readonly unexpected: number; readonly examples: readonly string[] } {
+  verdict(): Verdict {
     const verdict = { missing: 0, twice: 0, unexpected: this.#strangers, examples: [] as string[] };
     for (const prefix of new Set([...this.#expected.keys(), ...this.#seen.keys()])) {
       const expected = this.#expected.get(prefix) ?? new Uint8Array(0);

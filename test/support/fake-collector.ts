@@ -109,6 +109,11 @@ export class FakeCollector {
     this.#ship({ heartbeat: { bootNs: this.#bootNs + aheadNs, clockOffset: this.#clockOffset, nextItem: this.nextItem } });
   }
 
+  /** Resolves when all that was shipped is in the spool. */
+  async spooled(): Promise<void> {
+    await this.#shipper.written();
+  }
+
   /** Nothing happens on the node for so long. */
   pass(seconds: number): void {
     this.#passedNs += seconds * 1e9;

@@ -3,7 +3,7 @@ import { createServer as createTlsServer, request as requestOverTls, type Server
 import type { AddressInfo } from 'node:net';
 import type { SecureContextOptions, TlsOptions } from 'node:tls';
 
-/** What a proxy does with a request. `swallow`: the server gets it, the client no answer. */
+/** What a proxy does with a request. `swallow`: the server gets it, the client no answer; so it is, too, when the server is dead. */
 export type Fault = 'pass' | 'swallow' | { readonly status: number; readonly body?: string };
 
 export interface FaultProxyOptions {
@@ -85,8 +85,7 @@ export class FaultProxy {
       },
     );
     outgoing.on('error', () => {
-      if (!response.headersSent) response.writeHead(502);
-      response.end();
+      incoming.socket.destroy();
     });
     incoming.pipe(outgoing);
   }

@@ -1,20 +1,17 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { gunzipSync } from 'node:zlib';
+import { askControl } from '../../core/control.ts';
 import { createLog } from '../../core/log.ts';
 import { configuredTarget, type GatewayTarget } from '../../services/collector/gateway-target.ts';
 import { eventually } from '../lab/eventually.ts';
-import { ExpectedEvents } from './expected-events.ts';
 import { freePort } from './free-port.ts';
 import { JitterscopeProcess } from './jitterscope-process.ts';
 
 /** A role whose process may be killed and started again. */
-export type RoleName = 'gateway' | 'aggregator' | 'sinks';
+export type RoleName = 'collector' | 'gateway' | 'aggregator' | 'sinks';
 
 const example = fileURLToPath(new URL('../../examples/kafka/jitterscope.yaml', import.meta.url));
-const alertKind = '"event":{"kind":"alert"';
-const eventId = /"id":"([0-9a-f]{16})-(\d+)"/;
 
 /** Processes of separate roles over one Kafka, each with a data folder of its own. */
 export class KafkaRoles {
@@ -36,19 +33,21 @@ export class KafkaRoles {
       `bus.kafka.brokers=["${broker}"]`,
       'bus.kafka.sessionTimeout=6s',
       `gateway.listen=127.0.0.1:${gatewayPort}`,
+      `collector.gateway.address=127.0.0.1:${gatewayPort}`,
       'aggregator.checkpointInterval=2s',
       'sinks.file.maxFiles=999999',
     ];
     return new KafkaRoles(folder, [...own, ...settings], gatewayPort);
   }
 
+  /** Host and port of the gateway. */
+  get gatewayAddress(): string {
+    return `127.0.0.1:${this.#gatewayPort}`;
+  }
+
   /** The gateway, as a collector connects to it. */
   get gateway(): GatewayTarget {
-    const target = configuredTarget(
-      { address: `127.0.0.1:${this.#gatewayPort}`, tls: undefined, allowPlaintext: false },
-      createLog('silent'),
-    );
-    return target as GatewayTarget;
+    return configuredTarget({ address: this.gatewayAddress, tls: undefined, allowPlaintext: false }, createLog('silent')) as GatewayTarget;
   }
 
   /** Starts a process and waits until it works. @param name its folder: `aggregator-2` is a second one */
@@ -58,9 +57,22 @@ export class KafkaRoles {
     this.#running.set(name, process);
     await eventually(`${name} works`, () => {
       if (!process.running) throw new Error(`${name} ended: ${process.stdout.slice(-500)} ${process.stderr.slice(-2000)}`);
-      return process.stdout.includes(`role ${role}`);
+      return process.stdout.includes(role === 'collector' ? 'Waiting for events' : `role ${role}`);
     });
     return process;
+  }
+
+  /** Asks a process something on its control socket. */
+  async ask(name: string, method: string): Promise<unknown[]> {
+    const answers: unknown[] = [];
+    for await (const answer of askControl(join(this.folderOf(name), 'control.sock'), method)) answers.push(answer);
+    return answers;
+  }
+
+  /** Resident memory of a process, bytes: VmRSS of proc_pid_status(5). */
+  rssBytes(name: string): number {
+    const status = readFileSync(`/proc/${this.#running.get(name)?.pid}/status`, 'utf8');
+    return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1]) * 1024;
   }
 
   async kill(name: string): Promise<void> {
@@ -83,43 +95,5 @@ export class KafkaRoles {
 
   folderOf(name: string): string {
     return join(this.#folder, name);
-  }
-
-  /** What the file sinks of these processes hold, against what is expected. */
-  verdict(expected: ExpectedEvents, sinks: readonly string[]): ReturnType<ExpectedEvents['verdict']> {
-    const found = expected.copy(new ExpectedEvents());
-    for (const name of sinks) for (const [prefix, item] of eventIds(join(this.folderOf(name), 'events'))) found.seen(prefix, item);
-    return found.verdict();
-  }
-}
-
-/** event.id of all events in the files of all partitions; findings are left out. A line that is being written is not there yet. */
-function* eventIds(folder: string): Generator<[prefix: string, item: number]> {
-  for (const name of filesIn(folder)) {
-    for (const line of textOf(join(folder, name)).split('\n').slice(0, -1)) {
-      const [, prefix, item] = eventId.exec(line) ?? [];
-      if (!line.includes(alertKind) && prefix !== undefined) yield [prefix, Number(item)];
-    }
-  }
-}
-
-/** A file that was closed since it was listed has another name, with .gz. */
-function textOf(path: string): string {
-  if (!path.endsWith('.gz') && existsSync(`${path}.gz`)) return textOf(`${path}.gz`);
-  try {
-    const bytes = readFileSync(path);
-    return (path.endsWith('.gz') ? gunzipSync(bytes) : bytes).toString('latin1');
-  } catch {
-    // Between its two names.
-    return '';
-  }
-}
-
-function filesIn(folder: string): string[] {
-  try {
-    const names = readdirSync(folder).filter((name) => /^\d+-\d+\.ndjson(\.gz)?$/.test(name));
-    return names.filter((name) => name.endsWith('.gz') || !names.includes(`${name}.gz`));
-  } catch {
-    return [];
   }
 }
