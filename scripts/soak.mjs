@@ -1,5 +1,5 @@
 // `npm run soak -- [--duration 20m] [--record FILE]`: healthy, noisy traffic between namespaces that come and go, watched by
-// a jitterscope. No finding of warning or above may be about it. Needs root.
+// a jitterscope. No finding of warning or above may be about it. Needs root. `--kills`: see soak-kills.mjs.
 import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { gunzipSync } from 'node:zlib';
 import { setUp } from './setup.mjs';
+import { soakKills } from './soak-kills.mjs';
 import { SoakPods } from './soak-pods.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -26,6 +27,7 @@ let stopped = false;
 export async function main(args) {
   const options = readOptions(args);
   if (options === undefined) return 2;
+  if (options.kills !== undefined) return soakKills(options.kills);
   if (process.getuid?.() !== 0) return refuse('it needs root: sudo npm run soak');
   const { typescript, native } = await setUp();
   if (!typescript || !native) return refuse('jitterscope is not built: npm run build');
@@ -53,9 +55,18 @@ export async function main(args) {
   }
 }
 
+const known = {
+  duration: { type: 'string', default: '20m' },
+  record: { type: 'string' },
+  kills: { type: 'boolean', default: false },
+  rounds: { type: 'string', default: '10' },
+  kafka: { type: 'string', default: '3.9.2' },
+};
+
 function readOptions(args) {
   try {
-    const { values } = parseArgs({ args, options: { duration: { type: 'string', default: '20m' }, record: { type: 'string' } } });
+    const { values } = parseArgs({ args, options: known });
+    if (values.kills) return { kills: readKills(values) };
     const [, number, unit] = /^(\d+)([smh])$/.exec(values.duration) ?? [];
     if (number === undefined) throw new Error(`found --duration ${values.duration}, expected a duration such as 90s or 20m`);
     return { durationMs: Number(number) * unitsMs[unit], record: values.record };
@@ -63,6 +74,12 @@ function readOptions(args) {
     say(error.message);
     return undefined;
   }
+}
+
+function readKills({ rounds, kafka }) {
+  if (!/^[1-9]\d{0,3}$/.test(rounds)) throw new Error(`found --rounds ${rounds}, expected a whole number of at least 1`);
+  if (!/^\d+\.\d+\.\d+$/.test(kafka)) throw new Error(`found --kafka ${kafka}, expected a version such as 3.9.2`);
+  return { rounds: Number(rounds), version: kafka };
 }
 
 function refuse(why) {
