@@ -22,7 +22,8 @@ import type { Sinks } from '../services/sinks/main.ts';
 import { replayLetters } from '../services/sinks/replay-letters.ts';
 import { idIn, viewOf } from '../services/sinks/test-events.ts';
 import { temporaryFolder } from './support/data-folder.ts';
-import { ExpectedEvents } from './support/expected-events.ts';
+import { FileStore, verdictOf } from './support/event-stores.ts';
+import { clean, ExpectedEvents } from './support/expected-events.ts';
 import { FakeCollector } from './support/fake-collector.ts';
 import { JitterscopeProcess } from './support/jitterscope-process.ts';
 import { KafkaRoles } from './support/kafka-roles.ts';
@@ -209,8 +210,10 @@ test('poison: what nobody can decode, on every topic and of any producer, is a d
       load();
     }
     expect(await Promise.all(collectors.map((collector) => collector.close(60_000)))).toEqual(collectors.map(() => 0));
-    await patiently('every event is stored', 120_000, () => roles.verdict(events, ['sinks']).missing === 0);
-    expect(roles.verdict(events, ['sinks'])).toEqual({ missing: 0, twice: 0, unexpected: 0, examples: [] });
+    const files = new FileStore(roles.folderOf('sinks'));
+    const verdict = async () => verdictOf(events, await files.events(''));
+    await patiently('every event is stored', 120_000, async () => (await verdict()).missing === 0);
+    expect(await verdict()).toEqual(clean);
     expect(roles.said('aggregator')).not.toContain('AGGREGATOR_STATE_LOST');
     const found = await lettersFound(box);
     expect([missingOf(found), [...found].filter((place) => !expected.has(place))]).toEqual([[], []]);
