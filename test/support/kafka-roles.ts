@@ -4,14 +4,16 @@ import { fileURLToPath } from 'node:url';
 import { askControl } from '../../core/control.ts';
 import { createLog } from '../../core/log.ts';
 import { configuredTarget, type GatewayTarget } from '../../services/collector/gateway-target.ts';
-import { eventually } from '../lab/eventually.ts';
 import { freePort } from './free-port.ts';
 import { JitterscopeProcess } from './jitterscope-process.ts';
+import { patiently } from './patiently.ts';
 
 /** A role whose process may be killed and started again. */
 export type RoleName = 'collector' | 'gateway' | 'aggregator' | 'sinks';
 
 const example = fileURLToPath(new URL('../../examples/kafka/jitterscope.yaml', import.meta.url));
+/** Of a process that joins a group on a machine with much else to do, too. */
+const startLimitMs = 120_000;
 
 /** Processes of separate roles over one Kafka, each with a data folder of its own. */
 export class KafkaRoles {
@@ -55,7 +57,7 @@ export class KafkaRoles {
     const sets = this.#settings.flatMap((setting) => ['--set', setting]);
     const process = new JitterscopeProcess(['run', '--role', role, '--config', example, '--data-dir', this.folderOf(name), ...sets]);
     this.#running.set(name, process);
-    await eventually(`${name} works`, () => {
+    await patiently(`${name} works`, startLimitMs, () => {
       if (!process.running) throw new Error(`${name} ended: ${process.stdout.slice(-500)} ${process.stderr.slice(-2000)}`);
       return process.stdout.includes(role === 'collector' ? 'Waiting for events' : `role ${role}`);
     });
