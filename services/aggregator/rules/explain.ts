@@ -12,7 +12,7 @@ export function explain(domain: RuleDomain, rules: RuleSet, ruleId: string, labe
   const entity = domain.entities.all.find((one) => one !== undefined && isCalled(one, label));
   if (rule === undefined || entity === undefined) return undefined;
   if (!rule.ofEveryEntity && entity.index !== nodeIndex) return undefined;
-  const input = domain.inputOf(rule, entity, domain.evaluatedS);
+  const input = domain.inputs.of(rule, entity, domain.evaluatedS);
   const texts = templateValuesOf(input, peersOf(input), partsOf(input));
   const { slots } = input;
   return {

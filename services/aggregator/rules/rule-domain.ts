@@ -4,31 +4,29 @@ import { maxUnixSeconds } from '../../../core/time.ts';
 import type { Pod } from '../pod.ts';
 import type { ProbeGap } from '../probe-gaps.ts';
 import { EntityTable, nodeIndex, type RuleEntity } from './entity-table.ts';
-import type { FindingEntity, ResolvedReason, Transition } from './finding.ts';
-import { type Finding, FindingBook, type FindingLimits } from './finding-book.ts';
+import type { FindingEntity } from './finding.ts';
+import { FindingBook, type FindingLimits } from './finding-book.ts';
 import { clearSight, type Sight } from './finding-state.ts';
-import { isRenamed, noteNames } from './named-groups.ts';
+import { FindingTeller, type Judged, type TellerContext } from './finding-teller.ts';
+import { JudgeQueue } from './judge-queue.ts';
 import { ParamSettings } from './param-settings.ts';
 import type { Severity } from './rule.ts';
+import { RuleInputs } from './rule-inputs.ts';
 import type { PlannedRule, RulePlan } from './rule-plan.ts';
 import { SignalSight } from './signal-sight.ts';
 import { SignalValues } from './signal-values.ts';
 import { SignalWindows } from './signal-windows.ts';
-import { anomalyIdOf, namesLast, type OriginNames, partsOf, type TransitionInput, transitionOf } from './transition-of.ts';
+import type { OriginNames } from './transition-of.ts';
 
 /** What a domain asks of its surroundings. */
-export interface DomainContext extends OriginNames {
-  readonly cluster: string;
+export interface DomainContext extends OriginNames, TellerContext {
   readonly limits: FindingLimits;
   /** Share of the node's items that came in the last seconds: 0 to 1. */
   heardShare(windowS: number): number;
   /** Whether identity says that an entity has ended. */
   isGone(entity: RuleEntity): boolean;
-  /** Whether a rule that does not run here has a finding on the node. */
-  isOpenElsewhere(ruleId: string): boolean;
   /** The place of an entity is about to be another's. */
   givesUp(entity: RuleEntity): void;
-  emit(transition: Transition): void;
   countInvalidParam(): void;
 }
 
@@ -40,13 +38,6 @@ interface Verdict {
   readonly severity: Severity | 0;
   readonly resolves: boolean;
   readonly sight: Sight;
-}
-
-/** A finding that is open or was resolved, and what is to be told of it. */
-interface Judged {
-  readonly finding: Finding;
-  readonly action: Transition['action'] | undefined;
-  readonly reason: ResolvedReason | undefined;
 }
 
 const probeNumbers: ReadonlyMap<string, number> = new Map(probes.map(({ name, number }) => [name, number]));
@@ -70,19 +61,20 @@ export class RuleDomain {
   readonly values: SignalValues;
   readonly book: FindingBook;
   readonly params: ParamSettings;
+  /** What rules see of entities. */
+  readonly inputs: RuleInputs;
   readonly #context: DomainContext;
   /** The second that was evaluated last; 0: none. */
   evaluatedS = 0;
   /** The node was silent and has not gone on yet. */
   isSilenced = false;
-  readonly #slots: Float64Array;
-  /** Pairs of entity and rule that are to be judged, by entity * rules + rule. */
-  #judge: number[] = [];
-  #isToJudge = new Uint8Array(0);
+  readonly #queue: JudgeQueue;
+  readonly #teller: FindingTeller;
 
   constructor(plan: RulePlan, node: string, self: FindingEntity, context: DomainContext) {
     this.plan = plan;
     this.#context = context;
+    this.#queue = new JudgeQueue(plan);
     this.entities = new EntityTable(node, self);
     this.windows = new SignalWindows(plan.windows, (entity, signal) => {
       this.values.mark(entity, signal);
@@ -90,13 +82,16 @@ export class RuleDomain {
     const signals = plan.windows.signals.map(({ signal }) => signal);
     const sight = new SignalSight(signals, probeNumbers, (entity) => this.entities.all[entity]?.info.cookie ?? 0);
     this.values = new SignalValues(this.windows, sight, (entity, signal) => {
-      this.#readersChanged(entity, signal);
+      this.#queue.putReaders(entity, signal, this.entities.all.length);
     });
     this.book = new FindingBook(plan.rules, context.limits);
     this.params = new ParamSettings(plan.rules, () => {
       context.countInvalidParam();
     });
-    this.#slots = new Float64Array(plan.rules.reduce((most, { paramsAt, params }) => Math.max(most, paramsAt + params.length), 0));
+    const { entities, windows, values, params } = this;
+    const heardShare = (windowS: number) => context.heardShare(windowS);
+    this.inputs = new RuleInputs(plan, { entities, windows, values, params, names: context, heardShare });
+    this.#teller = new FindingTeller(entities, this.inputs, this.book, context);
     this.entities.onMoved = ({ index }) => {
       this.values.markEntity(index);
     };
@@ -106,8 +101,8 @@ export class RuleDomain {
   /** Prepares for an entity that is new. */
   added(entity: RuleEntity): void {
     this.values.add(entity.index);
-    this.#reach(entity.index);
-    this.#judgeAllOf(entity);
+    this.#queue.reach(entity.index);
+    this.#queue.putEntity(entity.index);
   }
 
   /** Evaluates all seconds up to one. The first call only says where time begins. No clock goes beyond what stores keep. */
@@ -122,7 +117,7 @@ export class RuleDomain {
       this.skipTo(second - 1);
     }
     while (this.evaluatedS < second - 1) yield* this.#evaluate(this.evaluatedS + 1);
-    if (this.isSilenced) for (const entity of this.entities.all) if (entity !== undefined) this.#judgeAllOf(entity);
+    if (this.isSilenced) for (const entity of this.entities.all) if (entity !== undefined) this.#queue.putEntity(entity.index);
     this.isSilenced = false;
     yield* this.#evaluate(second);
   }
@@ -134,7 +129,7 @@ export class RuleDomain {
       const told = podOfSandbox(entity.pod.sandboxId);
       if (told === undefined || told === entity.pod) continue;
       entity.pod = told;
-      this.#judgeAllOf(entity);
+      this.#queue.putEntity(entity.index);
     }
   }
 
@@ -153,7 +148,7 @@ export class RuleDomain {
   *silence(atS: number): Pieces {
     for (const finding of this.book.sorted()) {
       this.book.remove(finding);
-      if (finding.firing) this.#tell(finding, atS, 'resolved', 'NO_DATA');
+      if (finding.firing) this.#teller.tell(finding, atS, 'resolved', 'NO_DATA');
       yield;
     }
     this.isSilenced = true;
@@ -173,33 +168,6 @@ export class RuleDomain {
     this.evaluatedS = 0;
   }
 
-  /** What a rule's conditions see of an entity now. The same array each time. */
-  slots({ signals, ofNode, paramsAt, index }: PlannedRule, entity: RuleEntity): Float64Array {
-    const { values, width } = this.values;
-    const own = entity.index * width;
-    for (let slot = 0; slot < signals.length; slot++) this.#slots[slot] = values[(ofNode[slot] === 1 ? 0 : own) + signals[slot]];
-    const params = this.params.of(index, entity);
-    for (let param = 0; param < params.length; param++) this.#slots[paramsAt + param] = params[param];
-    return this.#slots;
-  }
-
-  /** What is told of an entity now. */
-  inputOf(rule: PlannedRule, entity: RuleEntity, atS: number): TransitionInput {
-    const { values, windows } = this;
-    const heardShare = this.#context.heardShare(rule.longestS);
-    return {
-      rule,
-      entity,
-      node: this.entities.node,
-      slots: this.slots(rule, entity),
-      values,
-      windows,
-      atS,
-      heardShare,
-      names: this.#context,
-    };
-  }
-
   /** Goes on at a second: windows must be empty, as before a checkpoint is taken back. */
   skipTo(second: number): void {
     this.windows.skipTo(second);
@@ -210,14 +178,11 @@ export class RuleDomain {
     this.windows.fold(second);
     yield;
     yield* this.values.refresh(second);
-    for (const key of this.book.keys()) this.#toJudgeKey(key);
+    for (const key of this.book.keys()) this.#queue.put(key);
     const hot = yield* this.#judgeAll(second);
     this.evaluatedS = second;
-    for (const { finding, action, reason } of hot) {
-      const found = finding.firing && action !== 'resolved' && this.#findCauses(finding);
-      if (action !== undefined) this.#tell(finding, second, action, reason);
-      else if (isRenamed(finding, finding.heldS === second ? this.#groupsOf(finding) : '', second) || found)
-        this.#tell(finding, second, 'updated', undefined);
+    for (const judged of hot) {
+      this.#teller.judged(judged, second);
       yield;
     }
     if (second % sweepS === 0) this.#sweep(second);
@@ -227,20 +192,19 @@ export class RuleDomain {
   *#judgeAll(second: number): Pieces<Judged[]> {
     const rules = this.plan.rules;
     const hot: Verdict[] = [];
-    for (let index = 0; index < this.#judge.length; index++) {
-      if (index % judgedPerPiece === judgedPerPiece - 1) yield;
-      const key = this.#judge[index];
-      this.#isToJudge[key] = 0;
+    for (let place = 0; place < this.#queue.size; place++) {
+      if (place % judgedPerPiece === judgedPerPiece - 1) yield;
+      const key = this.#queue.release(place);
       const entity = this.entities.all[Math.floor(key / rules.length)];
       if (entity === undefined) continue;
       const rule = rules[key % rules.length];
-      const slots = this.slots(rule, entity);
+      const slots = this.inputs.slots(rule, entity);
       const severity = severityOf(rule, slots);
       if (severity === 0 && !this.book.has(key)) continue;
       const sight = severity === 0 ? this.values.sight.ofRule(rule, entity.index) : clearSight;
       hot.push({ key, severity, resolves: rule.rule.resolve?.(slots) ?? severity === 0, sight });
     }
-    this.#judge = [];
+    this.#queue.clear();
     hot.sort((a, b) => a.key - b.key);
     const judged: Judged[] = [];
     for (const [index, verdict] of hot.entries()) {
@@ -269,41 +233,6 @@ export class RuleDomain {
     return { finding, action, reason: undefined };
   }
 
-  /** Looks for causes that were not found before. */
-  #findCauses(finding: Finding): boolean {
-    let isFound = false;
-    for (const { id, index } of finding.rule.causes) {
-      if (finding.causedBy.includes(id)) continue;
-      const isOpen =
-        index < 0
-          ? this.#context.isOpenElsewhere(id)
-          : this.book.get(finding.entity, index) !== undefined || this.book.get(nodeIndex, index) !== undefined;
-      if (!isOpen) continue;
-      finding.causedBy.push(id);
-      isFound = true;
-    }
-    return isFound;
-  }
-
-  #tell(finding: Finding, atS: number, action: Transition['action'], reason: ResolvedReason | undefined): void {
-    const entity = this.entities.all[finding.entity] as RuleEntity;
-    if (action === 'opened') finding.anomalyId = anomalyIdOf(this.#context.cluster, finding.rule.rule.id, entity, finding.startS);
-    finding.number++;
-    const input = this.inputOf(finding.rule, entity, atS);
-    const transition = transitionOf(input, finding, action, reason);
-    finding.message = transition.message;
-    if (!namesLast(finding, action, atS)) noteNames(finding, transition, partsOf(input), this.#groupsOf(finding));
-    this.#context.emit(transition);
-  }
-
-  /** The groups that the sentence of a finding names; '' when one of them has no data. */
-  #groupsOf({ entity, rule }: Finding): string {
-    const groups = (rule.rule.named ?? []).map((slot) =>
-      this.values.worstGroup(rule.ofNode[slot] === 1 ? nodeIndex : entity, rule.signals[slot], this.entities.node).join(' '),
-    );
-    return groups.includes('') ? '' : groups.join('\n');
-  }
-
   #goneS(entity: RuleEntity, second: number): number {
     if (entity.index === nodeIndex) return 0;
     if (!this.#context.isGone(entity)) {
@@ -327,44 +256,10 @@ export class RuleDomain {
       this.entities.remove(entity);
     }
   }
-
-  #readersChanged(entity: number, signal: number): void {
-    for (const rule of this.plan.readers[signal]) {
-      if (entity === nodeIndex || this.plan.rules[rule].ofEveryEntity) this.#toJudge(entity, rule);
-    }
-    if (entity !== nodeIndex) return;
-    for (const rule of this.plan.nodeReaders[signal]) {
-      this.#toJudge(nodeIndex, rule);
-      if (!this.plan.rules[rule].ofEveryEntity) continue;
-      for (let other = 1; other < this.entities.all.length; other++) this.#toJudge(other, rule);
-    }
-  }
-
-  #judgeAllOf({ index: entity }: RuleEntity): void {
-    for (const { index, ofEveryEntity } of this.plan.rules) if (ofEveryEntity || entity === nodeIndex) this.#toJudge(entity, index);
-  }
-
-  #toJudge(entity: number, rule: number): void {
-    this.#toJudgeKey(entity * this.plan.rules.length + rule);
-  }
-
-  #toJudgeKey(key: number): void {
-    if (this.#isToJudge[key] === 1) return;
-    this.#isToJudge[key] = 1;
-    this.#judge.push(key);
-  }
-
-  #reach(entity: number): void {
-    const needed = (entity + 1) * this.plan.rules.length;
-    if (needed <= this.#isToJudge.length) return;
-    const longer = new Uint8Array(Math.ceil(needed * 1.5));
-    longer.set(this.#isToJudge);
-    this.#isToJudge = longer;
-  }
 }
 
 /** The most severe condition that holds; 0: none. What fires while it is absent counts as the least severe. */
-export function severityOf({ rule, firing }: PlannedRule, slots: Float64Array): Severity | 0 {
+function severityOf({ rule, firing }: PlannedRule, slots: Float64Array): Severity | 0 {
   for (const { severity, condition } of rule.when) if (condition(slots)) return severity;
   if (firing.some((slot) => Number.isNaN(slots[slot]))) return rule.when.at(-1)?.severity ?? 0;
   return 0;

@@ -1,6 +1,7 @@
 import type { Pieces } from '../../../core/pieces.ts';
 import type { CellRows } from './cell-rows.ts';
 import { maxGroups } from './group-table.ts';
+import { RowValues } from './row-values.ts';
 import type { Blindness, SignalSight } from './signal-sight.ts';
 import type { SignalListener, SignalWindows } from './signal-windows.ts';
 import { isAdditive, type SignalPlan } from './window-plan.ts';
@@ -10,8 +11,6 @@ export type Absence = 'NO_DATA' | 'BELOW_MIN_VOLUME' | Blindness;
 
 /** Signals that are read in one piece. */
 const readPerPiece = 4096;
-
-const quantiles: Readonly<Record<string, number>> = { p50: 0.5, p95: 0.95, p99: 0.99 };
 
 /**
  * The value of each signal of each entity as rules read it. Only what changed is read anew: whatever changes a window
@@ -24,6 +23,7 @@ export class SignalValues {
   values = new Float64Array(0);
   readonly sight: SignalSight;
   readonly #windows: SignalWindows;
+  readonly #rows: RowValues;
   readonly #plans: readonly SignalPlan[];
   readonly #changed: SignalListener;
   #marks = new Uint8Array(0);
@@ -45,6 +45,7 @@ export class SignalValues {
 
   constructor(windows: SignalWindows, sight: SignalSight, changed: SignalListener) {
     this.#windows = windows;
+    this.#rows = new RowValues(windows);
     this.sight = sight;
     this.#plans = windows.plan.signals;
     this.#changed = changed;
@@ -138,7 +139,7 @@ export class SignalValues {
     const listed: { label: string; value: number }[] = [];
     for (let slot = 0; slot < groups.count(entity); slot++) {
       const row = entity * maxGroups + slot;
-      const value = this.#isEmpty(signal, row) ? Number.NaN : this.#ofRow(signal, row);
+      const value = this.#rows.isEmpty(signal, row) ? Number.NaN : this.#rows.value(signal, row);
       if (!Number.isNaN(value)) listed.push({ label: groups.labels(row, node).join(' '), value });
     }
     const sign = this.#plans[signal].signal.aggregation === 'min' ? 1 : -1;
@@ -193,19 +194,13 @@ export class SignalValues {
     let [worst, worstValue] = [-1, Number.NaN];
     for (let slot = 0; slot < (groups?.count(entity) ?? 0); slot++) {
       const row = entity * maxGroups + slot;
-      if (this.#isEmpty(signal, row)) continue;
+      if (this.#rows.isEmpty(signal, row)) continue;
       const value = this.#withVolume(signal, row);
       if (Number.isNaN(value) || (isLeast ? value >= worstValue : value <= worstValue)) continue;
       worst = row;
       worstValue = value;
     }
     return worst;
-  }
-
-  #isEmpty(signal: number, row: number): boolean {
-    const { feed, main, second } = this.#plans[signal];
-    const rows = this.#windows.rows[feed];
-    return !(main >= 0 && rows.has(row, main)) && !(second >= 0 && rows.has(row, second));
   }
 
   #withVolume(signal: number, row: number): number {
@@ -215,56 +210,7 @@ export class SignalValues {
     const isGauge = input.kind === 'counter' && input.counter.kind === 'gauge' && input.per === undefined;
     this.#volume = isGauge ? 0 : rows.value(row, plan.second >= 0 ? plan.second : plan.main);
     if (minVolume > 0 && !isGauge && !(this.#volume >= minVolume)) return Number.NaN;
-    return this.#ofRow(signal, row);
-  }
-
-  #ofRow(signal: number, row: number): number {
-    const plan = this.#plans[signal];
-    const { aggregation, windowS, input } = plan.signal;
-    const rows = this.#windows.rows[plan.feed];
-    if (plan.sketch !== undefined) {
-      const value = this.#windows.sketches[signal]?.value(row, this.#windows.foldedS, quantiles[aggregation] ?? 0) ?? Number.NaN;
-      return plan.sketch === 'distinct' && Number.isNaN(value) ? 0 : value;
-    }
-    if (input.kind === 'counter' && input.per !== undefined) {
-      const denominator = rows.value(row, plan.second);
-      return denominator === 0 ? Number.NaN : rows.value(row, plan.main) / denominator;
-    }
-    if (aggregation === 'slope') return this.#slope(plan, row);
-    const isGauge = input.kind === 'counter' && input.counter.kind === 'gauge';
-    if (isAdditive(plan.signal)) return isGauge ? Number.NaN : rows.value(row, plan.main) / (aggregation === 'rate' ? windowS : 1);
-    if (input.kind === 'record' || aggregation === 'last') return rows.value(row, plan.main);
-    return this.#extreme(plan, row);
-  }
-
-  /** Extremes of what is kept by second: of gauges, and of counters' increments. */
-  #extreme({ feed, main, signal }: SignalPlan, row: number): number {
-    const rows = this.#windows.rows[feed];
-    const isLeast = signal.aggregation === 'min';
-    let extreme = Number.NaN;
-    for (let back = 0; back < signal.windowS; back++) {
-      const value = rows.bucket(row, main, back);
-      if (!Number.isNaN(value) && (isLeast ? !(value >= extreme) : !(value <= extreme))) extreme = value;
-    }
-    return extreme;
-  }
-
-  /** Least squares over the window, a second. */
-  #slope({ feed, main, second, signal }: SignalPlan, row: number): number {
-    const rows = this.#windows.rows[feed];
-    let [n, t1, t2, y1, ty] = [0, 0, 0, 0, 0];
-    for (let back = 0; back < signal.windowS; back++) {
-      const y = rows.bucket(row, main, back);
-      const weight = second >= 0 ? rows.bucket(row, second, back) : !Number.isNaN(y) ? 1 : 0;
-      if (weight === 0) continue;
-      n += weight;
-      t1 -= back * weight;
-      t2 += back * back * weight;
-      y1 += y;
-      ty -= back * y;
-    }
-    const spread = n * t2 - t1 * t1;
-    return spread === 0 ? Number.NaN : (n * ty - t1 * y1) / spread;
+    return this.#rows.value(signal, row);
   }
 
   #refreshCycles(second: number): void {
