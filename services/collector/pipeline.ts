@@ -2,7 +2,6 @@ import type { Probe } from '../../bpf/probe.ts';
 import { messageOf } from '../../core/app-error.ts';
 import type { Log, LogLimiter } from '../../core/log.ts';
 import type { CollectorBody, EnumNames } from '../../proto/collect.ts';
-import { AskPace } from './ask-pace.ts';
 import { Batcher, type SealedBatch } from './batcher.ts';
 import type { Clock } from './clock.ts';
 import type { CollectorConfig } from './config.ts';
@@ -12,12 +11,14 @@ import type { Downtime, LifeSigns } from './downtime.ts';
 import type { NodeIdentity } from './identity/node-identity.ts';
 import type { KernelPlaces } from './kernel-places.ts';
 import { keyframeParts } from './keyframe.ts';
+import { LookTimer } from './look-timer.ts';
 import { type CollectorMetrics, countSkipped } from './metrics.ts';
 import { ProbeCounters } from './probe-counters.ts';
 import type { ProbeHost } from './probe-host.ts';
 import type { ProbeOrders } from './probe-orders.ts';
 import { setupOf } from './probe-setup.ts';
 import { Sampler, type SamplerParts } from './sampling/sampler.ts';
+import { SteadyCounters } from './steady-counters.ts';
 
 export interface PipelineParts {
   readonly clock: Clock;
@@ -42,8 +43,6 @@ export interface PipelineParts {
   written(): Promise<void>;
 }
 
-/** A namespace that nobody knows triggers a look at once, but not more than one in this time. */
-const minLookMs = 100;
 /** What the runtime says of several Pods is told together; one that is new and has no Pod is looked at again soon. */
 const gatherMs = 20;
 const waitingLookMs = 200;
@@ -55,19 +54,18 @@ export class CollectorPipeline {
   readonly #parts: PipelineParts;
   readonly #batcher: Batcher;
   readonly #counters: ProbeCounters;
+  readonly #steady: SteadyCounters;
   readonly #sampler: Sampler;
-  readonly #asking = new AskPace();
+  readonly #looks = new LookTimer(() => this.#look());
   #timers: NodeJS.Timeout[] = [];
   #lingerTimer: NodeJS.Timeout | undefined;
-  #nextLookMs = 0;
-  #lookTimer: NodeJS.Timeout | undefined;
   #keyframeDue = true;
-  #running = false;
 
   constructor(parts: PipelineParts) {
     this.#parts = parts;
     const { config, clock, places, sampling, host, metrics, log, limiter, ship } = parts;
     this.#counters = new ProbeCounters(host);
+    this.#steady = new SteadyCounters(this.#counters, limiter, log);
     this.#sampler = new Sampler({
       ...sampling,
       metrics,
@@ -99,7 +97,7 @@ export class CollectorPipeline {
       if (attached.length > 0) this.downtime ??= lifeSigns.downtime(clock.wallNs());
     }
     if (this.downtime !== undefined) metrics.unobservedSeconds = Number(this.downtime.toUnixNs - this.downtime.fromUnixNs) / 1e9;
-    this.#running = true;
+    this.#looks.start();
     this.#keyframe();
     this.#sampler.follow(identity.live());
     this.#sampler.start();
@@ -127,8 +125,7 @@ export class CollectorPipeline {
   async stop(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer);
     clearTimeout(this.#lingerTimer);
-    clearTimeout(this.#lookTimer);
-    this.#running = false;
+    this.#looks.stop();
     this.#parts.orders.close();
     await this.#parts.host.stop();
     this.#tellLosses();
@@ -157,19 +154,12 @@ export class CollectorPipeline {
 
   /** Looks at the node's namespaces, if that was not done just now. */
   lookNow(): void {
-    const nowMs = performance.now();
-    if (nowMs < this.#nextLookMs) return;
-    this.#nextLookMs = nowMs + minLookMs;
-    this.#look();
+    this.#looks.now();
   }
 
   /** The runtime said something new. */
   lookSoon(afterMs = gatherMs): void {
-    if (!this.#running) return;
-    this.#lookTimer ??= setTimeout(() => {
-      this.#lookTimer = undefined;
-      this.#look();
-    }, afterMs);
+    this.#looks.soon(afterMs);
   }
 
   /** What the kernel counted, read now; once the maps are closed, what was read last. */
@@ -226,19 +216,11 @@ export class CollectorPipeline {
     if (host.running().length > 0) this.#signLife();
   }
 
-  /**
-   * A record of who nobody knows: identity is told before it, or as soon as the runtime has answered. Some never become
-   * known (late timers of a namespace that is gone): they must not keep node and runtime busy; a beat is never far.
-   */
+  /** A record of who nobody knows: identity is told before it, or as soon as the runtime has answered. */
   #unknown(keys: readonly number[]): void {
-    const inMs = this.#asking.due(keys, performance.now());
-    if (inMs === undefined) return;
-    if (inMs > 0) {
-      this.lookSoon(inMs);
-      return;
-    }
+    if (!this.#looks.mayAsk(keys)) return;
     this.#parts.identity.unknown();
-    this.lookNow();
+    this.#looks.now();
   }
 
   #known(): void {
@@ -261,7 +243,11 @@ export class CollectorPipeline {
       }
       if (identity.waiting) this.lookSoon(waitingLookMs);
       this.#sampler.follow(identity.live());
-      if (gone.length > 0) this.#sampler.retire(gone, this.#finalsOf(gone));
+      if (gone.length > 0)
+        this.#sampler.retire(
+          gone,
+          this.#steady.finals(gone, (counters) => this.#named(counters)),
+        );
     } catch (thrown) {
       limiter.once('look', (heldBack) =>
         log.warn(
@@ -269,16 +255,6 @@ export class CollectorPipeline {
           'the namespaces cannot be looked at; those that are known stay',
         ),
       );
-    }
-  }
-
-  /** Without them the namespaces are let go all the same; a later sweep finds their counters. */
-  #finalsOf(gone: readonly number[]): readonly Counter[] {
-    try {
-      return this.#named(this.#counters.retire(gone));
-    } catch (thrown) {
-      this.#cannotReadCounters(thrown);
-      return [];
     }
   }
 
@@ -290,7 +266,7 @@ export class CollectorPipeline {
   }
 
   #tellLosses(): void {
-    const totals = this.#totalsNow();
+    const totals = this.#steady.totals();
     for (const { probe } of this.#parts.host.loaded()) this.#batcher.kernelLost(probe.number, totals.kernelLosses(probe.number));
   }
 
@@ -306,32 +282,12 @@ export class CollectorPipeline {
     this.#parts.ship({ identity: this.#parts.places.take() });
   }
 
-  /** A map that cannot be read must not end the agent: the totals are then those of the last time. */
-  #totalsNow(): CounterTotals {
-    try {
-      return this.readTotals();
-    } catch (thrown) {
-      this.#cannotReadCounters(thrown);
-      return this.#counters.totals;
-    }
-  }
-
-  #cannotReadCounters(thrown: unknown): void {
-    const { limiter, log } = this.#parts;
-    limiter.once('counters', (heldBack) =>
-      log.warn(
-        { heldBack, code: 'COLLECTOR_COUNTERS_UNREADABLE', cause: messageOf(thrown) },
-        'the counters cannot be read; those read last stay',
-      ),
-    );
-  }
-
   #keyframe(): void {
     this.#keyframeDue = false;
     this.#batcher.tellKernelLossesAgain();
     this.#batcher.flush();
     const { clock, identity, places, enums, bootId, ship } = this.#parts;
-    const counters = this.#named(this.#totalsNow().live());
+    const counters = this.#named(this.#steady.totals().live());
     const times = { nextItem: this.#batcher.nextItem, firstOffset: clock.firstOffset, bootNs: clock.bootNs(), bootId };
     const parts = keyframeParts(times, identity.all(), enums, counters, this.downtime, places.all());
     for (const keyframe of parts) ship({ keyframe });

@@ -1,37 +1,12 @@
-import { messageOf } from '../../../core/app-error.ts';
-import type { Log, LogLimiter } from '../../../core/log.ts';
-import type { Native } from '../../../native/addon.ts';
-import type { CollectorBody, Samples } from '../../../proto/collect.ts';
+import type { Samples } from '../../../proto/collect.ts';
 import type { Counter } from '../counters.ts';
-import type { CgroupTarget } from '../identity/cri/container-cgroup.ts';
-import type { CollectorMetrics } from '../metrics.ts';
-import type { Baselines } from '../sources/baselines.ts';
-import { LayoutNumbers } from '../sources/field-table.ts';
-import { openNetnsFileSources } from '../sources/registry.ts';
-import { SockdiagSource } from '../sources/sockdiag.ts';
-import { CgroupSamplers } from './cgroup-samplers.ts';
-import { CounterSamples } from './counter-samples.ts';
-import { NetnsSampler } from './netns-sampler.ts';
-import { type LiveNetns, NetnsSamplers } from './netns-samplers.ts';
-import { NodeSampler } from './node-sampler.ts';
+import type { LiveNetns } from './netns-samplers.ts';
 import { Pace } from './pace.ts';
-import type { OwnedTargets } from './sample-target.ts';
-import { SampleWriter } from './sample-writer.ts';
+import { SampleReader, type SampleReaderParts, type SampleUnit } from './sample-reader.ts';
 
-export interface SamplerParts {
-  readonly native: Pick<Native, 'openNetns'>;
-  readonly baselines: Baselines;
-  readonly metrics: CollectorMetrics;
-  readonly log: Log;
-  readonly limiter: LogLimiter;
+export interface SamplerParts extends SampleReaderParts {
   /** Interval of cycles, where they cost no more than their share. */
   readonly intervalMs: number;
-  bootNs(): number;
-  ship(body: CollectorBody): void;
-  /** Counters of the probes, read now: those of live namespaces, and what was deleted with this read. */
-  counters(): readonly Counter[];
-  /** Containers that live now. */
-  cgroups(): readonly CgroupTarget[];
 }
 
 /** Work is done in slices of at most this length, so that nothing else waits longer. */
@@ -44,51 +19,29 @@ const betweenFirstMs = 5;
 /** Samples wait no longer than this for others to share a message. */
 const maxWaitMs = 1_000;
 const baselineIntervalMs = 5_000;
-/** The kernel's counters are unsigned long: 32 bits on 32-bit machines. */
-const counterBits = ['arm', 'ia32', 'mipsel', 'mips'].includes(process.arch) ? 32 : 64;
-
 /**
  * Reads all sources, over and over: a cycle reads every namespace, the node and every container once, spread over the
  * interval, then the probes' counters, and ends with a message that says so.
  */
 export class Sampler {
   readonly #parts: SamplerParts;
-  readonly #writer: SampleWriter;
-  readonly #samplers: NetnsSamplers;
-  readonly #node: NodeSampler;
-  readonly #cgroups: CgroupSamplers;
-  readonly #counters = new CounterSamples();
+  readonly #reader: SampleReader;
   readonly #pace: Pace;
   #timer: NodeJS.Timeout | undefined;
   /** What is read before its turn: namespaces that are new, or gone. */
-  readonly #first: (() => void)[] = [];
+  readonly #first: SampleUnit[] = [];
   #firstTimer: NodeJS.Timeout | undefined;
   /** What is still to be read in this cycle, last first. */
-  #todo: (() => void)[] = [];
+  #todo: SampleUnit[] = [];
   #cycleUnits = 0;
   #cycleStartMs = 0;
   #cycleCostMs = 0;
   #fullDue = true;
-  #full = false;
   #nextBaselinesMs = 0;
 
   constructor(parts: SamplerParts) {
     this.#parts = parts;
-    const { native, baselines, metrics, log, limiter } = parts;
-    const numbers = new LayoutNumbers();
-    const sources = { files: openNetnsFileSources(numbers, counterBits), sockdiag: new SockdiagSource(numbers) };
-    this.#writer = new SampleWriter((body) => {
-      metrics.sampling.messages++;
-      parts.ship(body);
-    }, parts.bootNs);
-    this.#samplers = new NetnsSamplers(
-      native,
-      (handle, cookie) => new NetnsSampler(handle, cookie, sources, baselines, metrics.sampling),
-      log,
-      limiter,
-    );
-    this.#node = new NodeSampler(numbers, baselines, metrics.sampling);
-    this.#cgroups = new CgroupSamplers(parts.cgroups, numbers, baselines, metrics.sampling);
+    this.#reader = new SampleReader(parts);
     this.#pace = new Pace(parts.intervalMs);
   }
 
@@ -118,7 +71,7 @@ export class Sampler {
   /** Takes hold of namespaces that are new; they are read before all others. */
   follow(live: Iterable<LiveNetns>): void {
     this.#measured(() => {
-      for (const sampler of this.#samplers.follow(live)) this.#first.push(() => this.#readNetns(sampler));
+      this.#first.push(...this.#reader.follow(live));
     });
     if (this.#first.length > 0) this.#readFirst();
   }
@@ -128,20 +81,14 @@ export class Sampler {
    * @param finals what the probes counted in them, deleted in the kernel
    */
   retire(gone: readonly number[], finals: readonly Counter[]): void {
-    for (const cookie of gone) {
-      const sampler = this.#samplers.remove(cookie);
-      if (sampler !== undefined) this.#first.push(() => this.#end(sampler));
-    }
-    this.#measured(() => {
-      this.#writer.putCounters(finals);
-      this.#writer.flush(false);
-    });
+    this.#first.push(...this.#reader.retire(gone));
+    this.#measured(() => this.#reader.putFinals(finals));
     this.#readFirst();
   }
 
   /** A message found no room; a keyframe follows. */
   refused(samples: Samples): void {
-    this.#writer.refused(samples, (net) => net !== 0 && !this.#samplers.has(net));
+    this.#reader.refused(samples);
   }
 
   /** Reads everything a last time and lets go of it. */
@@ -150,10 +97,10 @@ export class Sampler {
     clearTimeout(this.#firstTimer);
     this.#timer = undefined;
     if (this.#cycleUnits === 0) return;
-    for (const read of [...this.#first.splice(0), ...this.#units()]) read();
-    this.#endCycle();
-    this.#writeBaselines();
-    this.#samplers.close();
+    for (const read of [...this.#first.splice(0), ...this.#reader.units()]) read();
+    this.#reader.endCycle();
+    this.#reader.writeBaselines();
+    this.#reader.close();
   }
 
   /** What cannot wait for its turn in the cycle, a slice at a time. */
@@ -162,10 +109,7 @@ export class Sampler {
     const beganMs = performance.now();
     this.#measured(() => {
       while (this.#first.length > 0 && performance.now() - beganMs < maxSliceMs) this.#first.shift()?.();
-      if (this.#first.length === 0) {
-        this.#publish();
-        this.#writer.flush(false);
-      }
+      if (this.#first.length === 0) this.#reader.flush();
     });
     this.#noteSlice(beganMs);
     if (this.#first.length === 0) return;
@@ -175,40 +119,22 @@ export class Sampler {
     }, betweenFirstMs);
   }
 
-  #end(sampler: NetnsSampler): void {
-    this.#readNetns(sampler);
-    sampler.targets.endAll(this.#writer);
-    sampler.close();
-  }
-
   #noteSlice(beganMs: number): void {
     const { sampling } = this.#parts.metrics;
     sampling.longestSliceSeconds = Math.max(sampling.longestSliceSeconds, (performance.now() - beganMs) / 1e3);
   }
 
   #beginCycle(): void {
-    this.#full = this.#fullDue;
+    const full = this.#fullDue;
     this.#fullDue = false;
     this.#cycleStartMs = performance.now();
     this.#cycleCostMs = 0;
     this.#measured(() => {
-      this.#writer.beginCycle(this.#full);
-      if (this.#full) for (const targets of this.#owners()) targets.repair();
-      this.#todo = this.#units();
+      this.#reader.beginCycle(full);
+      this.#todo = this.#reader.units();
       this.#cycleUnits = this.#todo.length;
     });
     this.#wait();
-  }
-
-  /** One thing to read each, in a new order of namespaces only when they come and go. */
-  #units(): (() => void)[] {
-    const namespaces = [...this.#samplers.values()].map((sampler) => () => {
-      this.#readNetns(sampler);
-    });
-    const containers = [...this.#cgroups.look(this.#writer)].map(
-      (container) => () => this.#cgroups.read(container, this.#writer, this.#parts.metrics.sampling, this.#full),
-    );
-    return [...namespaces, ...containers, () => this.#readNode()].reverse();
   }
 
   /** Reads what is due by now, a slice at a time. */
@@ -218,7 +144,7 @@ export class Sampler {
     this.#measured(() => {
       while (this.#todo.length > 0 && this.#cycleUnits - this.#todo.length < due && performance.now() - beganMs < maxSliceMs)
         this.#todo.pop()?.();
-      this.#writer.flushOlderThan(beganMs - maxWaitMs);
+      this.#reader.flushOlderThan(beganMs - maxWaitMs);
     });
     this.#noteSlice(beganMs);
     if (this.#todo.length > 0) this.#wait();
@@ -240,8 +166,11 @@ export class Sampler {
 
   #finish(): void {
     const { sampling } = this.#parts.metrics;
-    this.#measured(() => this.#endCycle());
-    if (performance.now() >= this.#nextBaselinesMs) this.#measured(() => this.#writeBaselines());
+    this.#measured(() => this.#reader.endCycle());
+    if (performance.now() >= this.#nextBaselinesMs) {
+      this.#measured(() => this.#reader.writeBaselines());
+      this.#nextBaselinesMs = performance.now() + baselineIntervalMs;
+    }
     const { log, limiter } = this.#parts;
     // The first cycles run code that is not compiled yet.
     if (sampling.cycles > 2 && this.#pace.cycleCost(this.#cycleCostMs)) {
@@ -258,81 +187,9 @@ export class Sampler {
     this.#waitForCycle();
   }
 
-  #endCycle(): void {
-    const { counters, metrics } = this.#parts;
-    try {
-      this.#writer.putCounters(this.#counters.changed(counters(), this.#full));
-    } catch (thrown) {
-      this.#failed(thrown);
-    }
-    this.#publish();
-    this.#writer.flush(true);
-    metrics.sampling.cycles++;
-  }
-
-  #readNetns(sampler: NetnsSampler): void {
-    try {
-      sampler.read(this.#writer, this.#parts.metrics.sampling, this.#full);
-    } catch (thrown) {
-      this.#failed(thrown);
-    }
-  }
-
-  #readNode(): void {
-    try {
-      this.#node.read(this.#writer, this.#parts.metrics.sampling);
-    } catch (thrown) {
-      this.#failed(thrown);
-    }
-  }
-
-  #failed(thrown: unknown): void {
-    const { metrics, limiter, log } = this.#parts;
-    metrics.sampling.failures++;
-    limiter.once('sample', (heldBack) =>
-      log.warn({ heldBack, code: 'COLLECTOR_SAMPLE_FAILED', cause: messageOf(thrown) }, 'counters cannot be read; they are tried again'),
-    );
-  }
-
   #measured(work: () => void): void {
     const beganMs = performance.now();
     work();
     this.#cycleCostMs += performance.now() - beganMs;
-  }
-
-  #publish(): void {
-    const { sampling } = this.#parts.metrics;
-    this.#writer.unseenNetns = this.#samplers.unseen;
-    sampling.unseenNetns = this.#samplers.unseen;
-    sampling.netns = this.#samplers.size;
-    sampling.targets = this.#owners().reduce((sum, { size }) => sum + size, 0);
-  }
-
-  #owners(): OwnedTargets[] {
-    return [...[...this.#samplers.values()].map(({ targets }) => targets), ...this.#cgroups.targets(), this.#node.targets];
-  }
-
-  #writeBaselines(): void {
-    this.#nextBaselinesMs = performance.now() + baselineIntervalMs;
-    const { baselines, limiter, log } = this.#parts;
-    try {
-      baselines.write(this.#baselinesOf());
-    } catch (thrown) {
-      limiter.once('baselines', (heldBack) =>
-        log.warn(
-          { heldBack, code: 'COLLECTOR_BASELINES_NOT_WRITTEN', cause: messageOf(thrown) },
-          'baselines of counters cannot be written: totals may begin anew at the next start',
-        ),
-      );
-    }
-  }
-
-  *#baselinesOf() {
-    for (const targets of this.#owners()) {
-      for (const { key, totals } of targets.values()) {
-        const baseline = totals.baseline();
-        if (baseline !== undefined) yield [key, baseline] as const;
-      }
-    }
   }
 }
