@@ -1,11 +1,9 @@
 import type { Contribution } from '../series/contribution.ts';
-import type { SourceFields } from '../series/source-fields.ts';
+import { addsOf, bitsOf, type CounterTarget, labelOf, type TargetImage } from './counter-target.ts';
 import { nodeIndex } from './entity-table.ts';
 import { groupKey } from './group-table.ts';
 import type { NodeSession } from './node-session.ts';
-import type { CounterLabels } from './rule.ts';
 import type { RuleDomain } from './rule-domain.ts';
-import type { CounterAdd, SourcePlan } from './window-plan.ts';
 
 /** What nobody can name after so many seconds is nobody's. */
 const holdS = 3;
@@ -20,29 +18,6 @@ const maxIncrementS = 15;
  * outage.
  */
 const maxSlowIncrementS = 120;
-
-/** A thing whose counters rules look at: a contribution to series, and whose it is. */
-interface CounterTarget {
-  readonly contribution: Contribution;
-  readonly source: SourcePlan;
-  session: NodeSession;
-  /** Boot time of the newest reading, ns, and its second. */
-  readNs: number;
-  second: number;
-  /** Second of the newest reading behind an outage: what rose until then is in no window; 0: none. */
-  resumedS: number;
-  /** -1 while nobody knows. */
-  entity: number;
-  /** Name of its container; empty without one. */
-  container: string;
-  /** When it was first read, second. */
-  readonly firstS: number;
-  /** Increments by field that wait for the entity. */
-  waiting: Map<number, number> | undefined;
-  /** What each field adds to, once it was asked; made from these labels. */
-  adds: (readonly CounterAdd[] | undefined)[];
-  own: Contribution['own'];
-}
 
 /** Counters and gauges of one node as rules see them: what rises adds to the entity's windows, gauges of one entity are summed. */
 export class CounterTargets {
@@ -231,7 +206,7 @@ export class CounterTargets {
     const rest = [...(others ?? [])].filter((other) => other.source === source);
     if (rest.length === 0) this.#domain.values.setPresent(entity, source.index, false);
     for (let field = 0; field < contribution.source.fields.length; field++) {
-      if (!contribution.source.counts[field] && this.#addsOf(target, field).length > 0) this.#sum(target, field, second);
+      if (!contribution.source.counts[field] && addsOf(target, field).length > 0) this.#sum(target, field, second);
     }
   }
 
@@ -244,7 +219,7 @@ export class CounterTargets {
   }
 
   #add(target: CounterTarget, field: number, increment: number, second: number): void {
-    for (const add of this.#addsOf(target, field)) {
+    for (const add of addsOf(target, field)) {
       if (add.plan.nodeOnly && target.entity !== nodeIndex) continue;
       const group = groupKey(add.by, (name) => labelOf(target, name));
       const bits = add.plan.sketch === undefined && add.kind === 'counter' ? 0 : bitsOf(target.contribution.source, field);
@@ -255,7 +230,7 @@ export class CounterTargets {
 
   /** Sets a gauge to what all living targets of the entity say together. */
   #sum(target: CounterTarget, field: number, second: number): void {
-    for (const add of this.#addsOf(target, field)) {
+    for (const add of addsOf(target, field)) {
       if (add.kind !== 'gauge' || (add.plan.nodeOnly && target.entity !== nodeIndex)) continue;
       const group = groupKey(add.by, (name) => labelOf(target, name));
       if (group === undefined) continue;
@@ -263,66 +238,14 @@ export class CounterTargets {
       for (const other of this.#ofEntity.get(target.entity) ?? []) {
         const { live, known, values, source } = other.contribution;
         if (source !== target.contribution.source || !live || known[field] !== 1) continue;
-        if (!this.#addsOf(other, field).includes(add) || !(add.by ?? []).every((name) => labelOf(other, name) === labelOf(target, name)))
+        if (!addsOf(other, field).includes(add) || !(add.by ?? []).every((name) => labelOf(other, name) === labelOf(target, name)))
           continue;
         total += values[field];
       }
       this.#domain.windows.counter(add, target.entity, group, second, total, 0);
     }
   }
-
-  /** What a field of the target adds to: by its labels. */
-  #addsOf(target: CounterTarget, field: number): readonly CounterAdd[] {
-    const known = target.adds[field];
-    if (known !== undefined) return known;
-    const name = fieldName(target.contribution.source, field);
-    const labels = labelsOf(target);
-    const adds = (target.source.fields.get(name) ?? []).filter(({ where }) => where === undefined || where(labels));
-    while (target.adds.length < field) target.adds.push(undefined);
-    target.adds[field] = adds;
-    return adds;
-  }
 }
 
 /** A session of the node by its key. */
 export type SessionOf = (session: string) => NodeSession | undefined;
-
-/** A target in a checkpoint. */
-export interface TargetImage extends Pick<CounterTarget, 'readNs' | 'second' | 'resumedS' | 'entity' | 'container' | 'firstS' | 'waiting'> {
-  /** Key of its contribution. */
-  readonly key: string;
-  readonly session: string;
-}
-
-/** Fields of a source that a plan asks for, 1 each. */
-export function watchedFields(source: SourceFields, plan: SourcePlan): Uint8Array {
-  return Uint8Array.from(source.fields, (_, field) => (plan.fields.has(fieldName(source, field)) ? 1 : 0));
-}
-
-/** A field as rules call it: of a histogram's bucket the metric. */
-function fieldName({ ofProbe, fields }: SourceFields, field: number): string {
-  const name = fields[field];
-  const slash = ofProbe ? name.indexOf('/') : -1;
-  return slash < 0 ? name : name.slice(0, slash);
-}
-
-/** Bits of the values that a histogram's bucket counts; undefined: it is their sum. */
-function bitsOf({ fields }: SourceFields, field: number): number | undefined {
-  const bits = Number(fields[field].slice(fields[field].indexOf('/') + 1));
-  return Number.isInteger(bits) ? bits : undefined;
-}
-
-function labelsOf({ own, container }: CounterTarget): CounterLabels {
-  const labels: Record<string, string> = {};
-  own.names.forEach((name, at) => {
-    labels[name] = own.values[at];
-  });
-  if (container !== '') Object.assign(labels, { container });
-  return labels;
-}
-
-function labelOf({ own, container }: CounterTarget, name: string): string | undefined {
-  const at = own.names.indexOf(name);
-  if (at >= 0) return own.values[at];
-  return name === 'container' && container !== '' ? container : undefined;
-}

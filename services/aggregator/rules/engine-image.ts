@@ -2,7 +2,7 @@ import type { Pieces } from '../../../core/pieces.ts';
 import { slices } from '../../../core/slices.ts';
 import type { Contribution } from '../series/contribution.ts';
 import type { SessionState } from '../session.ts';
-import type { TargetImage } from './counter-targets.ts';
+import type { TargetImage } from './counter-target.ts';
 import { type DomainPart, DomainRestore, domainParts } from './domain-image.ts';
 import type { Transition } from './finding.ts';
 import type { LossImage } from './loss-window.ts';

@@ -5,7 +5,7 @@ import type { Contribution } from '../series/contribution.ts';
 import type { SampleWatcher } from '../series/sample-watcher.ts';
 import type { SourceFields } from '../series/source-fields.ts';
 import type { SessionState } from '../session.ts';
-import { watchedFields } from './counter-targets.ts';
+import { watchedFields } from './counter-target.ts';
 import type { Surroundings } from './engine-image.ts';
 import type { Explanation } from './explanation.ts';
 import type { Transition } from './finding.ts';
