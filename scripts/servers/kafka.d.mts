@@ -7,6 +7,8 @@ export interface KafkaOptions {
   readonly port?: number;
   /** Also listens with mutual TLS and with SASL over TLS. Default false. */
   readonly secured?: boolean;
+  /** Largest heap of Java. Default 512. */
+  readonly heapMiB?: number;
   /** Further server properties. */
   readonly overrides?: Readonly<Record<string, string | number | boolean>>;
 }
@@ -21,3 +23,22 @@ export const kafkaUser: { readonly name: string; readonly password: string };
 /** A version of Kafka as a server. */
 export function kafkaOf(version: string): Server<KafkaOptions, RunningKafka>;
 export const kafka: Server<KafkaOptions, RunningKafka>;
+
+export interface KafkaClusterOptions {
+  /** Has a folder for each node. */
+  readonly dataDir: string;
+  /** Default 3. */
+  readonly nodes?: number;
+  readonly overrides?: KafkaOptions['overrides'];
+}
+
+export interface RunningKafkaCluster {
+  readonly nodes: readonly RunningKafka[];
+  /** Addresses of all nodes. */
+  readonly brokers: readonly string[];
+  /** Starts one again that has ended. */
+  start(index: number): Promise<RunningKafka>;
+}
+
+/** @param server of which version */
+export function startKafkaCluster(server: Server<KafkaOptions, RunningKafka>, options: KafkaClusterOptions): Promise<RunningKafkaCluster>;

@@ -1,4 +1,4 @@
-// Apache Kafka: one KRaft node on the loopback.
+// Apache Kafka on the loopback: one KRaft node, or a cluster of them.
 import { execFile } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
@@ -12,7 +12,7 @@ import { lastLines, startServer } from './server-process.mjs';
 
 const byDefault = '4.3.1';
 // Short-lived brokers: what C2 would compile never pays. `org.apache.kafka` 4 keeps its own logging quiet at warn.
-const javaOptions = ['-Xms256m', '-Xmx512m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-Djava.awt.headless=true'];
+const javaOptions = ['-Xms128m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-Djava.awt.headless=true'];
 const clusterId = 'aml0dGVyc2NvcGUtdGVzdA';
 
 /** The users that a secured broker knows, by PLAIN and by SCRAM: name and password. */
@@ -113,6 +113,19 @@ function answers(port) {
   });
 }
 
+/** What makes several nodes one cluster: voters, and replicas of the brokers' own topics. */
+function clusterOf(nodeId, nodes) {
+  const replicas = Math.min(3, nodes.length);
+  const internal = ['offsets.topic', 'transaction.state.log', 'share.coordinator.state.topic'];
+  return {
+    'node.id': nodeId,
+    'controller.quorum.voters': nodes.map(({ CONTROLLER }, index) => `${index + 1}@127.0.0.1:${CONTROLLER}`).join(','),
+    ...Object.fromEntries(internal.map((topic) => [`${topic}.replication.factor`, replicas])),
+    // A follower that is away is left out of the replicas in sync soon, and takes part again soon.
+    'replica.lag.time.max.ms': 4000,
+  };
+}
+
 async function choosePorts(port, secured) {
   const names = ['CONTROLLER', ...(secured ? ['SSL', 'SASL_SSL'] : [])];
   const ports = { PLAINTEXT: port ?? (await freePort()) };
@@ -123,20 +136,21 @@ async function choosePorts(port, secured) {
 /**
  * Starts the broker. `port`: of the plaintext listener, when it is the first start of this folder; a start after that
  * takes the ports from before. `secured`: also listens with mutual TLS (`ports.SSL`) and with SASL over TLS
- * (`ports.SASL_SSL`), for certificates and users that it makes. `overrides`: further server properties.
+ * (`ports.SASL_SSL`), for certificates and users that it makes. `overrides`: further server properties. `heapMiB`: largest
+ * heap of Java.
  */
-async function start(version, { dataDir, port, secured = false, overrides = {} }) {
+async function start(version, { dataDir, port, secured = false, overrides = {}, heapMiB = 512, ports: chosen }) {
   const lib = join(folderOf(nameOf(version)), 'lib', '*');
   const logging = loggingOf(version);
   mkdirSync(dataDir, { recursive: true });
   const portsFile = join(dataDir, 'ports.json');
   const again = existsSync(portsFile);
-  const ports = again ? JSON.parse(readFileSync(portsFile, 'utf8')) : await choosePorts(port, secured);
+  const ports = again ? JSON.parse(readFileSync(portsFile, 'utf8')) : (chosen ?? (await choosePorts(port, secured)));
   const certificates = secured ? await writeCertificates(join(dataDir, 'certificates')) : undefined;
   const properties = join(dataDir, 'server.properties');
   writeFileSync(properties, `${propertiesOf(dataDir, ports, certificates, overrides).join('\n')}\n`);
   writeFileSync(join(dataDir, logging.file), logging.text);
-  const java = [...javaOptions, `-D${logging.option}${join(dataDir, logging.file)}`, '-cp', lib];
+  const java = [...javaOptions, `-Xmx${heapMiB}m`, `-D${logging.option}${join(dataDir, logging.file)}`, '-cp', lib];
   if (!again) await format(java, properties, secured);
   writeFileSync(portsFile, JSON.stringify(ports));
   const log = join(dataDir, 'kafka.log');
@@ -164,3 +178,26 @@ export function kafkaOf(version) {
 }
 
 export const kafka = kafkaOf(byDefault);
+
+/**
+ * Starts a cluster of a version (kafkaOf), each node broker and controller, in folders `1`, `2`, ... of `dataDir`, with small heaps. Resolves with
+ * the nodes; `start(index)` starts one again that has ended.
+ */
+export async function startKafkaCluster(server, { dataDir, nodes: count = 3, overrides = {} }) {
+  const folders = Array.from({ length: count }, (_, index) => join(dataDir, String(index + 1)));
+  const ports = [];
+  for (const folder of folders) {
+    const file = join(folder, 'ports.json');
+    const known = existsSync(file);
+    ports.push(known ? JSON.parse(readFileSync(file, 'utf8')) : await choosePorts(undefined, false));
+  }
+  const startNode = (index) =>
+    server.start({
+      dataDir: folders[index],
+      ports: ports[index],
+      overrides: { ...clusterOf(index + 1, ports), ...overrides },
+      heapMiB: 256,
+    });
+  const nodes = await Promise.all(folders.map((_, index) => startNode(index)));
+  return { nodes, brokers: nodes.map(({ address }) => address), start: startNode };
+}

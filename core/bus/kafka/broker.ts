@@ -32,7 +32,7 @@ export interface ClusterMetadata {
   readonly topicMetadata: readonly {
     readonly topic: string;
     readonly topicErrorCode: number;
-    readonly partitionMetadata: readonly { readonly partitionId: number; readonly leader: number }[];
+    readonly partitionMetadata: readonly { readonly partitionId: number; readonly leader: number; readonly replicas: readonly number[] }[];
   }[];
 }
 

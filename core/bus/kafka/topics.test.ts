@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { TopicSpec } from '../bus.ts';
-import { checkSettings, settingsOf } from './topics.ts';
+import { checkReplicas, checkSettings, settingsOf } from './topics.ts';
 
 const raw: TopicSpec = { name: 'raw', partitions: 1, maxBytes: 2 ** 30, retain: 'checkpoint' };
 const events: TopicSpec = { ...raw, name: 'events', retain: 'oldest' };
@@ -44,4 +44,24 @@ test.each<[TopicSpec, Record<string, string>]>([
   [raw, { 'compression.type': 'gzip' }],
 ])('topic $name with %o is taken', (spec, changed) => {
   expect(() => check(spec, changed)).not.toThrow();
+});
+
+const lasting = { 'min.insync.replicas': '2', 'unclean.leader.election.enable': 'false' };
+
+test.each<[number, number, Record<string, string>, string | undefined]>([
+  [3, 3, lasting, undefined],
+  [3, 2, lasting, undefined],
+  [3, 1, lasting, 'replicas'],
+  [3, 3, { ...lasting, 'min.insync.replicas': '1' }, 'min.insync.replicas'],
+  [3, 3, {}, 'min.insync.replicas'],
+  [3, 3, { ...lasting, 'unclean.leader.election.enable': 'true' }, 'unclean.leader.election.enable'],
+  [2, 2, { 'min.insync.replicas': '1' }, undefined],
+  [1, 1, { 'min.insync.replicas': '1' }, undefined],
+])('asked for %i replicas, a topic with %i and %o: %s is refused, with a remedy', (wanted, found, settings, setting) => {
+  const check = (): void => checkReplicas('raw', { wanted, found }, new Map(Object.entries(settings)));
+  if (setting === undefined) expect(check).not.toThrow();
+  else
+    expect(check).toThrow(
+      expect.objectContaining({ code: 'KAFKA_TOPIC_SETTING', remedy: expect.stringMatching(/replicationFactor to 1/) }),
+    );
 });

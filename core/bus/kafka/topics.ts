@@ -58,16 +58,26 @@ export async function prepareTopics(client: KafkaClient, config: KafkaConfig, sp
       await new Promise((resolve) => setTimeout(resolve, createdWaitMs));
   }
   client.workWith(specs.map(({ name }) => name));
-  await checkTopics(client, specs);
+  await checkTopics(client, config, specs);
 }
 
-/** Number of partitions by topic; topics that do not exist are left out. */
-async function partitionsOf(client: KafkaClient, specs: readonly TopicSpec[]): Promise<Map<string, number>> {
-  const found = new Map<string, number>();
+/** A topic as it is laid out. */
+interface TopicLayout {
+  readonly partitions: number;
+  /** Of the partition that has the fewest. */
+  readonly replicas: number;
+}
+
+/** By topic; topics that do not exist are left out. */
+async function layoutsOf(client: KafkaClient, specs: readonly TopicSpec[]): Promise<Map<string, TopicLayout>> {
+  const found = new Map<string, TopicLayout>();
   for (const { name } of specs) {
     try {
       const { topicMetadata } = await client.metadataOf([name]);
-      for (const { topic, partitionMetadata } of topicMetadata) found.set(topic, partitionMetadata.length);
+      for (const { topic, partitionMetadata } of topicMetadata) {
+        const replicas = Math.min(...partitionMetadata.map((row) => row.replicas.length));
+        found.set(topic, { partitions: partitionMetadata.length, replicas });
+      }
     } catch (thrown) {
       if (errorType(thrown) !== unknownTopic) throw thrown;
     }
@@ -76,7 +86,7 @@ async function partitionsOf(client: KafkaClient, specs: readonly TopicSpec[]): P
 }
 
 async function missingOf(client: KafkaClient, specs: readonly TopicSpec[]): Promise<TopicSpec[]> {
-  const found = await partitionsOf(client, specs);
+  const found = await layoutsOf(client, specs);
   return specs.filter(({ name }) => !found.has(name));
 }
 
@@ -105,18 +115,51 @@ async function createTopics(client: KafkaClient, { replicationFactor }: KafkaCon
   }
 }
 
-async function checkTopics(client: KafkaClient, specs: readonly TopicSpec[]): Promise<void> {
-  const found = await partitionsOf(client, specs);
+async function checkTopics(client: KafkaClient, { replicationFactor }: KafkaConfig, specs: readonly TopicSpec[]): Promise<void> {
+  const layouts = await layoutsOf(client, specs);
   for (const { name: topic, partitions: expected } of specs) {
-    if (found.get(topic) !== expected) throw kafkaError('KAFKA_TOPIC_PARTITIONS', { topic, found: found.get(topic) ?? 0, expected });
+    const found = layouts.get(topic)?.partitions ?? 0;
+    if (found !== expected) throw kafkaError('KAFKA_TOPIC_PARTITIONS', { topic, found, expected });
   }
-  const names = ['cleanup.policy', 'max.message.bytes', 'retention.ms', 'retention.bytes', 'compression.type'];
+  const durable = ['min.insync.replicas', 'unclean.leader.election.enable'];
+  const names = ['cleanup.policy', 'max.message.bytes', 'retention.ms', 'retention.bytes', 'compression.type', ...durable];
   const settings = await settingsOfTopics(
     client,
     specs.map(({ name }) => name),
     names,
   );
-  for (const spec of specs) checkSettings(spec, settings.get(spec.name) ?? new Map());
+  for (const spec of specs) {
+    const found = settings.get(spec.name) ?? new Map<string, string>();
+    checkSettings(spec, found);
+    checkReplicas(spec.name, { wanted: replicationFactor, found: layouts.get(spec.name)?.replicas ?? 0 }, found);
+  }
+}
+
+/**
+ * Throws KAFKA_TOPIC_SETTING where what is acknowledged would be lost with one broker, although `bus.kafka.replicationFactor` asks
+ * for three replicas or more. With fewer it is what was asked for, as on a single broker.
+ */
+export function checkReplicas(
+  topic: string,
+  replicas: { readonly wanted: number; readonly found: number },
+  settings: ReadonlyMap<string, string>,
+): void {
+  if (replicas.wanted < safeReplicas) return;
+  const remedy = (what: string): string =>
+    `${what} Or set bus.kafka.replicationFactor to 1: then what one broker has acknowledged counts, and is lost with it.`;
+  const refuse = (setting: string, found: string | number, expected: string, what: string) =>
+    kafkaError('KAFKA_TOPIC_SETTING', { topic, setting, found, expected, remedy: remedy(what) });
+  if (replicas.found < 2) throw refuse('replicas', replicas.found, '2 or more', 'Add replicas (kafka-reassign-partitions).');
+  const minInsync = settings.get('min.insync.replicas') ?? '1';
+  if (Number(minInsync) < 2)
+    throw refuse(
+      'min.insync.replicas',
+      minInsync,
+      '2',
+      `Set it: kafka-configs --alter --topic ${topic} --add-config min.insync.replicas=2.`,
+    );
+  if (settings.get('unclean.leader.election.enable') === 'true')
+    throw refuse('unclean.leader.election.enable', 'true', 'false', 'Set it to false on the topic.');
 }
 
 /** Throws KAFKA_TOPIC_SETTING for a topic that would lose messages, or whose messages could not be written or read. */
