@@ -34,9 +34,7 @@ export async function soakKills({ rounds, version }) {
     JITTERSCOPE_KAFKA: version,
   });
   const { passed, failed } = runVitest(root, 'loki', [file], []);
-  say(
-    `soak: Kafka ${version}, ${rounds} times each role: ${passed} combinations passed, ${failed} failed, in ${seconds(Date.now() - started)}`,
-  );
+  say(`Kafka ${version}, ${rounds} times each role: ${passed} combinations passed, ${failed} failed, in ${seconds(Date.now() - started)}`);
   return failed > 0 || passed === 0 ? 1 : 0;
 }
 
