@@ -93,6 +93,7 @@ test('of events among which some are too long and some too old, exactly these ar
   expect(tooLong.map(({ id }) => id).sort()).toEqual(idsOf(prefix, long));
   expect(letters.every(({ target, code }) => target === 'loki' && code === 'LOKI_REFUSED')).toBe(true);
   const bad = new Set(letters.map(({ id }) => id));
+  expect(letters.length).toBe(bad.size);
   expect([...distinct].sort()).toEqual(idsOf(prefix, upTo(count)).filter((id) => !bad.has(id)));
   expect(lines).toBe(distinct.size);
   expect(of.countersOf('loki').partitions.get(0)).toMatchObject({ in: count, delivered: count - bad.size, rejected: bad.size });
