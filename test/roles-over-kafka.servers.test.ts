@@ -89,3 +89,20 @@ test('a dead Kafka: collectors go on into their spools, and everything arrives o
   kafka = await startKafka({ dataDir: join(folder.path, 'kafka') });
   await expectStored();
 });
+
+test('two gateways: collectors move between them, and each is killed in turn under load; nothing is lost, and nothing stored twice', async () => {
+  await roles.start('gateway', 'gateway-2');
+  for (const name of ['gateway', 'gateway-2']) {
+    await roles.kill(name);
+    await sleep(stayMs);
+    await roles.start('gateway', name);
+    await sleep(random.integer(500, stayMs));
+  }
+  // Either knows how full the logs are, whoever wrote them.
+  for (const name of ['gateway', 'gateway-2']) {
+    const isFilled = async () =>
+      ((await roles.ask(name, 'storage')) as { name: string; bytes: number }[]).some((log) => /raw/.test(log.name) && log.bytes > 0);
+    await patiently(`${name} knows the logs`, 30_000, isFilled);
+  }
+  await expectStored();
+});

@@ -20,12 +20,15 @@ export class KafkaRoles {
   readonly #folder: string;
   readonly #settings: readonly string[];
   readonly #gatewayPort: number;
+  /** Addresses of all gateways, by their names. */
+  readonly #gateways = new Map<string, string>();
   readonly #running = new Map<string, JitterscopeProcess>();
 
   private constructor(folder: string, settings: readonly string[], gatewayPort: number) {
     this.#folder = folder;
     this.#settings = settings;
     this.#gatewayPort = gatewayPort;
+    this.#gateways.set('gateway', this.gatewayAddress);
   }
 
   /** @param settings path=value, for all of them */
@@ -47,14 +50,22 @@ export class KafkaRoles {
     return `127.0.0.1:${this.#gatewayPort}`;
   }
 
-  /** The gateway, as a collector connects to it. */
+  /** The gateways, as a collector connects to them: with each new connection to the next one, as behind one address. */
   get gateway(): GatewayTarget {
-    return configuredTarget({ address: this.gatewayAddress, tls: undefined, allowPlaintext: false }, createLog('silent')) as GatewayTarget;
+    let turn = 0;
+    const next = (): GatewayTarget => {
+      const addresses = [...this.#gateways.values()];
+      const address = addresses[turn++ % addresses.length];
+      return configuredTarget({ address, tls: undefined, allowPlaintext: false }, createLog('silent')) as GatewayTarget;
+    };
+    return { address: this.gatewayAddress, client: () => next().client(), explain: (thrown) => next().explain(thrown) };
   }
 
   /** Starts a process and waits until it works. @param name its folder: `aggregator-2` is a second one */
   async start(role: RoleName, name: string = role): Promise<JitterscopeProcess> {
-    const sets = this.#settings.flatMap((setting) => ['--set', setting]);
+    if (role === 'gateway' && !this.#gateways.has(name)) this.#gateways.set(name, `127.0.0.1:${await freePort()}`);
+    const own = role === 'gateway' ? [`gateway.listen=${this.#gateways.get(name)}`] : [];
+    const sets = [...this.#settings, ...own].flatMap((setting) => ['--set', setting]);
     const process = new JitterscopeProcess(['run', '--role', role, '--config', example, '--data-dir', this.folderOf(name), ...sets]);
     this.#running.set(name, process);
     await patiently(`${name} works`, startLimitMs, () => {
