@@ -1,4 +1,8 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
 import { Kafka, logLevel, type RecordMetadata } from 'kafkajs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { BusLoss } from '../cli/bus.ts';
@@ -15,14 +19,14 @@ import { DeadLetterBox } from '../core/dead-letter-box.ts';
 import { DeadLetterCount } from '../core/dead-letter-count.ts';
 import { createLog } from '../core/log.ts';
 import { topics } from '../proto/bus.ts';
-import { encodeSingleEvent } from '../schema/event-batch.ts';
+import { decodeEventBatch, encodeSingleEvent } from '../schema/event-batch.ts';
 import type { RunningKafka } from '../scripts/servers/kafka.mjs';
 import { sinkError } from '../services/sinks/errors.ts';
 import type { Sinks } from '../services/sinks/main.ts';
 import { replayLetters } from '../services/sinks/replay-letters.ts';
-import { idIn, viewOf } from '../services/sinks/test-events.ts';
 import { temporaryFolder } from './support/data-folder.ts';
 import { FileStore, verdictOf } from './support/event-stores.ts';
+import { EventStream } from './support/event-stream.ts';
 import { clean, ExpectedEvents } from './support/expected-events.ts';
 import { FakeCollector } from './support/fake-collector.ts';
 import { JitterscopeProcess } from './support/jitterscope-process.ts';
@@ -36,6 +40,18 @@ const both = [0, 1];
 const prefix = 'poisoned-';
 const log = createLog('silent');
 const signal = new AbortController().signal;
+/** Events that a store took, as often as it took them: one that recognises nothing, cannot be asked, and takes its time. */
+const taken: string[] = [];
+const store = createServer((request, response) => {
+  const chunks: Buffer[] = [];
+  request.on('data', (chunk: Buffer) => chunks.push(chunk));
+  request.once('end', () => {
+    const body = Buffer.concat(chunks);
+    const text = request.headers['content-encoding'] === 'gzip' ? gunzipSync(body).toString() : '';
+    taken.push(...(text.match(/(?<="event_id":")[^"]+/g) ?? []));
+    setTimeout(() => response.writeHead(204).end(), 100);
+  });
+});
 /** What stages read; each poison of them is a letter. */
 const letterTopics = [topics.raw, topics.events, topics.metrics, topics.deadLetters];
 
@@ -56,14 +72,13 @@ beforeAll(async () => {
   ]);
   await roles.start('gateway');
   await Promise.all([roles.start('aggregator'), roles.start('sinks')]);
-  const config = kafkaSchema.parse({ brokers: [kafka.address], replicationFactor: 1, topicPrefix: prefix, partitions });
   const specs = Object.values(topics).map((name) => ({
     name,
     partitions,
     maxBytes: 128 * 1024 * 1024,
     retain: name === topics.raw || name === topics.state ? ('checkpoint' as const) : ('oldest' as const),
   }));
-  bus = await openKafkaBus({ config, topics: specs, log });
+  bus = await openKafkaBus({ config: configOf(prefix), topics: specs, log });
   collectors = await Promise.all(
     [1, 2, 3, 4].map((node) => FakeCollector.start({ node, spoolDir: join(folder.path, `spool${node}`), gateway: roles.gateway, events })),
   );
@@ -73,8 +88,14 @@ afterAll(async () => {
   await roles?.killAll();
   await bus?.close();
   await kafka?.kill();
+  store.closeAllConnections();
+  store.close();
   folder.remove();
 });
+
+const lettersTopic = { name: topics.deadLetters, partitions, maxBytes: 128 * 1024 * 1024, retain: 'oldest' } as const;
+const configOf = (topicPrefix: string) =>
+  kafkaSchema.parse({ brokers: [kafka.address], replicationFactor: 1, topicPrefix, partitions, sessionTimeout: '6s' });
 
 /** Good messages in between. */
 function load(count = 20): void {
@@ -145,11 +166,13 @@ async function damagedOf(...names: readonly string[]): Promise<number> {
 }
 
 /** Runs a command against a process's data folder. */
-async function dlq(name: string, ...args: readonly string[]): Promise<{ code: number | null; stdout: string; stderr: string }> {
-  const run = new JitterscopeProcess(['dlq', ...args, '--data-dir', roles.folderOf(name)]);
+async function dlqOf(of: KafkaRoles, name: string, ...args: readonly string[]) {
+  const run = new JitterscopeProcess(['dlq', ...args, '--data-dir', of.folderOf(name)]);
   const { code } = await run.finish(120_000);
   return { code, stdout: run.stdout, stderr: run.stderr };
 }
+
+const dlq = (name: string, ...args: readonly string[]) => dlqOf(roles, name, ...args);
 
 test('poison: what nobody can decode, on every topic and of any producer, is a dead letter or a counted hole; every good event is stored once, and no process ends', async () => {
   const client = new Kafka({ brokers: [kafka.address], logLevel: logLevel.NOTHING });
@@ -255,25 +278,55 @@ test('any process with a bus shows and purges the letters of all, several at onc
   expect([unknown.code, unknown.stderr]).toEqual([1, expect.stringContaining(`no dead letter ${all[0]}`)]);
 });
 
+test('two sinks processes that replay the same letters at once send each event once', async () => {
+  store.listen(0, '127.0.0.1');
+  await once(store, 'listening');
+  const own = 'replayed-';
+  const pair = await KafkaRoles.over(kafka.address, join(folder.path, 'pair'), [
+    `bus.kafka.topicPrefix=${own}`,
+    `bus.kafka.partitions=${partitions}`,
+    `sinks.loki.url=http://127.0.0.1:${(store.address() as AddressInfo).port}`,
+    ...['enabled=true', 'encoding=json', 'readBack=false'].map((setting) => `sinks.loki.${setting}`),
+  ]);
+  const letters = await openKafkaBus({ config: configOf(own), topics: [lettersTopic], log });
+  try {
+    await Promise.all([pair.start('sinks'), pair.start('sinks', 'sinks-2')]);
+    for (const partition of both) await letters.append(topics.deadLetters, partition, lettersOf('loki', partition, 700));
+    const replays = await Promise.all(
+      ['sinks', 'sinks-2'].map((name) => dlqOf(pair, name, 'replay', '--all', '--target', 'loki', '--json')),
+    );
+    const delivered = replays.map(({ stdout }) => stdout.match(/"delivered":true/g)?.length ?? 0);
+    expect([taken.length, new Set(taken).size, delivered[0] + delivered[1]]).toEqual([1_400, 1_400, 1_400]);
+    expect((await dlqOf(pair, 'sinks', 'list')).stdout).toBe('No dead letters wait.\n');
+  } finally {
+    await pair.killAll();
+    await letters.close();
+  }
+});
+
+/** Letters of events of now. */
+function lettersOf(target: string, partition: number, count: number): Uint8Array[] {
+  const error = sinkError('SINK_NOT_OPEN', { sink: target });
+  const startS = Math.floor(Date.now() / 1000) - 60;
+  const stream = new EventStream({ prefix: `00000000000000e${partition}`, node: 'node1', startS, stepNs: 1_000_000 });
+  const view = decodeEventBatch(stream.next(count));
+  return Array.from({ length: count }, (_, row) => {
+    const event = { id: view.id(row), rawOffset: view.rawOffset(row), ordinal: view.ordinal(row) };
+    const payload = encodeSingleEvent(view, row);
+    return encodeDeadLetter({ stage: 'sink', target, error, topic: topics.events, partition, offset: row, event, payload });
+  });
+}
+
 test('over Kafka two processes that replay at once send each event once; each letter is counted by one of them, and stays settled when the commits have expired', async () => {
   const own = 'letters-';
-  const config = kafkaSchema.parse({ brokers: [kafka.address], replicationFactor: 1, topicPrefix: own, partitions, sessionTimeout: '6s' });
-  const specs = [{ name: topics.deadLetters, partitions, maxBytes: 128 * 1024 * 1024, retain: 'oldest' }] as const;
-  const buses = [await openKafkaBus({ config, topics: specs, log }), await openKafkaBus({ config, topics: specs, log })];
+  const open = () => openKafkaBus({ config: configOf(own), topics: [lettersTopic], log });
+  const buses = [await open(), await open()];
   const client = new Kafka({ brokers: [kafka.address], logLevel: logLevel.NOTHING });
   const admin = client.admin();
   const counts = buses.map((one) => new DeadLetterCount(one, log));
   const waiting = () => counts.reduce((sum, count) => sum + count.waiting, 0);
   try {
-    const error = sinkError('SINK_NOT_OPEN', { sink: 'store' });
-    for (const partition of both) {
-      const letters = Array.from({ length: 600 }, (_, number) => {
-        const event = { id: idIn(partition, number), rawOffset: number >> 2, ordinal: number & 3 };
-        const payload = encodeSingleEvent(viewOf(number, 1, partition), 0);
-        return encodeDeadLetter({ stage: 'sink', target: 'store', error, topic: topics.events, partition, offset: number, event, payload });
-      });
-      await buses[0].append(topics.deadLetters, partition, letters);
-    }
+    for (const partition of both) await buses[0].append(topics.deadLetters, partition, lettersOf('store', partition, 600));
     await patiently(
       'all letters are counted, and both count',
       60_000,

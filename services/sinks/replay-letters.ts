@@ -108,13 +108,13 @@ class Replay {
     }
     const held = await this.#box.claim(
       all.map(({ id }) => id),
-      this.#signal,
+      this.#always,
     );
     const doubtful: string[] = [];
     const told: ReplayedLetter[] = [];
     const endsAt = AbortSignal.timeout(deliveryMs);
     try {
-      for (const isDoubtful of [false, true]) {
+      for (const isDoubtful of this.#signal.aborted ? [] : [false, true]) {
         const part = all.filter(({ id }) => held.letters.get(id)?.isDoubtful === isDoubtful);
         if (part.length === 0) continue;
         const outcomes = await this.#deliver(target, partition, part, isDoubtful, endsAt);
