@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { probes } from '../bpf/registry.ts';
 import type { TopicSpec } from '../core/bus/bus.ts';
-import type { Compression } from '../core/bus/kafka/compression.ts';
+import { type Compression, compress } from '../core/bus/kafka/compression.ts';
 import { kafkaSchema } from '../core/bus/kafka/config.ts';
 import { type KafkaBus, openKafkaBus } from '../core/bus/kafka/kafka-bus.ts';
 import { createLog } from '../core/log.ts';
@@ -14,11 +14,14 @@ import { sleep } from '../core/retry.ts';
 import { topics } from '../proto/bus.ts';
 import { recordBytes } from '../schema/record.gen.ts';
 import { startAggregator } from '../services/aggregator/main.ts';
+import { loadRules } from '../services/aggregator/rules/language/load-rules.ts';
+import type { RuleSet } from '../services/aggregator/rules/rule.ts';
 import { probeSeriesOf } from '../services/aggregator/series/probe-series.ts';
 import { topicCheckpoints } from '../services/aggregator/topic-checkpoints.ts';
 import { startGateway } from '../services/gateway/main.ts';
 import { encodeStreamMessage } from '../services/gateway/raw-encoder.ts';
 import { type BenchRow, perCpuSecond, printRows } from './bench-row.ts';
+import { syntheticEventMessages } from './synthetic-events.ts';
 import { syntheticStream } from './synthetic-records.ts';
 import { workloadMessages, workloadSeverities } from './workload.ts';
 
@@ -57,20 +60,17 @@ export async function run(): Promise<BenchRow[]> {
       const common = { unit: 'MB/core-s', reference, referenceName: 'appending the same, without gRPC' };
       rows.push({ name: `gateway, gRPC to Kafka, 256 KiB${name}`, value, ...common });
     }
+    const rules = loadRules([fileURLToPath(new URL('../../rules/', import.meta.url))]);
     for (const [share, resetEvery] of [
       ['1 %', 100],
       ['5 %', 20],
     ] as const) {
-      const value = await withBus(await open('snappy'), (bus) => workload(bus, resetEvery));
-      const reference = await withBus(await open('snappy'), (bus) => reading(bus, resetEvery));
-      rows.push({
-        name: `Kafka to aggregator to Kafka, ${share} events`,
-        value,
-        unit: 'records/core-s',
-        reference,
-        referenceName: 'reading alone',
-      });
+      const value = await withBus(await open('snappy'), (bus) => workload(bus, resetEvery, rules));
+      const reference = await withBus(await open('snappy'), (bus) => workload(bus, resetEvery, undefined));
+      const name = `Kafka to aggregator to Kafka, ${share} events, all rules`;
+      rows.push({ name, value, unit: 'records/core-s', reference, referenceName: 'the same without rules' });
     }
+    await tellBytes();
     return rows;
   } finally {
     await broker.kill();
@@ -132,7 +132,23 @@ async function fill(bus: KafkaBus, resetEvery: number): Promise<number> {
   return Math.floor(shape.recordsPerSecond / shape.nodes / 5) * shape.nodes * 5 * shape.seconds;
 }
 
-async function workload(bus: KafkaBus, resetEvery: number): Promise<number> {
+/** What events are on the way to a broker, in record batches of up to 1 MiB. */
+async function tellBytes(): Promise<void> {
+  const count = 20_000;
+  const messages = [...syntheticEventMessages(count, Math.floor(Date.now() / 1000))];
+  const found: string[] = [];
+  for (const codec of ['none', 'snappy', 'gzip'] as const) {
+    let bytes = 0;
+    for (let at = 0; at < messages.length; at += 4) {
+      const batch = Buffer.concat(messages.slice(at, at + 4));
+      bytes += codec === 'none' ? batch.length : (await compress(codec, batch)).length;
+    }
+    found.push(`${codec} ${Math.round(bytes / count)}`);
+  }
+  process.stdout.write(`bytes of an event over Kafka, its columns with it: ${found.join(', ')}\n`);
+}
+
+async function workload(bus: KafkaBus, resetEvery: number, rules: RuleSet | undefined): Promise<number> {
   const sent = await fill(bus, resetEvery);
   return perCpuSecond(sent, async () => {
     const aggregator = await startAggregator({
@@ -147,22 +163,13 @@ async function workload(bus: KafkaBus, resetEvery: number): Promise<number> {
       lingerMs: 200,
       checkpointMs: 60_000,
       log,
+      rules,
     });
     const { next } = await bus.offsets(topics.raw, 0);
     while ((aggregator.partitions().get(0)?.rawOffset ?? 0) < next || aggregator.pending()) await sleep(50);
     const state = aggregator.partitions().get(0);
     process.stdout.write(`  ${state?.dispositions.events} events, ${state?.dispositions.counted} counted\n`);
     await aggregator.close();
-  });
-}
-
-async function reading(bus: KafkaBus, resetEvery: number): Promise<number> {
-  const sent = await fill(bus, resetEvery);
-  const { next } = await bus.offsets(topics.raw, 0);
-  return perCpuSecond(sent, async () => {
-    let bytes = 0;
-    for await (const { messages } of bus.read(topics.raw, 0, 0, { until: next })) for (const { value } of messages) bytes += value.length;
-    process.stdout.write(`  ${(bytes / 1e6).toFixed(0)} MB read\n`);
   });
 }
 

@@ -5,7 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import type { Bus } from '../core/bus/bus.ts';
 import { openEmbeddedLog } from '../core/bus/embedded-log.ts';
+import { kafkaSchema } from '../core/bus/kafka/config.ts';
+import { openKafkaBus } from '../core/bus/kafka/kafka-bus.ts';
 import { createLog } from '../core/log.ts';
 import { topics } from '../proto/bus.ts';
 import { jitterscope } from '../proto/gen/loki.js';
@@ -16,14 +19,24 @@ import { Streams } from '../services/sinks/loki/streams.ts';
 import { startSinks } from '../services/sinks/main.ts';
 import { syntheticEventMessages } from './synthetic-events.ts';
 
-// Bus -> Loki: the CPU of this process, for a server that takes all (a Loki at LOKI_URL, if that is set). Then the encoders alone.
-const events = 240_000;
-const warmUpEvents = 40_000;
+// Bus -> Loki: the CPU of this process, for a server that takes all (a Loki at LOKI_URL, if that is set): from the embedded log and
+// from a real Kafka. Then the encoders alone.
+const events = Number(process.env.JITTERSCOPE_BENCH_EVENTS ?? 300_000);
+const warmUpEvents = Math.floor(events / 4);
 const { PushRequest } = jitterscope.loki.v1;
 
 const log = createLog('error');
 const nowS = () => Math.floor(Date.now() / 1000);
 const spec = { partitions: 1, maxBytes: 2 ** 32, retain: 'oldest' } as const;
+
+/** A bus that ends with its run. */
+type ClosableBus = Bus & { close(): Promise<void> };
+
+/** The type of scripts/servers/kafka.mjs, which is no part of the compiled program. */
+interface KafkaServer {
+  install(): Promise<string>;
+  start(options: { dataDir: string }): Promise<{ readonly address: string; kill(): Promise<void> }>;
+}
 
 const thousands = (value: number) => Math.round(value / 1000);
 
@@ -39,15 +52,12 @@ async function startServer(): Promise<{ readonly url: string; readonly child?: C
   return { url: `http://127.0.0.1:${String(port).trim()}`, child };
 }
 
-async function busToLoki(url: string, encoding: 'protobuf' | 'json', count: number) {
+const specs = [topics.events, topics.deadLetters].map((name) => ({ ...spec, name }));
+const embedded = (dir: string): Promise<ClosableBus> => openEmbeddedLog({ dir, topics: specs });
+
+async function busToLoki(url: string, encoding: 'protobuf' | 'json', count: number, open = embedded) {
   const dir = await mkdtemp(join(tmpdir(), 'jitterscope-bench-'));
-  const bus = await openEmbeddedLog({
-    dir,
-    topics: [
-      { ...spec, name: topics.events },
-      { ...spec, name: topics.deadLetters },
-    ],
-  });
+  const bus = await open(dir);
   try {
     for (const message of syntheticEventMessages(count, nowS() - 60)) await bus.append(topics.events, 0, [message]);
     const config = sinksSchema.parse({ file: { enabled: false }, loki: { enabled: true, url, encoding } });
@@ -67,6 +77,21 @@ async function busToLoki(url: string, encoding: 'protobuf' | 'json', count: numb
     return { corePerSecond: events / cpuS, perSecond: events / wallS, wireBytes: wireBytes / count, perPush: count / pushes };
   } finally {
     await bus.close();
+    await rm(dir, { recursive: true });
+  }
+}
+
+/** The same from a broker of its own process. */
+async function kafkaToLoki(url: string) {
+  const { kafka } = (await import(new URL('../../scripts/servers/kafka.mjs', import.meta.url).href)) as { kafka: KafkaServer };
+  await kafka.install();
+  const dir = await mkdtemp(join(tmpdir(), 'jitterscope-bench-'));
+  const broker = await kafka.start({ dataDir: dir });
+  try {
+    const config = kafkaSchema.parse({ brokers: [broker.address], replicationFactor: 1 });
+    return await busToLoki(url, 'protobuf', events, () => openKafkaBus({ config, topics: specs, log }));
+  } finally {
+    await broker.kill();
     await rm(dir, { recursive: true });
   }
 }
@@ -123,12 +148,15 @@ try {
   const views = messages.map((message) => decodeEventBatch(message));
   const lineBytes = views.reduce((sum, view) => sum + view.blocks(0, view.count).reduce((all, block) => all + block.length, 0), 0);
   process.stdout.write(`events of ${Math.round(lineBytes / 20_000)} bytes\n`);
-  for (const encoding of ['protobuf', 'json'] as const) {
-    const seen = await busToLoki(url, encoding, encoding === 'json' ? events / 2 : events);
+  for (const [name, run] of [
+    ['embedded log -> Loki, protobuf', () => busToLoki(url, 'protobuf', events)],
+    ['Kafka -> Loki, protobuf', () => kafkaToLoki(url)],
+    ['embedded log -> Loki, json', () => busToLoki(url, 'json', events / 2)],
+  ] as const) {
+    const seen = await run();
     const rates = `${thousands(seen.corePerSecond)} k events/core-s (${thousands(seen.perSecond)} k/s by the clock)`;
-    process.stdout.write(
-      `bus -> Loki, ${encoding}: ${rates}, ${Math.round(seen.wireBytes)} bytes an event on the wire, ${Math.round(seen.perPush)} events a push\n`,
-    );
+    const sizes = `${Math.round(seen.wireBytes)} bytes an event on the wire, ${Math.round(seen.perPush)} events a push`;
+    process.stdout.write(`${name}: ${rates}, ${sizes}\n`);
   }
   const alone = [
     ['protobuf by hand + snappy', await protobufEncoder(), 5],
