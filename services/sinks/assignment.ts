@@ -7,7 +7,7 @@ import type { Intake } from './intake.ts';
 import { decodePosition, isBehind, noPosition, type Position } from './position.ts';
 import type { Sink, StoredOrigin } from './sink.ts';
 
-const maxFetchBytes = 4 * 1024 * 1024;
+const maxFetchBytes = 8 * 1024 * 1024;
 const minFetchBytes = 512 * 1024;
 
 /** What a crash can leave uncommitted: one fetch, with room for a message that is larger than a fetch should be. */
@@ -15,7 +15,7 @@ export const uncommittedBytes = 2 * maxFetchBytes;
 
 /** Bytes of one fetch: what is delivered between two commits. All partitions together stay near 8 MiB. */
 export function fetchBytes(partitions: number): number {
-  return Math.min(maxFetchBytes, Math.max(minFetchBytes, Math.floor((8 * 1024 * 1024) / partitions)));
+  return Math.max(minFetchBytes, Math.floor(maxFetchBytes / partitions));
 }
 
 /** One assigned partition. */
