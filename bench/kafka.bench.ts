@@ -39,7 +39,7 @@ interface KafkaServer {
 }
 
 /** To and from a real broker in a process of its own, whose CPU is not counted. */
-export async function run(): Promise<BenchRow[]> {
+async function run(): Promise<void> {
   const { kafka } = (await import(new URL('../../scripts/servers/kafka.mjs', import.meta.url).href)) as { kafka: KafkaServer };
   await kafka.install();
   const dir = await mkdtemp(join(tmpdir(), 'jitterscope-bench-'));
@@ -52,31 +52,32 @@ export async function run(): Promise<BenchRow[]> {
       log,
     });
   try {
-    const rows: BenchRow[] = [];
     for (const compression of ['none', 'snappy', 'gzip'] as const) {
       const name = compression === 'none' ? '' : `, ${compression}`;
       const reference = await withBus(await open(compression), (bus) => perCpuSecond(megabytes, () => append(bus)));
       const value = await withBus(await open(compression), (bus) => perCpuSecond(megabytes, () => gateway(bus, dir)));
       const common = { unit: 'MB/core-s', reference, referenceName: 'appending the same, without gRPC' };
-      rows.push({ name: `gateway, gRPC to Kafka, 256 KiB${name}`, value, ...common });
+      printRow({ name: `gateway, gRPC to Kafka, 256 KiB${name}`, value, ...common });
     }
     const rules = loadRules([fileURLToPath(new URL('../../rules/', import.meta.url))]);
     for (const [share, resetEvery] of [
       ['1 %', 100],
       ['5 %', 20],
     ] as const) {
-      const value = await withBus(await open('snappy'), (bus) => workload(bus, resetEvery, rules));
       const reference = await withBus(await open('snappy'), (bus) => workload(bus, resetEvery, undefined));
+      const value = await withBus(await open('snappy'), (bus) => workload(bus, resetEvery, rules));
       const name = `Kafka to aggregator to Kafka, ${share} events, all rules`;
-      rows.push({ name, value, unit: 'records/core-s', reference, referenceName: 'the same without rules' });
+      printRow({ name, value, unit: 'records/core-s', reference, referenceName: 'the same without rules' });
     }
     await tellBytes();
-    return rows;
   } finally {
     await broker.kill();
     await rm(dir, { recursive: true });
   }
 }
+
+/** At once: a run may be ended early. */
+const printRow = (row: BenchRow): void => printRows([row]);
 
 const specs: TopicSpec[] = [topics.raw, topics.events, topics.metrics, topics.deadLetters, topics.state].map((name) => ({
   name,
@@ -173,4 +174,4 @@ async function workload(bus: KafkaBus, resetEvery: number, rules: RuleSet | unde
   });
 }
 
-printRows(await run());
+await run();

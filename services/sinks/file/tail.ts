@@ -2,13 +2,10 @@ import { open, readFile } from 'node:fs/promises';
 import { gunzipSync } from 'node:zlib';
 import { uncommittedBytes } from '../assignment.ts';
 
-/** More than a crash can leave written and not committed. */
-const tailBytes = 2 * uncommittedBytes;
-
-/** Ids of the events at the end of the files, newest file first. What is not an event is passed over. */
+/** Ids of the events at the end of the files, newest file first: more than a crash can leave written and not committed. What is not an event is passed over. */
 export async function tailIds(paths: readonly string[]): Promise<ReadonlySet<string>> {
   const ids = new Set<string>();
-  let wanted = tailBytes;
+  let wanted = uncommittedBytes;
   for (const path of paths) {
     if (wanted <= 0) break;
     const bytes = await tailOf(path, wanted);
