@@ -57,13 +57,13 @@ export function addBusMetrics(set: MetricSet, pipeline: BusMetricsSource): void 
   );
   set.gauge(
     'jitterscope_group_lag_messages',
-    'Messages that a consumer group has not processed; over Kafka as it was a moment ago. A gateway tells of all groups, by what they committed.',
+    'Messages that a consumer group has not processed; over Kafka as it was a moment ago. A gateway tells of all sinks, by what they committed; of the aggregator only who runs it knows.',
     ['group', 'partition'],
     () => lags(pipeline),
   );
 }
 
-/** Of the partitions that this process works on; of all, where nobody else may be there to tell. */
+/** Of the partitions that this process works on; of all sinks, where nobody else may be there to tell. */
 function* lags({ bus, aggregator, sinks, tellsAll }: BusMetricsSource): Generator<Sample> {
   const processed = aggregator.partitions();
   const own = new Map(sinks.stats().map(({ sink, partitions }) => [sink, partitions]));
@@ -73,8 +73,8 @@ function* lags({ bus, aggregator, sinks, tellsAll }: BusMetricsSource): Generato
       Math.max(0, next - Math.max(earliest, offset ?? earliest)),
     ];
     if (topic === topics.raw) {
-      const offset =
-        processed.get(partition)?.rawOffset ?? (tellsAll ? bus.position(aggregatorGroup, topic, partition)?.offset : undefined);
+      // What this group has committed is its newest checkpoint, which is no measure of what it has processed.
+      const offset = processed.get(partition)?.rawOffset;
       if (offset !== undefined) yield sampleOf(aggregatorGroup, offset);
     } else if (topic === topics.events) {
       for (const sink of new Set([...own.keys(), ...(tellsAll ? eventSinks : [])])) {
