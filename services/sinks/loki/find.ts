@@ -1,4 +1,5 @@
-import type { AppError } from '../../../core/app-error.ts';
+import { AppError } from '../../../core/app-error.ts';
+import type { EventBatchView } from '../../../schema/batch.ts';
 import type { Batch } from '../sink.ts';
 import { lokiError } from './errors.ts';
 import type { Lane } from './lane.ts';
@@ -6,6 +7,12 @@ import { formatLabels, serviceName } from './streams.ts';
 
 /** Ids asked for at once: the query stays below 8 KiB, which proxies take in a request line. */
 const idsPerQuery = 200;
+/** Asked for at once at most: Loki refuses more than max_query_length (721 h by default), and reads all that lies between. */
+const spanPerQueryS = 86_400;
+/** Loki's times end here, s: nothing later was ever stored. */
+const lastS = 9_223_372_035;
+/** A query over more time than max_query_length of the tenant (Loki 3.7.8: 400). */
+const spansTooMuch = /time range exceeds/i;
 /** Loki's max_entries_limit_per_query; each event would have to be stored 25 times to reach it. */
 const maxEntries = 5_000;
 /** Loki may have moved an event by some ns, if it is told to keep timestamps distinct. */
@@ -23,23 +30,42 @@ export interface FindScope {
 
 /** Ids of the batch's events that Loki holds, in whatever stream. Rejects with LOKI_MAY_NOT_BE_ASKED, LOKI_QUERY_REDIRECTED or LOKI_QUERY_FAILED. */
 export async function findIds(lane: Asker, { view, items }: Batch, scope: FindScope, signal: AbortSignal): Promise<Set<string>> {
-  // Those of about the same time together: Loki reads all that lies between the first and the last.
-  const rows = [...items].sort((a, b) => view.timeSeconds(a) - view.timeSeconds(b) || view.timeNanos(a) - view.timeNanos(b));
   const found = new Set<string>();
-  for (let from = 0; from < rows.length; from += idsPerQuery) {
-    const part = rows.slice(from, from + idsPerQuery);
-    const ids = part.map((row) => view.id(row));
-    const types = [...new Set(part.map((row) => view.type(row)))];
+  const lookUp = async (rows: Uint32Array): Promise<void> => {
+    const ids = Array.from(rows, (row) => view.id(row));
+    const types = [...new Set(Array.from(rows, (row) => view.type(row)))];
+    const [startS, endS] = [view.timeSeconds(rows[0]), view.timeSeconds(rows[rows.length - 1])];
     const parameters = {
       query: queryFor(scope.cluster, types, ids),
-      start: nanosOf(view.timeSeconds(part[0]), -slackMs),
-      end: nanosOf(view.timeSeconds(part[part.length - 1]) + 1, slackMs),
+      start: nanosOf(startS, -slackMs),
+      end: nanosOf(endS + 1, slackMs),
       limit: String(maxEntries),
       direction: 'forward',
     };
-    for (const id of await ask(lane, parameters, scope.url, signal)) found.add(id);
-  }
+    try {
+      for (const id of await ask(lane, parameters, scope.url, signal)) found.add(id);
+    } catch (thrown) {
+      if (!(thrown instanceof AppError && spansTooMuch.test(thrown.message)) || startS === endS) throw thrown;
+      // A tenant whose limit is lower: no denial.
+      const middle = rows.length >> 1;
+      await lookUp(rows.subarray(0, middle));
+      await lookUp(rows.subarray(middle));
+    }
+  };
+  for (const rows of cut(view, items)) await lookUp(rows);
   return found;
+}
+
+/** Those of about the same time together: Loki reads all that lies between the first and the last. */
+function* cut(view: EventBatchView, items: Uint32Array): Generator<Uint32Array> {
+  const rows = items
+    .filter((row) => view.timeSeconds(row) <= lastS)
+    .sort((a, b) => view.timeSeconds(a) - view.timeSeconds(b) || view.timeNanos(a) - view.timeNanos(b));
+  for (let from = 0, to = 0; from < rows.length; from = to) {
+    const endS = view.timeSeconds(rows[from]) + spanPerQueryS;
+    while (to < rows.length && to - from < idsPerQuery && view.timeSeconds(rows[to]) < endS) to++;
+    yield rows.subarray(from, to);
+  }
 }
 
 /** Whether this client may query at all. Rejects with LOKI_MAY_NOT_BE_ASKED where it may not. */
@@ -98,8 +124,10 @@ function queryFailed(answer: string): AppError {
   return lokiError('LOKI_QUERY_FAILED', { answer });
 }
 
+/** With all of its digits: Loki takes a number of ten for seconds. */
 function nanosOf(seconds: number, shiftMs = 0): string {
-  return String((BigInt(seconds) * 1000n + BigInt(shiftMs)) * 1_000_000n);
+  const ms = BigInt(seconds) * 1000n + BigInt(shiftMs);
+  return String(ms < 0n ? 0n : ms * 1_000_000n).padStart(19, '0');
 }
 
 function escaped(text: string): string {

@@ -5,6 +5,7 @@ import { uncompressSync } from 'snappy';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { createLog } from '../../../core/log.ts';
 import { TlsFiles, tlsSchema } from '../../../core/tls.ts';
+import type { EventBatchView } from '../../../schema/batch.ts';
 import { Credentials } from '../http/credentials.ts';
 import type { Batch } from '../sink.ts';
 import { idOf, viewOf } from '../test-events.ts';
@@ -209,6 +210,42 @@ test.each([408, 429, 500])('a Loki that answers a query with %i is asked again',
   const sink = await openSink(url);
   for (let time = 0; time < 2; time++)
     await expect(sink.find(batchOf(0, 2), signal)).rejects.toMatchObject({ code: 'LOKI_QUERY_FAILED', retryable: true });
+});
+
+/** Events of these times, Unix seconds. */
+function eventsAt(...times: readonly number[]): Batch {
+  const view: EventBatchView = Object.assign(viewOf(0, times.length), { timeSeconds: (row: number) => times[row] });
+  return { partition: 0, view, items: Uint32Array.from(times.keys()) };
+}
+
+test.each([
+  ['max_query_length is a month', 721 * 3600, 8],
+  ['max_query_length is an hour', 3600, 20],
+])('events of wrong clocks are looked up beside the others, and a range that is too long is no denial: %s', async (_, limitS, expected) => {
+  const nowS = 1_790_000_000;
+  const digits: number[] = [];
+  let queries = 0;
+  const url = await serve(
+    (_body, response) => void response.writeHead(204).end(),
+    (_body, response, request) => {
+      queries++;
+      const { searchParams } = new URL(request.url ?? '', url);
+      const [start, end] = ['start', 'end'].map((name) => searchParams.get(name) ?? '');
+      digits.push(start.length, end.length);
+      if (Number(end) - Number(start) > limitS * 1e9)
+        response.writeHead(400).end('the query time range exceeds the limit (query length: 497222h, limit: 30d1h)');
+      else response.end(resultOf(ids(0, 8).filter((id) => searchParams.get('query')?.match(new RegExp(`[(|]${id.split('-')[1]}[|)]`)))));
+    },
+  );
+  const warn = vi.fn();
+  const sink = await openSink(url, {}, { log: { ...log, warn } });
+  // The last one is of a time that Loki does not know: it cannot be stored.
+  const batch = eventsAt(0, 8_000, nowS, nowS + 1, nowS + 7_200, nowS - 10 * 86_400, nowS + 13 * 365 * 86_400, 18_446_744_073);
+  expect([...((await sink.find(batch, signal)) ?? [])].sort()).toEqual(ids(0, 7));
+  expect(queries).toBe(expected);
+  // Loki takes a number of ten digits for seconds.
+  expect(new Set(digits)).toEqual(new Set([19]));
+  expect(warn).not.toHaveBeenCalled();
 });
 
 test('the check asks for as many entries as a look-up does', async () => {
