@@ -25,12 +25,14 @@ const folder = temporaryFolder();
 const serverFolder = temporaryFolder();
 let elasticsearch: RunningElasticsearch;
 let loki: RunningServer;
+let runs = 0;
 
 beforeAll(async () => {
   [elasticsearch, loki] = await Promise.all([
     startElasticsearch({ dataDir: serverFolder.path }),
     startLoki({
       dataDir: join(folder.path, 'loki'),
+      tenants: true,
       limits: { discover_log_levels: false },
       // What is older than 3 h is else not seen before it is flushed.
       overrides: { querier: { query_ingesters_within: '0' }, ingester: { query_store_max_look_back_period: '-1ns' } },
@@ -53,14 +55,16 @@ interface Node {
 }
 
 test('clocks, late nodes: nodes that were away for 2 h, that are ahead, behind, out of order and wrong by years: each event is stored once where the store takes it, or is a dead letter, and all are counted', async () => {
-  const dataDir = join(folder.path, 'data');
+  // Index, tenant and folder: a test that is tried again has others.
+  const name = `clocks${++runs}`;
+  const dataDir = join(folder.path, name, 'data');
   const gatewayAddress = `unix:${shortSocketPath(join(dataDir, 'collect.sock'))}`;
   const startS = Math.floor(Date.now() / 1000);
   const node = async (number: number, clockS: number, more: Partial<Node> = {}, gateway = gatewayAddress): Promise<Node> => {
     const events = new ExpectedEvents();
     const collector = await FakeCollector.start({
       node: number,
-      spoolDir: join(folder.path, `spool-${number}`),
+      spoolDir: join(folder.path, name, `spool-${number}`),
       gatewayAddress: gateway,
       events,
       clockS,
@@ -70,7 +74,7 @@ test('clocks, late nodes: nodes that were away for 2 h, that are ahead, behind, 
   const first100 = (item: number): boolean => item < 100;
 
   // Before there is a gateway: two hours of its spool.
-  const late = await node(2, startS - 7200, {}, `unix:${join(folder.path, 'nobody.sock')}`);
+  const late = await node(2, startS - 7200, {}, `unix:${join(folder.path, name, 'nobody.sock')}`);
   for (let batch = 0; batch < 24; batch++) {
     late.collector.batch(20);
     late.collector.pass(300);
@@ -78,8 +82,8 @@ test('clocks, late nodes: nodes that were away for 2 h, that are ahead, behind, 
   expect(await late.collector.close(0)).toBeGreaterThan(24);
   const config = configSchema.parse({
     sinks: {
-      elasticsearch: { enabled: true, urls: [elasticsearch.address], index: 'clocks' },
-      loki: { enabled: true, url: loki.address },
+      elasticsearch: { enabled: true, urls: [elasticsearch.address], index: name },
+      loki: { enabled: true, url: loki.address, tenantId: name },
     },
   });
   let pipeline: Pipeline = await startPipeline(config, dataDir, { ticks: true, log });
@@ -118,7 +122,7 @@ test('clocks, late nodes: nodes that were away for 2 h, that are ahead, behind, 
     expect(await Promise.all(mended.map(({ collector }) => collector.close(limitMs)))).toEqual([0, 0]);
     nodes.push(...mended);
     expect(await pipeline.settled(AbortSignal.timeout(limitMs))).toBe(true);
-    await expectStores(pipeline, nodes, startS);
+    await expectStores(pipeline, name, nodes, startS);
   } finally {
     await pipeline.close(new Deadline(10_000));
   }
@@ -126,17 +130,18 @@ test('clocks, late nodes: nodes that were away for 2 h, that are ahead, behind, 
   pipeline = await startPipeline(config, dataDir, { ticks: true, log });
   try {
     expect(await pipeline.settled(AbortSignal.timeout(limitMs))).toBe(true);
-    await expectStores(pipeline, nodes, startS);
+    await expectStores(pipeline, name, nodes, startS);
   } finally {
     await pipeline.close(new Deadline(10_000));
   }
 });
 
-async function expectStores(pipeline: Pipeline, nodes: readonly Node[], startS: number): Promise<void> {
-  const documents = (await storedDocuments(elasticsearch.address, 'clocks-*')).map((document) => {
+async function expectStores(pipeline: Pipeline, name: string, nodes: readonly Node[], startS: number): Promise<void> {
+  const documents = (await storedDocuments(elasticsearch.address, `${name}-*`)).map((document) => {
     const [prefix = '', item] = document.id.split('-');
     return { ...document, prefix, item: Number(item) };
   });
+  const reader = { address: loki.address, tenantId: name };
   const letters: { readonly id: string; readonly code: string }[] = [];
   for await (const { eventId = '', code } of new DeadLetterBox(pipeline.bus).waiting({ target: 'loki' }, AbortSignal.timeout(limitMs)))
     letters.push({ id: eventId, code });
@@ -147,8 +152,8 @@ async function expectStores(pipeline: Pipeline, nodes: readonly Node[], startS: 
     const held = documents.filter((document) => document.prefix === prefix);
     expect(held.map(({ item }) => item).sort((a, b) => a - b)).toEqual(expected);
     for (const { item, index, timestamp } of held)
-      expect(index).toBe(isImplausible(item) ? 'clocks-other-days' : `clocks-${timestamp.slice(0, 10).replaceAll('-', '.')}`);
-    const { distinct, lines } = await holdingOf({ address: loki.address }, prefix, startS - 7 * day, nowS);
+      expect(index).toBe(isImplausible(item) ? `${name}-other-days` : `${name}-${timestamp.slice(0, 10).replaceAll('-', '.')}`);
+    const { distinct, lines } = await holdingOf(reader, prefix, startS - 7 * day, nowS);
     const wanted = expected.filter((item) => !refusedByLoki(item)).map((item) => `${prefix}-${item}`);
     expect({ node: collector.node, lines, distinct: distinct.size }).toEqual({
       node: collector.node,
@@ -162,8 +167,7 @@ async function expectStores(pipeline: Pipeline, nodes: readonly Node[], startS: 
   const [, late, ahead, , unset, future, old] = nodes.map(({ collector }) => collector);
   const codesOf = ({ prefix }: FakeCollector) => [...new Set(letters.filter(({ id }) => id.startsWith(prefix)).map(({ code }) => code))];
   expect([ahead, future, unset, old].map(codesOf)).toEqual([['LOKI_TOO_NEW'], ['LOKI_TOO_NEW'], ['LOKI_TOO_OLD'], ['LOKI_TOO_OLD']]);
-  const backfilled = (number: number) =>
-    countLines({ address: loki.address }, `{backfill="synthetic-${number}"}`, nowS, nowS - startS + 7 * day);
+  const backfilled = (number: number) => countLines(reader, `{backfill="synthetic-${number}"}`, nowS, nowS - startS + 7 * day);
   expect(await backfilled(late === undefined ? 0 : 2)).toBeGreaterThan(300);
   expect(await backfilled(7)).toBeGreaterThan(250);
   const state = pipeline.aggregator.partitions().get(0);

@@ -21,7 +21,7 @@ kernelTest('the example files.yaml: an event of this kernel is in the files', as
 kernelTest('the example central-gateway: an event of a node comes over mutual TLS to the files of the central machine', async () => {
   const node = 'worker-7';
   const pki = join(folder.path, 'pki');
-  mkdirSync(pki);
+  mkdirSync(pki, { recursive: true });
   const authority = new CertificateAuthority(pki);
   const tls = (section: string, names: string): Record<string, string> => {
     const { cert, key } = authority.issue(names);

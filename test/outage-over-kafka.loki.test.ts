@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { clean } from './support/expected-events.ts';
 import { patiently } from './support/patiently.ts';
 import { seedOfRun, sizeFromEnvironment } from './support/random.ts';
@@ -25,13 +25,15 @@ type StoreName = keyof typeof stores;
 
 let servers: StoreServers;
 let run: RolesRun | undefined;
+let runs = 0;
 beforeAll(async () => {
   servers = await StoreServers.start();
 });
-afterAll(async () => {
+afterEach(async () => {
   await run?.close();
-  await servers?.close();
+  run = undefined;
 });
+afterAll(() => servers?.close());
 
 const mebibytes = (bytes: number) => Math.round(bytes / 2 ** 20);
 
@@ -72,10 +74,9 @@ test.for(Object.keys(stores) as StoreName[])(
   `sink outage: %s is killed, then answers 503, for ${outageMs / 1000} s in all while ${events} events flow over Kafka: each is in each store once, the others do not wait, memory is flat`,
   { timeout: 600_000 + outageMs },
   async (name) => {
-    await run?.close();
     const seed = seedOfRun();
     const recordsPerSecond = Math.ceil(records / ((outageMs + warmUpMs + afterMs) / 1_000));
-    run = await RolesRun.start(servers, { name: `outage-${name}`, seed, nodes: 6, recordsPerSecond, maxRecords: records });
+    run = await RolesRun.start(servers, { name: `outage${++runs}`, seed, nodes: 6, recordsPerSecond, maxRecords: records });
     const { roles, fleet, proxies } = run;
     const current = run;
     const taken = async () =>

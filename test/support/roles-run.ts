@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'vitest';
 import type { Dispositions } from '../../services/aggregator/dispositions.ts';
+import { partitionOf } from '../../services/gateway/partition.ts';
 import { newDispositions, type SinkCounters, type Dispositions as SinkDispositions } from '../../services/sinks/metrics.ts';
 import { CollectorFleet } from './collector-fleet.ts';
 import { askElasticsearch } from './elasticsearch-server.ts';
@@ -16,6 +17,7 @@ import { lokiTenants, type StoreServers } from './store-servers.ts';
 const partitions = 4;
 /** Names of all fake collectors' nodes begin so. */
 const fleetNodes = 'synthetic-';
+const firstNode = 1;
 const sinksRole: RoleName = 'sinks';
 
 export interface RolesRunOptions {
@@ -70,7 +72,7 @@ export class RolesRun {
     this.#fromS = Math.floor(bootMs / 1000) - 60;
     const { seed, nodes, recordsPerSecond, maxRecords } = options;
     const folder = join(servers.folder.path, options.name, 'fleet');
-    const load = { nodes, firstNode: 1, recordsPerSecond, seed, bootMs, ...(maxRecords !== undefined && { maxRecords }) };
+    const load = { nodes, firstNode, recordsPerSecond, seed, bootMs, ...(maxRecords !== undefined && { maxRecords }) };
     this.fleet = new CollectorFleet({ folder, gatewayAddress: roles.gatewayAddress, ...load });
   }
 
@@ -95,9 +97,14 @@ export class RolesRun {
       ...settings,
     ]);
     const run = new RolesRun(servers, options, roles, proxies, Date.now());
-    // The first one makes the topics.
-    await roles.start('gateway');
-    await Promise.all([roles.start('aggregator'), roles.start('sinks'), run.fleet.start()]);
+    try {
+      // The first one makes the topics.
+      await roles.start('gateway');
+      await Promise.all([roles.start('aggregator'), roles.start('sinks'), run.fleet.start()]);
+    } catch (thrown) {
+      await run.close();
+      throw thrown;
+    }
     return run;
   }
 
@@ -189,6 +196,12 @@ export class RolesRun {
     return `${this.#options.name}: ${events.count} events of ${items} records, ${uncertain.count} uncertain`;
   }
 
+  /** Partitions of the fleet's nodes. */
+  get usedPartitions(): readonly number[] {
+    const nodes = Array.from({ length: this.#options.nodes }, (_, index) => `${fleetNodes}${firstNode + index}`);
+    return [...new Set(nodes.map((node) => partitionOf(node, partitions)))];
+  }
+
   /** What the roles said last. */
   said(): string {
     return ['gateway', 'aggregator', sinksRole].map((name) => this.roles.said(name)).join('\n');
@@ -204,10 +217,11 @@ export class RolesRun {
     for (const index of Object.keys(indices)) await askElasticsearch(address, 'DELETE', `/${index}`);
   }
 
-  async figures(): Promise<Figures> {
+  /** What an aggregator and a sinks process tell. Default: the first ones. */
+  async figures(aggregatorName = 'aggregator', sinksName: string = sinksRole): Promise<Figures> {
     const [[{ aggregator }], [{ sinks }]] = (await Promise.all([
-      this.roles.ask('aggregator', 'dispositions'),
-      this.roles.ask(sinksRole, 'dispositions'),
+      this.roles.ask(aggregatorName, 'dispositions'),
+      this.roles.ask(sinksName, 'dispositions'),
     ])) as [[Figures], [Figures]];
     return { aggregator, sinks: sinks.filter(({ sink }) => sink !== 'prometheus') };
   }
