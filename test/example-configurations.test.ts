@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
+import { parse } from 'yaml';
 import { configSchema } from '../cli/config.ts';
 import { checkConfig } from '../core/config/load.ts';
 import { commandsOf, exampleFiles } from './support/example-run.ts';
@@ -32,3 +33,12 @@ test.each(examples)('the example %s says for whom it is and how it is started, i
   expect(index).toContain(`(${example})`);
   expect(starters).toMatch(new RegExp(`run\\.start\\(\\s*'${example}'`));
 });
+
+// It runs in the network of its node, whose addresses anybody may reach.
+test.each(examples.filter((example) => commandsOf(example).some((words) => !words.includes('--role') || words.includes('collector'))))(
+  'the example %s shows /metrics of a collector on the loopback only',
+  (example) => {
+    const { metrics } = configSchema.parse(parse(readFileSync(`${root}examples/${example}`, 'utf8')));
+    expect(metrics.listen).toMatch(/^(127\.0\.0\.1|off)\b/);
+  },
+);
