@@ -21,6 +21,11 @@ function certificate(name: string, days = 30): void {
 
 beforeAll(() => {
   for (const name of ['server', 'client', 'other']) certificate(name);
+  const [server, other] = ['server', 'other'].map((name) => readFileSync(at(`${name}.pem`), 'utf8'));
+  writeFileSync(at('server.der'), new X509Certificate(server).raw);
+  const damaged = other.split('\n').with(2, '????').join('\n');
+  writeFileSync(at('damaged.pem'), server + damaged + other);
+  writeFileSync(at('cut.pem'), server + other.slice(0, other.length / 2));
 });
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
@@ -59,6 +64,9 @@ test.each([
   ['a file that is not there', { ca: 'missing.pem' }, 'FILE_UNREADABLE', /tls\.ca .*missing\.pem: ENOENT/],
   ['a folder', { ca: '.' }, 'FILE_UNREADABLE', /not a file/],
   ['a file without a certificate', { ca: 'server.key' }, 'TLS_FILE_INVALID', /tls\.ca .*expected certificates in PEM/],
+  ['a certificate in DER', { ca: 'server.der' }, 'TLS_FILE_INVALID', /tls\.ca .*server\.der: no certificate, expected certificates in PEM/],
+  ['a bundle with a damaged entry', { ca: 'damaged.pem' }, 'TLS_FILE_INVALID', /tls\.ca .*in certificate 2 of 3, expected certificates/],
+  ['a bundle whose end is cut off', { ca: 'cut.pem' }, 'TLS_FILE_INVALID', /tls\.ca .*in certificate 2 of 2, expected certificates/],
   ['a certificate in place of the key', { cert: 'server.pem', key: 'client.pem' }, 'TLS_FILE_INVALID', /tls\.key .*expected a private key/],
   [
     'the key of another certificate',
@@ -128,6 +136,15 @@ test('until when certificates are valid is told: of several in a file the first 
     copyFileSync(at('short.key'), at('renewed.key'));
     nowMs += 10_000;
     expect(told()[1].notAfterMs).toBe(validTo('short.pem'));
+    // Of authorities those that ended are passed over, unless all did; a chain with an expired one is told.
+    vi.spyOn(Date, 'now').mockReturnValue(validTo('short.pem') + 1);
+    expect(told().map(({ notAfterMs }) => notAfterMs)).toEqual([validTo('other.pem'), validTo('short.pem')]);
+    vi.spyOn(Date, 'now').mockReturnValue(validTo('other.pem') + 1);
+    expect(told()[0].notAfterMs).toBe(validTo('other.pem'));
+    // The label of old tools.
+    writeFileSync(at('both.pem'), readFileSync(at('other.pem'), 'utf8').replaceAll(' CERTIFICATE', ' X509 CERTIFICATE'));
+    nowMs += 10_000;
+    expect(told()[0].notAfterMs).toBe(validTo('other.pem'));
   } finally {
     vi.restoreAllMocks();
   }

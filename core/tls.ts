@@ -67,8 +67,17 @@ export interface CertificateExpiry {
   /** The setting that names it: `gateway.tls`. */
   readonly use: string;
   readonly file: 'ca' | 'cert';
-  /** Of the one that ends first, Unix time in ms. */
+  /** Of the one that ends first, Unix time in ms; ca: of those that are still valid, if any is. */
   readonly notAfterMs: number;
+}
+
+/** Ends of the certificates in a file, Unix time in ms, ascending: at least one. */
+type Ends = readonly number[];
+
+/** What the files held when they were read. */
+interface Loaded {
+  readonly material: TlsMaterial;
+  readonly ends: Readonly<Partial<Record<CertificateExpiry['file'], Ends>>>;
 }
 
 /** Those of this process, by the setting that names them. */
@@ -84,7 +93,7 @@ export class TlsFiles {
   readonly #config: TlsConfig;
   readonly #section: string;
   readonly #files: Readonly<Partial<Record<'ca' | 'cert' | 'key', FollowedFile>>>;
-  readonly #material: Followed<TlsMaterial>;
+  readonly #loaded: Followed<Loaded>;
 
   /** @param section The setting that names the files. */
   constructor(config: TlsConfig, log: Log, section: string) {
@@ -96,7 +105,7 @@ export class TlsFiles {
       ...(cert !== undefined && { cert: new FollowedFile(`${section}.cert`, cert) }),
       ...(key !== undefined && { key: new FollowedFile(`${section}.key`, key) }),
     };
-    this.#material = new Followed(Object.values(this.#files), {
+    this.#loaded = new Followed(Object.values(this.#files), {
       make: () => this.#load(),
       renewed: () => log.info({ files: Object.keys(this.#files) }, 'TLS files were read again'),
       refused: (cause) =>
@@ -107,16 +116,19 @@ export class TlsFiles {
 
   /** Of what the next connection would be made with; nothing while files that were never right are not. */
   expiries(): CertificateExpiry[] {
-    let material: TlsMaterial;
+    let loaded: Loaded;
     try {
-      material = this.current();
+      loaded = this.#loaded.current();
     } catch {
       return [];
     }
-    return (['ca', 'cert'] as const).flatMap((file) => {
-      const pem = material[file];
-      return pem === undefined ? [] : [{ use: this.#section, file, notAfterMs: notAfterMs(pem) }];
-    });
+    const { ca, cert } = loaded.ends;
+    // A bundle may hold authorities that ended long ago, and nobody uses.
+    const authority = ca?.find((end) => end > Date.now()) ?? ca?.at(-1);
+    return [
+      ...(authority === undefined ? [] : [{ use: this.#section, file: 'ca' as const, notAfterMs: authority }]),
+      ...(cert === undefined ? [] : [{ use: this.#section, file: 'cert' as const, notAfterMs: cert[0] }]),
+    ];
   }
 
   /**
@@ -124,36 +136,44 @@ export class TlsFiles {
    * FILE_UNREADABLE the first time; later, files that are wrong (half renewed) change nothing, with one line in the log.
    */
   current(): TlsMaterial {
-    return this.#material.current();
+    return this.#loaded.current().material;
   }
 
-  #load(): TlsMaterial {
+  #load(): Loaded {
     const [ca, cert, key] = (['ca', 'cert', 'key'] as const).map((name) => this.#files[name]?.read());
     const { serverName } = this.#config;
     const names = { cert: this.#config.cert ?? '', key: this.#config.key ?? '' };
-    if (ca !== undefined) checkCertificates(`${this.#section}.ca`, this.#config.ca ?? '', ca);
-    if (cert !== undefined) checkCertificates(`${this.#section}.cert`, names.cert, cert);
+    const caEnds = ca && endsOf(`${this.#section}.ca`, this.#config.ca ?? '', ca);
+    const certEnds = cert && endsOf(`${this.#section}.cert`, names.cert, cert);
     if (cert !== undefined && key !== undefined) checkKey(`${this.#section}.key`, names, cert, key);
-    return {
+    const material = {
       ...(ca !== undefined && { ca }),
       ...(cert !== undefined && { cert }),
       ...(key !== undefined && { key }),
       ...(serverName !== undefined && { servername: serverName }),
     };
+    return { material, ends: { ...(caEnds && { ca: caEnds }), ...(certEnds && { cert: certEnds }) } };
   }
 }
 
-/** When the first of several certificates ends. */
-function notAfterMs(pem: Buffer): number {
-  const certificates = pem.toString('latin1').match(/-----BEGIN [A-Z ]*CERTIFICATE-----[^-]+-----END [A-Z ]*CERTIFICATE-----/g) ?? [];
-  return Math.min(...certificates.map((certificate) => Date.parse(new X509Certificate(certificate).validTo)));
-}
+/** All certificates of a file (RFC 7468 and the labels that OpenSSL takes beside), whole or cut off. */
+const certificateBlock = /-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----[^-]*(?:-----END [A-Z0-9 ]+-----)?/g;
 
-function checkCertificates(field: string, path: string, pem: Buffer): void {
+/** When the certificates of a file end. Throws TLS_FILE_INVALID: OpenSSL would leave out what is behind one that it cannot read. */
+function endsOf(field: string, path: string, pem: Buffer): Ends {
+  const blocks = pem.toString('latin1').match(certificateBlock) ?? [];
+  let at = 0;
   try {
-    createSecureContext({ ca: [new X509Certificate(pem).toString(), pem] });
+    if (blocks.length === 0) throw new Error('no certificate');
+    const certificates = blocks.map((block) => {
+      at++;
+      return new X509Certificate(block);
+    });
+    createSecureContext({ ca: pem });
+    return certificates.map(({ validTo }) => Date.parse(validTo)).sort((a, b) => a - b);
   } catch (thrown) {
-    throw tlsError('TLS_FILE_INVALID', { field, file: path, found: messageOf(thrown), expected: 'certificates in PEM' }, thrown);
+    const found = blocks.length > 1 ? `${messageOf(thrown)} in certificate ${at} of ${blocks.length}` : messageOf(thrown);
+    throw tlsError('TLS_FILE_INVALID', { field, file: path, found, expected: 'certificates in PEM' }, thrown);
   }
 }
 
