@@ -40,7 +40,14 @@ test('the defaults are those of the design', () => {
     heldSize: 2 ** 23,
     checkpointInterval: 60_000,
   });
-  expect(config.gateway).toEqual({ listen: 'off', allowPlaintext: false, replays: false, inFlightSize: 2 ** 23, messageSize: 2 ** 22 });
+  expect(config.gateway).toEqual({
+    listen: 'off',
+    allowPlaintext: false,
+    replays: false,
+    inFlightSize: 2 ** 23,
+    messageSize: 2 ** 22,
+    memorySize: 2 ** 26,
+  });
 });
 
 test('a node is called what is configured, else NODE_NAME, else the host', () => {
