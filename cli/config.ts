@@ -21,7 +21,7 @@ const busConfig = z
       .describe('embedded: logs in the data folder of one process (role all). kafka: topics of a cluster, for separate roles.'),
     kafka: kafkaSchema.prefault({}),
     rawSize: size('1GiB', { atLeast: '16MiB' }).describe(
-      'Cap of the raw log. Below the newest checkpoint it is deleted, else it takes no more. Not over Kafka, which keeps all above the checkpoint before the newest.',
+      'Cap of the raw log. Below the newest checkpoint it is deleted, else it takes no more. Over Kafka of what lies above the newest checkpoint of each partition; all above the one before is kept besides.',
     ),
     eventsSize: size('512MiB', { atLeast: '16MiB' }).describe(
       'Cap of the events log; over Kafka of each partition. The oldest go; a sink that had not read them counts them.',

@@ -56,6 +56,8 @@ export interface Pipeline {
   close(deadline: Deadline): Promise<readonly Waiting[] | undefined>;
 }
 
+/** Checkpoints while as much is processed as the raw log takes: who is current must not find it full. */
+const checkpointsPerCap = 4;
 /** A start waits this long for the series of its last run to be shown. */
 const maxLoadMs = 10_000;
 /** The end looks at least so long for what waits on the bus. */
@@ -174,12 +176,14 @@ export async function startPipeline(config: Config, dataDir: string, options: Pi
 
 /** The aggregator, with its checkpoints where its bus is: in files of the data folder, or in a topic. */
 function aggregatorOf(config: Config, dataDir: string, bus: PipelineBus, aggregation: Aggregation, log: Log): Promise<Aggregator> {
+  const raw = bus.stats().filter(({ topic }) => topic === topics.raw);
   return startAggregator({
     bus,
     checkpoints: config.bus.type === 'kafka' ? topicCheckpoints(bus) : fileCheckpoints(join(dataDir, 'state')),
     ...aggregation,
     lingerMs: config.aggregator.batchLinger,
     checkpointMs: config.aggregator.checkpointInterval,
+    checkpointBytes: Math.min(...raw.map(({ maxBytes }) => maxBytes)) / checkpointsPerCap,
     log: limitedLog(logOf(log, 'aggregator')),
   });
 }

@@ -27,7 +27,9 @@ export const aggregatorConfig = z
       .strictObject(Object.fromEntries(probes.map(({ name }) => [name, eventsOfProbe])))
       .prefault({})
       .describe('Which records of each probe become events.'),
-    checkpointInterval: duration('60s').describe('How often the state is written down.'),
+    checkpointInterval: duration('60s').describe(
+      'How often the state is written down, at least: also each time a quarter of `bus.rawSize` was processed.',
+    ),
   })
   .prefault({});
 

@@ -30,6 +30,8 @@ export interface AggregatorOptions {
   /** An EventBatch that is not full is closed this long after the one before. */
   readonly lingerMs: number;
   readonly checkpointMs: number;
+  /** A checkpoint is also written when so many bytes of raw messages were processed since the last; without: by time alone. */
+  readonly checkpointBytes?: number;
   readonly log: Log;
   /** Appends for as long as it takes: a full disk holds the partition up and loses nothing. */
   append(topic: string, partition: number, values: readonly Uint8Array[]): Promise<unknown>;

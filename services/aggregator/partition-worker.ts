@@ -57,6 +57,8 @@ export class PartitionWorker {
   /** Rules that wait for a checkpoint. */
   #nextRules: RuleSet | undefined;
   #nextCheckpointMs: number;
+  /** Bytes of raw messages that were processed since the last checkpoint, also since one that failed. */
+  #uncheckpointedBytes = 0;
   #busy: Promise<void> = Promise.resolve();
 
   private constructor(
@@ -133,7 +135,8 @@ export class PartitionWorker {
       this.times.fetches++;
       this.times.fetchSeconds += (performance.now() - beganMs) / 1e3;
       await this.#lettersDurable();
-      if (performance.now() >= this.#nextCheckpointMs) await this.#checkpoint();
+      for (const { value } of fetch.messages) this.#uncheckpointedBytes += value.length;
+      if (this.#isCheckpointDue) await this.#checkpoint();
       this.#armCheckpoint();
       this.#linger();
     });
@@ -154,6 +157,12 @@ export class PartitionWorker {
     clearInterval(this.#reportTimer);
     await this.#exclusively(() => this.#checkpoint());
     clearTimeout(this.#lingerTimer);
+  }
+
+  /** Also by bytes: a raw log must not be at its cap before the time has come. */
+  get #isCheckpointDue(): boolean {
+    const { checkpointBytes = Number.POSITIVE_INFINITY } = this.#options;
+    return performance.now() >= this.#nextCheckpointMs || this.#uncheckpointedBytes >= checkpointBytes;
   }
 
   /** Timers and fetches touch the same state: one at a time. */
@@ -203,6 +212,7 @@ export class PartitionWorker {
     const { checkpoints, bus, checkpointMs, log } = this.#options;
     const { rawOffset } = this.state;
     const beganMs = performance.now();
+    this.#uncheckpointedBytes = 0;
     try {
       await this.#metricsInFlight;
       await checkpoints.save(this.#partition, this.state.snapshot(), this.state.blocks());

@@ -3,12 +3,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { type EmbeddedLog, openEmbeddedLog } from '../../core/bus/embedded-log.ts';
-import { createLog, type Log } from '../../core/log.ts';
+import { createLog } from '../../core/log.ts';
 import { topics } from '../../proto/bus.ts';
 import { decodeEventBatch } from '../../schema/event-batch.ts';
 import { eventually } from '../../test/lab/eventually.ts';
 import { fileCheckpoints } from './checkpoint.ts';
-import { type Aggregator, startAggregator } from './main.ts';
+import { type Aggregator, type AggregatorOptions, startAggregator } from './main.ts';
 import { rawStream } from './test-raw-stream.ts';
 import { batchOf, events, identityFault, netnsOf, rawOf, seriesOptions, TestPartition } from './test-stream.ts';
 
@@ -25,21 +25,16 @@ interface Running {
   readonly aggregator: Aggregator;
 }
 
-async function start(
-  dir: string,
-  more: { checkpointMs?: number; maxBatchBytes?: number; lingerMs?: number; log?: Log } = {},
-): Promise<Running> {
+type Settings = Partial<Pick<AggregatorOptions, 'checkpointMs' | 'checkpointBytes' | 'maxBatchBytes' | 'lingerMs' | 'log'>>;
+
+async function start(dir: string, more: Settings = {}): Promise<Running> {
   const bus = await openBus(dir);
   const aggregator = await startOn(bus, dir, more);
   onTestFinished(() => close({ bus, aggregator }));
   return { bus, aggregator };
 }
 
-function startOn(
-  bus: EmbeddedLog,
-  dir: string,
-  more: { checkpointMs?: number; maxBatchBytes?: number; lingerMs?: number; log?: Log },
-): Promise<Aggregator> {
+function startOn(bus: EmbeddedLog, dir: string, more: Settings): Promise<Aggregator> {
   return startAggregator({
     bus,
     checkpoints: fileCheckpoints(join(dir, 'state')),
@@ -50,6 +45,7 @@ function startOn(
     maxBatchBytes: more.maxBatchBytes ?? 2000,
     lingerMs: more.lingerMs ?? 5,
     checkpointMs: more.checkpointMs ?? 3_600_000,
+    ...(more.checkpointBytes !== undefined && { checkpointBytes: more.checkpointBytes }),
     log: more.log ?? silent,
   });
 }
@@ -296,7 +292,10 @@ test('when the raw log lost its end, what comes next is not taken for what the o
   expect(numbers).toEqual(lines.map((_, index) => index));
 });
 
-test('a raw log at its cap takes more as soon as there is a checkpoint, although nothing more comes', async () => {
+test.each([
+  ['by time', { checkpointMs: 500 }],
+  ['by bytes', { checkpointBytes: 16 * 1024 }],
+])('a raw log at its cap takes more as soon as there is a checkpoint, %s, although nothing more comes', async (_, settings) => {
   const dir = folder();
   const bus = await openEmbeddedLog({
     dir: join(dir, 'bus'),
@@ -308,7 +307,7 @@ test('a raw log at its cap takes more as soon as there is a checkpoint, although
       { name: topics.deadLetters, partitions: 1, maxBytes: 2 ** 26, retain: 'oldest' },
     ],
   });
-  const running = await startOn(bus, dir, { checkpointMs: 500 });
+  const running = await startOn(bus, dir, settings);
   const values = rawStream(40);
   const fill = async (): Promise<void> => {
     for (;;) await bus.append(topics.raw, 0, values);
