@@ -1,4 +1,5 @@
 import { messageOf } from '../../core/app-error.ts';
+import { joinSignals } from '../../core/joined-signal.ts';
 import type { Log, LogLimiter } from '../../core/log.ts';
 import { backoffMs, sleep } from '../../core/retry.ts';
 import { CollectorMessage, type GatewayBody } from '../../proto/collect.ts';
@@ -80,7 +81,7 @@ export class Sender {
 
   async #session(signal: AbortSignal, lastSeq: number): Promise<void> {
     const call = openGatewayCall(this.#options.gateway);
-    const stop = AbortSignal.any([signal, call.broken]);
+    const { signal: stop, release } = joinSignals(signal, call.broken);
     this.#unreadable = false;
     try {
       call.stream.write(this.#hello());
@@ -92,6 +93,7 @@ export class Sender {
       if (call.broken.aborted && !signal.aborted) throw call.broken.reason;
     } finally {
       call.close();
+      release();
     }
   }
 

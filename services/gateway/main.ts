@@ -90,8 +90,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       partitionOf: (node) => partitionOf(node, bus.partitions(topics.raw)),
       acked: (session) => positions.acked(session),
       advance: (session, seq, partition) => positions.advance(session, seq, partition),
-      append: async (partition, values, signal) =>
-        void (await appendRetrying(bus, topics.raw, partition, values, log, AbortSignal.any([stopping.signal, signal]))),
+      append: async (partition, values, signal) => void (await appendRetrying(bus, topics.raw, partition, values, log, signal)),
       budget,
       metrics,
       refusalOf: (hello) => refusalOf(hello, peer, { certified, replays: !options.ticks }),
@@ -144,7 +143,9 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       const ended = Promise.all(servers.map((server) => new Promise<void>((resolve) => server.tryShutdown(() => resolve()))));
       const patience = new AbortController();
       await Promise.race([ended, sleep(graceMs, patience.signal)]);
-      stopping.abort(new Error('the gateway closes'));
+      const reason = 'the gateway closes';
+      stopping.abort(new Error(reason));
+      for (const stream of [...streams.keys()]) stream.breakOff(reason, status.UNAVAILABLE);
       for (const server of servers) server.forceShutdown();
       // grpc-js waits for ever for a session that was destroyed and has not said so yet.
       await Promise.race([ended, sleep(maxEndMs, patience.signal)]);

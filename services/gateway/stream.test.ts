@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events';
 import { type ServerDuplexStream, status } from '@grpc/grpc-js';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import type { Bus } from '../../core/bus/bus.ts';
 import { busError } from '../../core/bus/errors.ts';
 import { topics } from '../../proto/bus.ts';
@@ -86,6 +86,34 @@ test('a full bus is tried again, and nothing overtakes', async () => {
   expect(await seqs(bus)).toEqual(Array.from({ length: 60 }, (_, n) => n + 1));
   const acks = collector.answers.flatMap(({ ack }) => (ack ? [ack.seq ?? 0] : []));
   expect(acks).toEqual([...acks].sort((a, b) => a - b));
+});
+
+test('appends leave nothing behind in the gateway; those that are tried again end with it, of streams that the collector ended, too', async () => {
+  const dir = folder();
+  const bus = await openBus(dir);
+  // Node.js keeps an entry for each signal that is made so in the signals that it is made of.
+  const joined = vi.spyOn(AbortSignal, 'any');
+  onTestFinished(() => joined.mockRestore());
+  let appends = 0;
+  let isFull = false;
+  const full = (): Promise<number> => Promise.reject(busError('BUS_FULL', { topic: topics.raw, partition: 0, bytes: 1, limit: 1 }));
+  const gateway = await gatewayOn(
+    dir,
+    scripted(bus, (real) => {
+      appends++;
+      return isFull ? full() : real();
+    }),
+  );
+  const collectors = [1, 2].map((n) => new TestCollector(dir).hello({ session: Buffer.alloc(16, n) }));
+  for (let seq = 1; seq <= 20; seq++) for (const collector of collectors) await collector.send(beat(seq)).until(seq);
+  expect([appends, joined.mock.calls.length]).toEqual([40, 0]);
+  isFull = true;
+  for (const collector of collectors) collector.send(beat(21));
+  await eventually('both are tried', () => gateway.metrics.queuedBytes > 0 && appends >= 44);
+  collectors[1].call.end();
+  await eventually('one is ended', () => gateway.metrics.streams === 1);
+  await gateway.close(100);
+  await eventually('nothing waits', () => gateway.metrics.queuedBytes === 0);
 });
 
 test('messages that are durable already are dropped, and counted by item', async () => {

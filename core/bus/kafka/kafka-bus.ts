@@ -1,4 +1,5 @@
 import { AppError } from '../../app-error.ts';
+import { joinSignals } from '../../joined-signal.ts';
 import { type Log, LogLimiter } from '../../log.ts';
 import { retry } from '../../retry.ts';
 import type {
@@ -26,7 +27,7 @@ import { KafkaConsumer } from './kafka-consumer.ts';
 import type { BrokerLink } from './link.ts';
 import { LogWatch } from './log-watch.ts';
 import { PartitionProducer } from './partition-producer.ts';
-import { readPartition } from './partition-reader.ts';
+import { type ReadPlace, readPartition } from './partition-reader.ts';
 import { sizeOf } from './record-batch.ts';
 import { compressionTypeOf, isUnreadable, prepareTopics } from './topics.ts';
 
@@ -176,7 +177,6 @@ export class KafkaBus implements Bus {
 
   read(topic: string, partition: number, from: number, options: ReadOptions): AsyncIterable<Fetch> {
     const { damage } = this.#partition(topic, partition);
-    const signals = [this.#closed.signal, ...(options.signal === undefined ? [] : [options.signal])];
     const name = this.#topicName(topic);
     const place = {
       topic: name,
@@ -192,7 +192,7 @@ export class KafkaBus implements Bus {
       unknownCodec: (codec: number) => this.#unknownCodec(topic, partition, codecNames[codec] ?? `codec ${codec}`),
       failed: (error: AppError) => this.#tell(`reading ${topic}`, error),
     };
-    return renamed(topic, readPartition(place, { ...options, signal: AbortSignal.any(signals) }));
+    return renamed(topic, place, options, this.#closed.signal);
   }
 
   async consume(options: ConsumeOptions): Promise<Consumer> {
@@ -378,7 +378,12 @@ export class KafkaBus implements Bus {
   }
 }
 
-/** Fetches under the name that the service knows the topic by. */
-async function* renamed(topic: string, fetches: AsyncIterable<Fetch>): AsyncGenerator<Fetch> {
-  for await (const fetch of fetches) yield { ...fetch, topic };
+/** Fetches under the name that the service knows the topic by; they end when the bus closes, too. */
+async function* renamed(topic: string, place: ReadPlace, options: ReadOptions, closed: AbortSignal): AsyncGenerator<Fetch> {
+  const { signal, release } = joinSignals(closed, options.signal);
+  try {
+    for await (const fetch of readPartition(place, { ...options, signal })) yield { ...fetch, topic };
+  } finally {
+    release();
+  }
 }

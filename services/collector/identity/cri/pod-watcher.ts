@@ -1,5 +1,6 @@
 import { type ServiceError, status } from '@grpc/grpc-js';
 import { messageOf } from '../../../../core/app-error.ts';
+import { joinSignals } from '../../../../core/joined-signal.ts';
 import type { Log, LogLimiter } from '../../../../core/log.ts';
 import { backoffMs, sleep } from '../../../../core/retry.ts';
 import type { Clock } from '../../clock.ts';
@@ -130,7 +131,7 @@ export class PodWatcher {
     const { connect, log, limiter } = this.#parts;
     const client = connect?.(socket) ?? new CriClient(socket);
     const over = new AbortController();
-    const signal = AbortSignal.any([over.signal, this.#stop.signal]);
+    const { signal, release } = joinSignals(over.signal, this.#stop.signal);
     this.#eventful = false;
     try {
       if (await this.#wantsEvents(client)) void this.#listen(client, signal);
@@ -151,6 +152,7 @@ export class PodWatcher {
       }
     } finally {
       over.abort();
+      release();
       client.close();
     }
   }
