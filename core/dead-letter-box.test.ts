@@ -1,12 +1,14 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { topics } from '../proto/bus.ts';
+import { mortal } from '../test/support/mortal-bus.ts';
 import { until } from './bus/contract.ts';
 import { type EmbeddedLog, openEmbeddedLog } from './bus/embedded-log.ts';
+import { busError } from './bus/errors.ts';
 import { encodeDeadLetter } from './dead-letter.ts';
-import { DeadLetterBox, deadLetterError } from './dead-letter-box.ts';
+import { claimMs, DeadLetterBox, deadLetterError } from './dead-letter-box.ts';
 import { DeadLetterCount } from './dead-letter-count.ts';
 import { createLog } from './log.ts';
 
@@ -88,6 +90,29 @@ test('of two that claim the same letters each is held by one, until it ends', as
   await second.settle(['0-5'], signal);
   const again = await second.claim(ids, signal);
   expect([...again.letters].map(([id, { isDoubtful }]) => [id, isDoubtful])).toEqual(ids.slice(0, 5).map((id) => [id, id === '0-0']));
+});
+
+test('a claim is dated when it is stored, and one whose answer was lost is no other', async () => {
+  const bus = await open(await folder());
+  await bus.append(topic, 0, letters(1));
+  let nowMs = Date.now();
+  vi.spyOn(Date, 'now').mockImplementation(() => nowMs);
+  onTestFinished(() => void vi.restoreAllMocks());
+  let failures = 2;
+  const append: typeof bus.append = async (...call) => {
+    if (failures === 0) return bus.append(...call);
+    // The second one is stored, and its answer is lost.
+    if (--failures === 0) await bus.append(...call);
+    else nowMs += 70_000;
+    throw busError('BUS_BUSY', { topic, partition: 0, found: 1, limit: 1 });
+  };
+  const box = new DeadLetterBox({ ...mortal(bus).bus, append });
+  const held = await box.claim(['0-0'], signal);
+  expect([...held.letters.keys()]).toEqual(['0-0']);
+  expect(held.untilMs).toBe(nowMs + claimMs);
+  nowMs += claimMs - 1;
+  const rival = new DeadLetterBox(bus);
+  expect((await rival.claim(['0-0'], signal)).letters.size).toBe(0);
 });
 
 test('they are counted as they come and go, also by the process that counts next; what retention takes is not', async () => {

@@ -19,6 +19,11 @@ export const deadLetterError = errorTable({
     retryable: true,
     remedy: 'Wait for it to end. After one that was killed: a minute.',
   },
+  DEAD_LETTER_CLAIMED_LATE: {
+    message: 'the bus took too long to tell others that the letter {id} is replayed: it was not sent',
+    retryable: true,
+    remedy: 'Replay it again once the bus answers.',
+  },
 });
 
 /** A dead letter that waits, by the id under which it is shown: partition, "-", offset in the DLQ topic. */
@@ -38,6 +43,8 @@ export interface LetterFilter {
 export interface HeldLetters {
   /** Those of the named ones that wait, and that nobody else has claimed: id, and whether a replay before may have stored it. */
   readonly letters: ReadonlyMap<string, { readonly isDoubtful: boolean }>;
+  /** When the claim is over for others, by this process' clock: Unix time in ms. */
+  readonly untilMs: number;
   /** Ends the claim. `doubtful`: what may be stored and was not settled. */
   end(doubtful: Iterable<string>): Promise<void>;
 }
@@ -98,7 +105,7 @@ export class DeadLetterBox {
     for (const [partition, offsets] of byPartition(ids)) {
       const ranges = toRanges(offsets);
       const append = async (): Promise<void> => {
-        const at = await this.#append(partition, encodeSettlement(ranges), signal);
+        const at = await this.#append(partition, () => encodeSettlement(ranges), signal);
         settled += (await this.#caughtUp(partition, signal, at)).waitingWithin(ranges);
         await this.#caughtUp(partition, signal, at + 1);
       };
@@ -112,32 +119,41 @@ export class DeadLetterBox {
     const id = randomBytes(8).toString('hex');
     const letters = new Map<string, { isDoubtful: boolean }>();
     const claimed = byPartition(ids);
-    const untilMs = Date.now() + claimMs;
+    let untilMs = Number.POSITIVE_INFINITY;
     for (const [partition, offsets] of claimed) {
       await this.#alone(partition, async () => {
-        const at = await this.#append(partition, encodeClaim({ id, ranges: toRanges(offsets), untilMs, ended: false }), signal);
+        let ownUntilMs = 0;
+        // Dated anew each time: the bus may be away for longer than a claim lasts.
+        const claim = (): Uint8Array => {
+          ownUntilMs = Date.now() + claimMs;
+          return encodeClaim({ id, ranges: toRanges(offsets), untilMs: ownUntilMs, ended: false });
+        };
+        const at = await this.#append(partition, claim, signal);
+        untilMs = Math.min(untilMs, ownUntilMs);
         const ledger = await this.#caughtUp(partition, signal, at);
         for (const offset of offsets) {
-          if (ledger.waits(offset) && !ledger.isClaimed(offset))
+          if (ledger.waits(offset) && !ledger.isClaimed(offset, id))
             letters.set(`${partition}-${offset}`, { isDoubtful: ledger.isDoubtful(offset) });
         }
       });
     }
     return {
       letters,
+      untilMs,
       end: async (doubtful) => {
         const left = byPartition(doubtful);
         for (const partition of claimed.keys()) {
           const ranges = toRanges(left.get(partition) ?? []);
-          await this.#append(partition, encodeClaim({ id, ranges, untilMs, ended: true }), AbortSignal.timeout(claimMs));
+          const claim = () => encodeClaim({ id, ranges, untilMs, ended: true });
+          await this.#append(partition, claim, AbortSignal.timeout(claimMs));
         }
       },
     };
   }
 
-  #append(partition: number, body: Uint8Array, signal: AbortSignal): Promise<number> {
+  #append(partition: number, body: () => Uint8Array, signal: AbortSignal): Promise<number> {
     const retryable = (thrown: unknown): boolean => thrown instanceof AppError && thrown.retryable;
-    return retry(() => this.#bus.append(topic, partition, [body]), { ...retryPolicy, signal, retryable });
+    return retry(() => this.#bus.append(topic, partition, [body()]), { ...retryPolicy, signal, retryable });
   }
 
   /** The ledger of a partition, up to its end, or to an offset that was appended. */

@@ -47,10 +47,12 @@ export class LetterLedger {
     return this.#doubtful.has(offset);
   }
 
-  /** Whether somebody is about to replay it. */
-  isClaimed(offset: number): boolean {
+  /** Whether somebody is about to replay it. `ownId`: a claim that does not count; it may be there twice. */
+  isClaimed(offset: number, ownId?: string): boolean {
     this.#expire();
-    return [...this.#claims.values()].some(({ ranges }) => ranges.some(({ from, to }) => offset >= from && offset < to));
+    return [...this.#claims.values()].some(
+      ({ id, ranges }) => id !== ownId && ranges.some(({ from, to }) => offset >= from && offset < to),
+    );
   }
 
   /** How many letters of these ranges wait. */

@@ -285,7 +285,8 @@ test('an event that was given up twice is sent once', async () => {
   const { bus, box } = await boxIn(await folder());
   await bus.append(topics.deadLetters, 0, [letterOf(0), letterOf(1), letterOf(0), letterOf(1, 'other')]);
   const store = askedStore({ mayBeAsked: false });
-  expect(await collect(replayLetters(box, store.sinks, {}, signal))).toEqual(['0-0', '0-1', '0-2', '0-3'].map((id) => [id, undefined]));
+  const outcomes = await collect(replayLetters(box, store.sinks, {}, signal));
+  expect(outcomes.sort()).toEqual(['0-0', '0-1', '0-2', '0-3'].map((id) => [id, undefined]));
   expect(store.stored).toEqual([idOf(0), idOf(1), idOf(1)]);
   await bus.close();
 });
@@ -309,5 +310,81 @@ test('what was sent without an answer is delivered when the store holds it, and 
   ]);
   const again = await box.claim(['0-0'], signal);
   expect([...again.letters]).toEqual([['0-0', { isDoubtful: true }]]);
+  await bus.close();
+});
+
+test('letters that are there twice: two replays at once send each event once, and so does one behind one that was interrupted', async () => {
+  const { bus, box } = await boxIn(await folder());
+  const twice = (first: number, count: number) =>
+    [0, 1].flatMap(() => Array.from({ length: count }, (_, number) => letterOf(first + number)));
+  // The last hundred events have their second letters in the next group.
+  await bus.append(topics.deadLetters, 0, twice(0, 300));
+  const store = askedStore({ mayBeAsked: false });
+  store.before(() => new Promise((resolve) => setTimeout(resolve, 100)));
+  await Promise.all([box, new DeadLetterBox(bus)].map((one) => collect(replayLetters(one, store.sinks, {}, signal))));
+  expect(store.stored.length).toBe(300);
+  expect(await waitingIds(box)).toEqual([]);
+  await bus.append(topics.deadLetters, 0, twice(300, 2));
+  const client = new AbortController();
+  store.before(async () => client.abort());
+  await collect(replayLetters(box, store.sinks, {}, client.signal));
+  await collect(replayLetters(new DeadLetterBox(bus), store.sinks, {}, signal));
+  expect(store.stored.length).toBe(302);
+  expect(new Set(store.stored).size).toBe(302);
+  expect(await waitingIds(box)).toEqual([]);
+  await bus.close();
+});
+
+test('an event whose first letter was not delivered is not sent for its second', async () => {
+  const { bus, box } = await boxIn(await folder());
+  await bus.append(topics.deadLetters, 0, [letterOf(0), letterOf(1, 'other'), letterOf(0)]);
+  const rival = await new DeadLetterBox(bus).claim(['0-0'], signal);
+  const store = askedStore({ mayBeAsked: false });
+  const outcomes = await collect(replayLetters(box, store.sinks, {}, signal));
+  expect(outcomes.sort()).toEqual([
+    ['0-0', 'DEAD_LETTER_CLAIMED'],
+    ['0-1', undefined],
+    ['0-2', 'DEAD_LETTER_CLAIMED'],
+  ]);
+  expect(store.stored).toEqual([idOf(1)]);
+  await rival.end([]);
+  await bus.close();
+});
+
+test('what is stored is told, although the claim cannot be ended', async () => {
+  const { bus, box: calm } = await boxIn(await folder());
+  await bus.append(topics.deadLetters, 0, [letterOf(0)]);
+  let appends = 0;
+  // Claim, settlement, end.
+  const append: typeof bus.append = async (...call) => {
+    if (++appends === 3) throw new Error('closed');
+    return bus.append(...call);
+  };
+  const box = new DeadLetterBox({ ...mortal(bus).bus, append });
+  const store = askedStore();
+  expect(await collect(replayLetters(box, store.sinks, {}, signal))).toEqual([['0-0', undefined]]);
+  expect(appends).toBe(3);
+  expect(await waitingIds(calm)).toEqual([]);
+  await bus.close();
+});
+
+test('a claim that others may take for over before anything is sent is given back', async () => {
+  const { bus, box: rival } = await boxIn(await folder());
+  await bus.append(topics.deadLetters, 0, [letterOf(0)]);
+  let nowMs = Date.now();
+  vi.spyOn(Date, 'now').mockImplementation(() => nowMs);
+  onTestFinished(() => void vi.restoreAllMocks());
+  let awayMs = 61_000;
+  const append: typeof bus.append = async (...call) => {
+    const at = await bus.append(...call);
+    nowMs += awayMs;
+    awayMs = 0;
+    return at;
+  };
+  const box = new DeadLetterBox({ ...mortal(bus).bus, append });
+  const store = askedStore();
+  expect(await collect(replayLetters(box, store.sinks, {}, signal))).toEqual([['0-0', 'DEAD_LETTER_CLAIMED_LATE']]);
+  expect(store.stored).toEqual([]);
+  expect(await collect(replayLetters(rival, store.sinks, {}, signal))).toEqual([['0-0', undefined]]);
   await bus.close();
 });

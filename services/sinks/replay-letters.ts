@@ -17,8 +17,9 @@ export interface ReplayedLetter {
   readonly possiblyDoubled: boolean;
 }
 
-interface Letter {
-  readonly id: string;
+/** An event with its letters: one that was given up twice is sent once. */
+interface Letters {
+  readonly ids: string[];
   readonly eventId: string;
   readonly view: EventBatchView;
 }
@@ -27,17 +28,20 @@ interface Letter {
 interface Group {
   readonly target: string;
   readonly partition: number;
-  /** By event: an event that was given up twice is sent once. */
-  readonly letters: Map<string, Letter>;
+  readonly events: Map<string, Letters>;
+  /** Letters. */
+  count: number;
   bytes: number;
 }
 
 const maxLetters = 500;
 const maxBytes = 1024 * 1024;
-/** Events that are remembered as delivered, so that a second letter of one is not sent. */
-const maxDelivered = 100_000;
-/** A delivery ends before others may take its claim for over, whatever their clocks say. */
-const deliveryMs = claimMs / 2;
+/** Events whose outcome is remembered, so that a later letter of one is not sent beside the first. */
+const maxOutcomes = 100_000;
+/** A delivery ends so long before others may take its claim for over, whatever their clocks say. */
+const marginMs = claimMs / 2;
+/** Nothing is sent when less time is left. */
+const minDeliveryMs = 5_000;
 
 /**
  * Sends dead letters of sinks once more, each through its sink alone. Those that are delivered wait no more; all others stay.
@@ -58,7 +62,8 @@ class Replay {
   readonly #signal: AbortSignal;
   /** Sinks that took nothing of a group: the rest is not sent to them. */
   readonly #down = new Map<string, AppError>();
-  readonly #delivered = new Set<string>();
+  /** Of events, by sink: why they were not delivered, if they were not. */
+  readonly #outcomes = new Map<string, AppError | undefined>();
   /** Not the client's signal: what was sent has to be settled. */
   readonly #always = new AbortController().signal;
 
@@ -86,69 +91,92 @@ class Replay {
         if (this.#signal.aborted) return;
       }
       const event = view.id(0);
-      if (this.#delivered.has(`${target} ${event}`)) {
-        await this.#box.settle([id], this.#always);
-        yield { id, target, eventId: event, error: undefined, possiblyDoubled: false };
+      const key = `${target} ${event}`;
+      if (this.#outcomes.has(key)) {
+        const error = this.#outcomes.get(key);
+        if (error === undefined) await this.#box.settle([id], this.#always);
+        yield { id, target, eventId: event, error, possiblyDoubled: false };
         continue;
       }
-      group ??= { target, partition, letters: new Map(), bytes: 0 };
-      group.letters.set(event, { id, eventId: event, view });
+      group ??= { target, partition, events: new Map(), count: 0, bytes: 0 };
+      const known = group.events.get(event);
+      if (known === undefined) group.events.set(event, { ids: [id], eventId: event, view });
+      else known.ids.push(id);
+      group.count++;
       group.bytes += payload.length;
     }
     if (group !== undefined && !this.#signal.aborted) yield* this.#send(group);
   }
 
-  async *#send({ target, partition, letters }: Group): AsyncGenerator<ReplayedLetter> {
-    const all = [...letters.values()];
-    const stays = ({ id, eventId }: Letter, error: AppError): ReplayedLetter => ({ id, target, eventId, error, possiblyDoubled: false });
+  async *#send({ target, partition, events }: Group): AsyncGenerator<ReplayedLetter> {
+    const all = [...events.values()];
     const cause = this.#down.get(target);
     if (cause !== undefined) {
-      for (const letter of all) yield stays(letter, cause);
+      for (const letters of all) yield* this.#told(target, letters, { error: cause, isDoubtful: false });
       return;
     }
     const held = await this.#box.claim(
-      all.map(({ id }) => id),
+      all.flatMap(({ ids }) => ids),
       this.#always,
     );
     const doubtful: string[] = [];
     const told: ReplayedLetter[] = [];
-    const endsAt = AbortSignal.timeout(deliveryMs);
+    const tell = (letters: Letters, outcome: ReplayOutcome): void => {
+      if (this.#outcomes.size < maxOutcomes) this.#outcomes.set(`${target} ${letters.eventId}`, outcome.error);
+      told.push(...this.#told(target, letters, outcome));
+    };
+    const leave = (letters: Letters, code: 'DEAD_LETTER_CLAIMED' | 'DEAD_LETTER_CLAIMED_LATE'): void =>
+      tell(letters, { error: deadLetterError(code, { id: letters.ids[0] }), isDoubtful: false });
+    // All letters of an event or none: who has the others may be sending it.
+    const isHeld = ({ ids }: Letters): boolean => ids.every((id) => held.letters.has(id));
+    const isDoubtful = ({ ids }: Letters): boolean => ids.some((id) => held.letters.get(id)?.isDoubtful === true);
+    const leftMs = held.untilMs - marginMs - Date.now();
+    let failure: { readonly thrown: unknown } | undefined;
     try {
-      for (const isDoubtful of this.#signal.aborted ? [] : [false, true]) {
-        const part = all.filter(({ id }) => held.letters.get(id)?.isDoubtful === isDoubtful);
+      const endsAt = AbortSignal.timeout(Math.max(0, leftMs));
+      for (const mayBeStored of this.#signal.aborted || leftMs < minDeliveryMs ? [] : [false, true]) {
+        const part = all.filter((letters) => isHeld(letters) && isDoubtful(letters) === mayBeStored);
         if (part.length === 0) continue;
-        const outcomes = await this.#deliver(target, partition, part, isDoubtful, endsAt);
-        for (const [at, { error, isDoubtful: unsure }] of outcomes.entries()) {
-          if (error !== undefined && unsure) doubtful.push(part[at].id);
-          told.push({ id: part[at].id, target, eventId: part[at].eventId, error, possiblyDoubled: error === undefined && unsure });
+        const outcomes = await this.#deliver(target, partition, part, mayBeStored, endsAt);
+        for (const [at, outcome] of outcomes.entries()) {
+          if (outcome.error !== undefined && outcome.isDoubtful) doubtful.push(...part[at].ids);
+          tell(part[at], outcome);
         }
       }
     } catch (thrown) {
       doubtful.push(...held.letters.keys());
-      throw thrown;
-    } finally {
-      await held.end(doubtful);
+      failure = { thrown };
     }
-    for (const letter of all)
-      if (!held.letters.has(letter.id)) told.push(stays(letter, deadLetterError('DEAD_LETTER_CLAIMED', { id: letter.id })));
-    yield* told;
+    for (const letters of all) {
+      if (!isHeld(letters)) leave(letters, 'DEAD_LETTER_CLAIMED');
+      else if (leftMs < minDeliveryMs) leave(letters, 'DEAD_LETTER_CLAIMED_LATE');
+    }
+    // A courtesy: one that cannot be ended is over after its time, and what it held is doubtful then.
+    const ended = held.end(doubtful).catch(() => undefined);
+    try {
+      yield* told;
+      if (failure !== undefined) throw failure.thrown;
+    } finally {
+      await ended;
+    }
   }
 
-  /** Sends letters, and settles those that are in the store: what is told as delivered does not come back. */
-  async #deliver(target: string, partition: number, letters: readonly Letter[], possiblyStored: boolean, endsAt: AbortSignal) {
-    const view = joinEventBatches(letters.map((letter) => letter.view));
+  /** What became of an event, for each of its letters; it is doubled once. */
+  *#told(target: string, { ids, eventId }: Letters, { error, isDoubtful }: ReplayOutcome): Generator<ReplayedLetter> {
+    for (const [at, id] of ids.entries())
+      yield { id, target, eventId, error, possiblyDoubled: error === undefined && isDoubtful && at === 0 };
+  }
+
+  /** Sends events, and settles the letters of those that are in the store: what is told as delivered does not come back. */
+  async #deliver(target: string, partition: number, events: readonly Letters[], possiblyStored: boolean, endsAt: AbortSignal) {
+    const view = joinEventBatches(events.map((event) => event.view));
     const items = Uint32Array.from({ length: view.count }, (_, row) => row);
     const outcomes: readonly ReplayOutcome[] = await this.#sinks.replay(target, { partition, view, items, possiblyStored }, endsAt);
     const first = outcomes[0]?.error;
-    if (first !== undefined && (first.retryable || letters.length > 1) && outcomes.every(({ error }) => error === first))
+    if (first !== undefined && (first.retryable || events.length > 1) && outcomes.every(({ error }) => error === first))
       this.#down.set(target, first);
-    const stored = letters.filter((_, at) => outcomes[at].error === undefined);
-    for (const { eventId } of stored) if (this.#delivered.size < maxDelivered) this.#delivered.add(`${target} ${eventId}`);
-    if (stored.length > 0)
-      await this.#box.settle(
-        stored.map(({ id }) => id),
-        this.#always,
-      );
+    const stored = events.filter((_, at) => outcomes[at].error === undefined).flatMap(({ ids }) => ids);
+    if (stored.length > 0) await this.#box.settle(stored, this.#always);
     return outcomes;
   }
 }
@@ -164,11 +192,8 @@ function viewOf({ stage, eventId, payload, reason }: WaitingLetter): EventBatchV
 }
 
 /** One partition of events and one of letters a group: a request of one order, and one claim. */
-function fits({ target, partition, letters, bytes }: Group, letter: WaitingLetter): boolean {
-  const [first] = letters.values();
-  const ofSamePartition = first?.id.split('-')[0] === letter.id.split('-')[0];
-  const isNew = letter.eventId === undefined || !letters.has(letter.eventId);
-  return (
-    target === letter.target && partition === letter.partition && ofSamePartition && isNew && letters.size < maxLetters && bytes < maxBytes
-  );
+function fits({ target, partition, events, count, bytes }: Group, letter: WaitingLetter): boolean {
+  const [first] = events.values();
+  const ofSamePartition = first?.ids[0].split('-')[0] === letter.id.split('-')[0];
+  return target === letter.target && partition === letter.partition && ofSamePartition && count < maxLetters && bytes < maxBytes;
 }
