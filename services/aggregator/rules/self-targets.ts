@@ -20,6 +20,8 @@ interface SelfTarget {
 const maxTargets = 4096;
 /** A total that falls is told by a gateway that knows less, or has begun anew: when it stays so for so many ticks. */
 const maxFallen = 10;
+/** Ticks after which a gauge that none of them told is forgotten: names of gateways come and go with their hosts. */
+const maxUntold = 60;
 
 /**
  * What the aggregator knows of a node or of the pipeline, as counters and gauges of rules. All of it is remembered,
@@ -70,43 +72,45 @@ export class SelfTargets {
   }
 
   /**
-   * All of a tick is told. A gauge that it did not tell is no more, like that of a queue whose sink is gone: 0 from now on.
-   * A tick that told nothing changes nothing.
+   * All of a tick is told. A gauge that it did not tell is no more, like that of a queue whose sink is gone: 0 from now on,
+   * and forgotten when it stays untold. Totals stay what they are. A tick that told nothing changes nothing.
    */
   tick(): void {
     if (!this.#isTold) return;
-    for (const target of this.#targets.values()) if (target.round !== this.#round && target.value !== 0) this.#empty(target);
+    for (const [key, target] of this.#targets) {
+      if (target.round === this.#round || isTotal(target.source, target.field)) continue;
+      if (target.value !== 0) this.#empty(target);
+      if (this.#round - target.round >= maxUntold) this.#targets.delete(key);
+    }
     this.#isTold = false;
     this.#round++;
   }
 
   image(): SelfTargetImage[] {
-    return [...this.#targets.values()].map(({ source, field, labels, value, fallen }) => ({
+    return [...this.#targets.values()].map(({ source, field, labels, value, fallen, round }) => ({
       ...{ source, field, labels, value },
       ...(fallen > 0 && { fallen }),
+      ...(round < this.#round - 1 && { untold: this.#round - 1 - round }),
     }));
   }
 
   /** @param gauges told anew: windows may not have them, as those of rules that are new */
   restore(targets: readonly SelfTargetImage[], gauges: boolean): void {
-    for (const { source, field, labels, value, fallen = 0 } of targets) {
+    for (const { source, field, labels, value, fallen = 0, untold = 0 } of targets) {
       const key = JSON.stringify([source, field, Object.entries(labels).sort()]);
-      this.#targets.set(key, { source, field, labels, value, fallen, round: this.#round - 1 });
+      this.#targets.set(key, { source, field, labels, value, fallen, round: this.#round - 1 - untold });
       const plan = this.#domain.plan.windows.sources.get(source);
       if (plan !== undefined) this.#domain.values.setPresent(nodeIndex, plan.index, true);
     }
     if (gauges) for (const { source, field, labels, value } of targets) this.told(source, field, labels, value);
   }
 
-  /** Counters stay what they are. */
   #empty(target: SelfTarget): void {
     const { source, field, labels } = target;
-    const adds = (this.#domain.plan.windows.sources.get(source)?.fields.get(field) ?? []).filter(({ kind }) => kind === 'gauge');
-    if (adds.length === 0) return;
     target.value = 0;
-    for (const add of adds) {
+    for (const add of this.#domain.plan.windows.sources.get(source)?.fields.get(field) ?? []) {
       const group = groupKey(add.by, (name) => labels[name]);
-      if (group === undefined || add.where?.(labels) === false) continue;
+      if (add.kind !== 'gauge' || group === undefined || add.where?.(labels) === false) continue;
       this.#domain.windows.counter(add, nodeIndex, group, this.#domain.evaluatedS + 1, this.#sum(target, add), 0);
     }
   }
@@ -126,7 +130,11 @@ export class SelfTargets {
 }
 
 /** A target in a checkpoint. */
-export type SelfTargetImage = Omit<SelfTarget, 'round' | 'fallen'> & { readonly fallen?: number };
+export type SelfTargetImage = Omit<SelfTarget, 'round' | 'fallen'> & {
+  readonly fallen?: number;
+  /** Ticks that told others since the one that told it. */
+  readonly untold?: number;
+};
 
 function isTotal(source: string, field: string): boolean {
   return selfSignals.some((signal) => signal.source === source && signal.field === field && signal.kind === 'counter');
