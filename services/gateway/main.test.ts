@@ -1,11 +1,14 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
+import type { Bus } from '../../core/bus/bus.ts';
+import { busError } from '../../core/bus/errors.ts';
 import { createLog } from '../../core/log.ts';
 import { RawMessage, topics } from '../../proto/bus.ts';
 import { eventually } from '../../test/lab/eventually.ts';
-import { folder, gatewayOn, openBus } from '../../test/support/gateway-run.ts';
+import { beat, folder, gatewayOn, openBus, session, TestCollector } from '../../test/support/gateway-run.ts';
 import { startGateway } from './main.ts';
+import { partitionOf } from './partition.ts';
 
 test('the socket is for its owner alone, whatever the umask, which stays as it was', async () => {
   const dir = folder();
@@ -32,6 +35,35 @@ test('ticks are in every partition, counted up; a gateway of a replay writes non
     expect(numbers).toEqual([1, 2]);
   }
 });
+
+test('a partition that is full stops its own ticks alone, and no positions', async () => {
+  const dir = folder();
+  const bus = await openBus(dir);
+  const full = (): Promise<number> => Promise.reject(busError('BUS_FULL', { topic: topics.raw, partition: 0, found: 1, limit: 1 }));
+  let isFull = true;
+  const append: Bus['append'] = (topic, partition, values) => (isFull && partition === 0 ? full() : bus.append(topic, partition, values));
+  await gatewayOn(dir, overlaid(bus, { append }), { ticks: true });
+  const node = ['a', 'b', 'c', 'd'].find((name) => partitionOf(name, 2) === 1);
+  await new TestCollector(dir).hello({ node }).send(beat(1)).until(1);
+  await eventually('ticks of the other go on', async () => (await bus.offsets(topics.raw, 1)).next >= 3);
+  const saved = async () => (await bus.committed('gateway', topics.raw, 1))?.metadata;
+  await eventually('its positions are written', async () => (await saved()) === JSON.stringify({ [session.toString('hex')]: 1 }));
+  expect((await bus.offsets(topics.raw, 0)).next).toBe(0);
+  isFull = false;
+  await eventually('time goes on', async () => (await bus.offsets(topics.raw, 0)).next >= 2);
+  for await (const { messages } of bus.read(topics.raw, 0, 0, { until: 2 }))
+    expect(messages.map(({ value }) => RawMessage.decode(value).tick?.number)).toEqual([1, 2]);
+});
+
+/** A bus of which some methods are others. */
+function overlaid(bus: Bus, over: Partial<Bus>): Bus {
+  return new Proxy(bus, {
+    get(target, name) {
+      const value: unknown = Reflect.get(over, name) ?? Reflect.get(target, name, target);
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
+}
 
 test('an address that is taken by no socket file is named', async () => {
   const bus = await openBus(folder());

@@ -8,13 +8,13 @@ import { sleep } from '../../core/retry.ts';
 import { type PipelineFiguresBody, topics } from '../../proto/bus.ts';
 import type { GatewayBody } from '../../proto/collect.ts';
 import { peerOf, refusalOf } from './authorization.ts';
+import { startRepeating, startTicks } from './clock.ts';
 import { collectImplementation, collectService } from './collect-service.ts';
 import { gatewayError } from './errors.ts';
 import { MemoryBudget } from './memory-budget.ts';
 import { emptyGatewayMetrics, type GatewayMetrics } from './metrics.ts';
 import { partitionOf } from './partition.ts';
 import { Positions } from './positions.ts';
-import { encodeTick } from './raw-encoder.ts';
 import { CollectorStream } from './stream.ts';
 import { listenTcp, type TcpListener, type TcpOptions } from './tcp-listener.ts';
 
@@ -47,15 +47,16 @@ export interface Gateway {
   close(graceMs?: number): Promise<void>;
 }
 
-const tickMs = 1_000;
+/** How often it is looked whether a certificate has expired. */
+const expiryMs = 1_000;
 /** Streams that are cut end within this. */
 const maxEndMs = 500;
 /** Positions are written down at the end within this. */
 const maxSaveMs = 2_000;
 /** A collector has one, and one for each session that it catches up with, one after the other. */
 const maxStreamsOfConnection = 16;
-/** Positions are written down every so many ticks. A stream that goes on from an older one sends repeats, which are dropped. */
-const ticksPerSave = 5;
+/** Positions are written down so often. A stream that goes on from an older one sends repeats, which are dropped. */
+const saveMs = 5_000;
 
 /** Starts the gateway: many gRPC streams in, raw partitions out, an ack once durable. */
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
@@ -130,7 +131,16 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     const { message } = gatewayError('GATEWAY_CERTIFICATE_EXPIRED');
     for (const [stream, notAfterMs] of streams) if (nowMs >= notAfterMs) stream.breakOff(message, status.UNAUTHENTICATED);
   };
-  const clock = startClock(options, metrics, positions, expire, stopping.signal);
+  const { ticks, figures } = options;
+  const timers = [
+    setInterval(expire, expiryMs),
+    startRepeating(
+      saveMs,
+      () => positions.save(),
+      (thrown) => log.debug({ cause: messageOf(thrown) }, 'positions not written'),
+    ),
+    ...(ticks ? [startTicks({ bus, log, figures: (partition) => figures?.(partition, metrics), signal: stopping.signal })] : []),
+  ];
   return {
     metrics,
     tcpAddress: listener?.address,
@@ -138,7 +148,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       for (const stream of streams.keys()) stream.requestKeyframe(reason);
     },
     async close(graceMs = 5_000) {
-      clearInterval(clock);
+      for (const timer of timers) clearInterval(timer);
       listener?.close();
       const ended = Promise.all(servers.map((server) => new Promise<void>((resolve) => server.tryShutdown(() => resolve()))));
       const patience = new AbortController();
@@ -154,34 +164,6 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       await Promise.race([positions.save().catch(() => undefined), sleep(maxSaveMs)]);
     },
   };
-}
-
-/** Each second: a tick into every raw partition, and the positions beside them. */
-function startClock(
-  { bus, ticks, figures, log }: GatewayOptions,
-  metrics: GatewayMetrics,
-  positions: Positions,
-  expire: () => void,
-  signal: AbortSignal,
-): NodeJS.Timeout {
-  let number = 0;
-  let busy = false;
-  return setInterval(() => {
-    expire();
-    // While the bus takes nothing, ticks do not queue up: time goes on when it does.
-    if (busy) return;
-    busy = true;
-    number++;
-    const partitions = ticks ? bus.partitions(topics.raw) : 0;
-    const appends = Array.from({ length: partitions }, async (_, partition) => {
-      const known = figures?.(partition, metrics);
-      await appendRetrying(bus, topics.raw, partition, [encodeTick(number, known)], log, signal);
-    });
-    Promise.all(appends)
-      .then(() => (number % ticksPerSave === 0 ? positions.save() : undefined))
-      .catch((thrown: unknown) => log.debug({ cause: messageOf(thrown) }, 'tick not written'))
-      .finally(() => (busy = false));
-  }, tickMs);
 }
 
 async function listen(server: Server, socketPath: string): Promise<void> {
