@@ -1,4 +1,6 @@
-import { join } from 'node:path';
+import { createHash } from 'node:crypto';
+import { hostname } from 'node:os';
+import { join, resolve } from 'node:path';
 import type { AppError } from '../core/app-error.ts';
 import type { Bus, BusObserver, Commit, LogStats, TopicSpec } from '../core/bus/bus.ts';
 import { openEmbeddedLog } from '../core/bus/embedded-log.ts';
@@ -59,6 +61,15 @@ export function openBus(config: Config, dataDir: string, { log, observer, signal
     ...observed,
     ...(signal === undefined ? {} : { signal }),
   });
+}
+
+/** Names the bus in /metrics: the same in all processes that work on it, another one on any other bus. No path is told. */
+export function busName({ bus, cluster }: Config, dataDir: string): string {
+  if (bus.type === 'kafka') return `kafka/${cluster.name}/${bus.kafka.topicPrefix}`;
+  const folder = createHash('sha256')
+    .update(`${hostname()} ${resolve(dataDir)}`)
+    .digest('hex');
+  return `embedded/${folder.slice(0, 12)}`;
 }
 
 function topicSpecs({ bus }: Config, partitions: number): TopicSpec[] {

@@ -18,7 +18,7 @@ import { partitionOf } from '../services/gateway/partition.ts';
 import { type Sinks, startSinks } from '../services/sinks/main.ts';
 import { PrometheusSink } from '../services/sinks/prometheus/index.ts';
 import { type Aggregation, aggregationOf } from './aggregation.ts';
-import { type BusLoss, busObserver, eventSinks, openBus, type PipelineBus } from './bus.ts';
+import { type BusLoss, busName, busObserver, eventSinks, openBus, type PipelineBus } from './bus.ts';
 import { type Config, nodeName } from './config.ts';
 import { leftOnBus, type Waiting } from './left-behind.ts';
 import { metricDescriptions } from './metric-descriptions.ts';
@@ -29,6 +29,8 @@ import { shortSocketPath } from './socket-path.ts';
 /** Everything behind the collector that this process runs; hops that others run are absent (roles.ts). */
 export interface Pipeline {
   readonly bus: PipelineBus;
+  /** See busName(); undefined for a collector alone, which has none. */
+  readonly busName: string | undefined;
   readonly gateway: Gateway;
   readonly aggregator: Aggregator;
   /** What the aggregator was started with; its rules may have changed since. */
@@ -148,6 +150,7 @@ export async function startPipeline(config: Config, dataDir: string, options: Pi
 
   return {
     bus,
+    busName: role === 'collector' ? undefined : busName(config, dataDir),
     gateway,
     aggregator,
     aggregation,

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
@@ -8,6 +8,7 @@ import { probes } from '../bpf/registry.ts';
 import type { Pipeline } from '../cli/pipeline.ts';
 import { pipelineMetrics } from '../cli/pipeline-metrics.ts';
 import { describeMetric, knownFields, ownFields } from '../schema/metrics.ts';
+import { temporaryFolder } from './support/data-folder.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const dashboard = 'deploy/grafana/jitterscope-pipeline.json';
@@ -126,6 +127,68 @@ test.skipIf(!promtool)('promtool finds no fault with the alerts, and each fires 
     const { status, stdout, stderr } = run(...args);
     expect(`${stdout}${stderr}`).toContain('SUCCESS');
     expect(status, `${stdout}${stderr}`).toBe(0);
+  }
+});
+
+/** Series of processes on one Kafka, all of which tell what is on it, and of a node with a bus of its own. */
+function toldBySeveral(): { readonly series: string; readonly values: string }[] {
+  const told = (instance: string, bus: string, perMinute: number) => {
+    const where = `job="${instance.slice(0, -1)}",instance="${instance}"`;
+    const constant = (value: number) => `${value}x20`;
+    const growing = `0+${perMinute}x20`;
+    return [
+      [`jitterscope_bus_info{${where},bus="${bus}"}`, constant(1)],
+      [`jitterscope_queue_depth_bytes{${where},queue="gateway/${instance}",partition="0"}`, constant(1)],
+      [`jitterscope_queue_depth_bytes{${where},queue="gateway/${instance}",partition="1"}`, constant(1)],
+      [`jitterscope_queue_depth_bytes{${where},queue="spool"}`, constant(5)],
+      [`jitterscope_dead_letters_total{${where},stage="prometheus"}`, growing],
+      ...['0', '1'].flatMap((partition) => [
+        [`jitterscope_queue_depth_bytes{${where},queue="raw",partition="${partition}"}`, constant(10)],
+        [`jitterscope_group_lag_messages{${where},group="sink-loki",partition="${partition}"}`, constant(100)],
+        [`jitterscope_bus_bytes{${where},topic="raw",partition="${partition}"}`, constant(1_000)],
+        [`jitterscope_bus_messages_total{${where},topic="raw",partition="${partition}"}`, growing],
+        [`jitterscope_dead_letters_total{${where},stage="loki",partition="${partition}"}`, growing],
+      ]),
+    ].map(([series, values]) => ({ series: series ?? '', values: values ?? '' }));
+  };
+  return [...told('gateway1', 'kafka', 6), ...told('gateway2', 'kafka', 6), ...told('sinks1', 'kafka', 6), ...told('node1', 'own', 60)];
+}
+
+test.skipIf(!promtool)('what several processes tell of one bus is once in the sums of the dashboard', () => {
+  // Two partitions of either bus.
+  const expected: Readonly<Record<string, readonly (readonly [labels: string, value: number])[]>> = {
+    'Dead letters in this range': [['{}', 10 * (2 * 6 + 2 * 60 + 3 * 6 + 60)]],
+    'Bytes in queues': [
+      ...['gateway1', 'gateway2', 'node1', 'sinks1'].map((name) => [`{queue="gateway/${name}"}`, 1] as const),
+      ['{queue="raw"}', 40],
+      ['{queue="spool"}', 20],
+    ],
+    Lag: [['{group="sink-loki"}', 400]],
+    'Logs on disk': [['{topic="raw"}', 4_000]],
+    Written: [['{topic="raw"}', (2 * 6 + 2 * 60) / 60]],
+    'Dead letters': [
+      ['{stage="loki"}', 10 * (2 * 6 + 2 * 60)],
+      ['{stage="prometheus"}', 10 * (3 * 6 + 60)],
+    ],
+  };
+  const queries = Object.entries(expected).map(([title, samples]) => {
+    const { targets = [] } = panels.find((panel) => panel.title === title) ?? {};
+    const { expr = '' } = targets.find(({ expr }) => /dead_letters|queue_depth|lag_messages|bus_bytes|bus_messages/.test(expr)) ?? {};
+    return {
+      expr: expr.replace(/\$__(rate_interval|range)/g, '10m').replace(/\$(job|instance)/g, '.*'),
+      eval_time: '15m',
+      exp_samples: samples.map(([labels, value]) => ({ labels, value })),
+    };
+  });
+  const folder = temporaryFolder();
+  try {
+    const file = join(folder.path, 'dashboard-test.yaml');
+    // JSON is YAML.
+    writeFileSync(file, JSON.stringify({ tests: [{ interval: '1m', input_series: toldBySeveral(), promql_expr_test: queries }] }));
+    const { status, stdout, stderr } = spawnSync('promtool', ['test', 'rules', file], { encoding: 'utf8' });
+    expect(status, `${stdout}${stderr}`).toBe(0);
+  } finally {
+    folder.remove();
   }
 });
 

@@ -2,6 +2,8 @@ import { Registry } from 'prom-client';
 import { expect, test } from 'vitest';
 import { topics } from '../../proto/bus.ts';
 import { aggregatorGroup } from '../../services/aggregator/main.ts';
+import { busName } from '../bus.ts';
+import { configSchema } from '../config.ts';
 import type { Pipeline } from '../pipeline.ts';
 import { addBusMetrics } from './bus-metrics.ts';
 import { MetricSet } from './metric-set.ts';
@@ -29,4 +31,13 @@ test('the age of the checkpoint is no lag of the aggregator: who does not run it
   expect(await lagsOf({ tellsAll: true })).toEqual({ 'sink-loki': 600 });
   expect(await lagsOf({ processed: 990, tellsAll: true })).toEqual({ aggregator: 10, 'sink-loki': 600 });
   expect(await lagsOf({ processed: 990, tellsAll: false })).toEqual({ aggregator: 10 });
+});
+
+test('processes on one Kafka name the same bus; another cluster, prefix or data folder is another one', () => {
+  const kafka = (topicPrefix: string, cluster: object = {}) =>
+    busName(configSchema.parse({ bus: { type: 'kafka', kafka: { brokers: ['kafka:9092'], topicPrefix } }, cluster }), '/data');
+  const embedded = (dataDir: string) => busName(configSchema.parse({}), dataDir);
+  expect(kafka('js-')).toBe(kafka('js-'));
+  expect(embedded('data')).toBe(embedded('./data/'));
+  expect(new Set([kafka('js-'), kafka('other-'), kafka('js-', { name: 'lab' }), embedded('data'), embedded('other')]).size).toBe(5);
 });

@@ -6,13 +6,16 @@ import { eventSinks } from '../bus.ts';
 import type { Pipeline } from '../pipeline.ts';
 import type { MetricSet, Sample } from './metric-set.ts';
 
-type BusMetricsSource = Pick<Pipeline, 'bus' | 'busLosses' | 'aggregator' | 'sinks' | 'tellsAll'>;
+type BusMetricsSource = Pick<Pipeline, 'bus' | 'busName' | 'busLosses' | 'aggregator' | 'sinks' | 'tellsAll'>;
 
 /** The logs between the hops: how full, how often written, how far behind who reads them. */
 export function addBusMetrics(set: MetricSet, pipeline: BusMetricsSource): void {
   const perLog = (read: (stats: LogStats) => number) => (): Sample[] =>
     pipeline.bus.stats().map((stats) => [{ topic: stats.topic, partition: String(stats.partition) }, read(stats)]);
   const labels = ['topic', 'partition'];
+  set.gauge('jitterscope_bus_info', '1; the bus in its label. What several processes tell of one bus is the same figure.', ['bus'], () =>
+    pipeline.busName === undefined ? [] : [[{ bus: pipeline.busName }, 1]],
+  );
   set.gauge('jitterscope_bus_available', '1, or 0 while the brokers of a Kafka bus cannot be worked with.', [], () => [
     [{}, pipeline.bus.problem === undefined ? 1 : 0],
   ]);
