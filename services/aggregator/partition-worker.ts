@@ -50,8 +50,8 @@ export class PartitionWorker {
   #letters: Promise<unknown>[] = [];
   readonly #limiter = new LogLimiter();
   #lingerTimer: NodeJS.Timeout | undefined;
-  /** When an open batch was closed last, ms of performance.now(). */
-  #flushedMs = Number.NEGATIVE_INFINITY;
+  /** When a batch was closed last, full or not, ms of performance.now(). */
+  #closedMs = Number.NEGATIVE_INFINITY;
   #checkpointTimer: NodeJS.Timeout | undefined;
   #closing = false;
   /** Rules that wait for a checkpoint. */
@@ -190,14 +190,15 @@ export class PartitionWorker {
     this.#lingerTimer = setTimeout(
       () => {
         this.#lingerTimer = undefined;
-        this.#exclusively(() => this.#flush()).catch((error: unknown) => this.#options.onFailure(error));
+        // Others were closed meanwhile: what waits now came behind them.
+        if (performance.now() < this.#closedMs + this.#options.lingerMs) this.#linger();
+        else this.#exclusively(() => this.#flush()).catch((error: unknown) => this.#options.onFailure(error));
       },
-      Math.max(0, this.#flushedMs + this.#options.lingerMs - performance.now()),
+      Math.max(0, this.#closedMs + this.#options.lingerMs - performance.now()),
     );
   }
 
   async #flush(): Promise<void> {
-    if (this.#steps.output.pending > 0) this.#flushedMs = performance.now();
     this.#steps.output.flush();
     const batches = this.#steps.output.finished();
     if (batches.length > 0) await this.#publish(batches);
@@ -255,6 +256,7 @@ export class PartitionWorker {
 
   /** One request is in flight while the next batches are made; its failure shows at the next call. */
   async #publish(batches: readonly Uint8Array[]): Promise<void> {
+    this.#closedMs = performance.now();
     this.#publishing++;
     const before = this.#inFlight;
     const append = before.then(() => this.#options.append(topics.events, this.#partition, batches));

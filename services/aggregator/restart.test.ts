@@ -10,7 +10,7 @@ import { eventually } from '../../test/lab/eventually.ts';
 import { fileCheckpoints } from './checkpoint.ts';
 import { type Aggregator, type AggregatorOptions, startAggregator } from './main.ts';
 import { rawStream } from './test-raw-stream.ts';
-import { batchOf, events, identityFault, netnsOf, rawOf, seriesOptions, TestPartition } from './test-stream.ts';
+import { batchOf, events, identityFault, netnsOf, rawOf, seriesOptions, TestPartition, tickOf } from './test-stream.ts';
 
 const silent = createLog('silent');
 
@@ -140,6 +140,26 @@ test('an event after a pause goes out at once; those behind it wait for their ba
   await processed(values.length);
   expect(aggregator.pending()).toBe(true);
   expect((await output(bus)).numbers.length).toBeLessThan(aggregator.partitions().get(0)?.dispositions.events ?? 0);
+});
+
+test('a full batch counts as the batch before: what is left of its fetch waits', async () => {
+  const running = await start(folder(), { lingerMs: 3_600_000, maxBatchBytes: 20_000 });
+  const { bus, aggregator } = running;
+  const values = rawStream(80);
+  // The second fetch comes behind a flush of what the first one left, if there is one.
+  for (const [fetched, count] of [
+    [values, values.length],
+    [[tickOf(10_000, 1e9)], values.length + 1],
+  ] as const) {
+    await bus.append(topics.raw, 0, fetched);
+    await eventually('all are processed', () => aggregator.partitions().get(0)?.rawOffset === count);
+  }
+  const made = aggregator.partitions().get(0)?.dispositions.events ?? 0;
+  await eventually('full batches are there', async () => (await output(bus)).lines.length > 0);
+  expect(aggregator.pending()).toBe(true);
+  expect((await output(bus)).lines.length).toBeLessThan(made);
+  await aggregator.close();
+  expect((await output(bus)).lines.length).toBe(made);
 });
 
 test('killed at any moment, every event is in the topic once and the running numbers have no hole', async () => {
