@@ -1,18 +1,21 @@
+import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { errorTable } from '../core/app-error.ts';
 import { type EmbeddedLog, openEmbeddedLog } from '../core/bus/embedded-log.ts';
-import { ControlServer } from '../core/control.ts';
+import { askControl, ControlServer } from '../core/control.ts';
 import { encodeDeadLetter } from '../core/dead-letter.ts';
 import { DeadLetterBox } from '../core/dead-letter-box.ts';
+import { Deadline } from '../core/deadline.ts';
 import { DeadLetter, topics } from '../proto/bus.ts';
 import { encodeSingleEvent } from '../schema/event-batch.ts';
 import type { Sinks } from '../services/sinks/main.ts';
 import { idOf, lineOf, viewOf } from '../services/sinks/test-events.ts';
 import { listLetters, purgeLetters, replayLetters, showLetter } from './dlq.ts';
 import { deadLetterMethods } from './dlq-methods.ts';
+import { endRequests } from './drain.ts';
 import { absentSinks } from './roles.ts';
 import { shortSocketPath } from './socket-path.ts';
 
@@ -149,4 +152,34 @@ test('a process without sinks, or whose brokers are away, says so instead of wai
     const methods = new Map(deadLetterMethods(new DeadLetterBox(bus), hops));
     expect(() => methods.get('dlq-replay')?.({}, new AbortController().signal)).toThrow(message);
   }
+});
+
+test('a process that ends while a store does not answer a replay leaves no claim open: the next one knows what may be stored', async () => {
+  const path = shortSocketPath(join(dataDir, 'ends.sock'));
+  let asked = (): void => undefined;
+  const isAsked = new Promise<void>((resolve) => {
+    asked = resolve;
+  });
+  const stop = new AbortController();
+  const sinks: Sinks = {
+    ...absentSinks,
+    stopReplays: () => stop.abort(),
+    replay: async (_, { items }) => {
+      asked();
+      await once(stop.signal, 'abort');
+      return Array.from(items, () => ({ error: testError('REFUSED'), isDoubtful: true }));
+    },
+  };
+  const server = await ControlServer.listen(path, new Map(deadLetterMethods(new DeadLetterBox(bus), { bus: {}, sinks })));
+  const client = askControl(path, 'dlq-replay', { ids: ['0-0', '0-1'] });
+  const told = client.next().catch(() => undefined);
+  await isAsked;
+  await endRequests(server, sinks, new Deadline(10_000));
+  await told;
+  const next = await new DeadLetterBox(bus).claim(['0-0', '0-1', '0-2'], AbortSignal.timeout(10_000));
+  expect([...next.letters].map(([id, { isDoubtful }]) => [id, isDoubtful])).toEqual([
+    ['0-0', true],
+    ['0-1', true],
+    ['0-2', false],
+  ]);
 });

@@ -1,5 +1,7 @@
+import type { ControlServer } from '../core/control.ts';
 import { Deadline } from '../core/deadline.ts';
 import type { Collector } from '../services/collector/main.ts';
+import type { Sinks } from '../services/sinks/main.ts';
 import type { Waiting } from './left-behind.ts';
 import type { Pipeline } from './pipeline.ts';
 
@@ -19,6 +21,13 @@ export interface Left {
   readonly spooledMessages: number;
   /** On the bus, by who waits for it; undefined: the bus does not answer. */
   readonly waiting: readonly Waiting[] | undefined;
+}
+
+/** Ends what is asked of this process. A replay of dead letters settles what its store answers in a while, and leaves no claim open. */
+export async function endRequests(control: ControlServer, sinks: Pick<Sinks, 'stopReplays'>, deadline: Deadline): Promise<void> {
+  if (await control.close(deadline.share(0.2))) return;
+  sinks.stopReplays();
+  await control.close(deadline.share(0.2));
 }
 
 /** Ends in the direction of the data, all within one deadline; returns what stays behind. */

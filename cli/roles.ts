@@ -113,5 +113,6 @@ export const absentSinks: Sinks = {
   stats: () => [],
   lag: async () => new Map(),
   replay: async () => withoutSinks(),
+  stopReplays: () => undefined,
   close: async () => undefined,
 };

@@ -13,7 +13,7 @@ import { startCollector } from '../services/collector/main.ts';
 import { announcement, roleAnnouncement, storesOf } from './announcement.ts';
 import { configSchema, configSources, nodeName } from './config.ts';
 import { controlMethods } from './control-methods.ts';
-import { drain, drainMs } from './drain.ts';
+import { drain, drainMs, endRequests } from './drain.ts';
 import { Exposition } from './exposition.ts';
 import { followConfig } from './follow-config.ts';
 import { interruptedExitCode, untilInterrupted } from './interruption.ts';
@@ -129,7 +129,7 @@ export async function run(options: RunOptions): Promise<number> {
   const deadline = new Deadline(drainMs);
   metrics?.close();
   await reloader.close();
-  await control.close();
+  await endRequests(control, pipeline.sinks, deadline);
   rates.close();
   const left = await drain({ pipeline, collector, view }, deadline);
   await recording;

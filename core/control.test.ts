@@ -20,7 +20,7 @@ const testError = errorTable({
 async function listen(methods: Record<string, ControlMethod>): Promise<string> {
   const path = join(dir, `${sockets++}.sock`);
   const server = await ControlServer.listen(path, new Map(Object.entries(methods)));
-  onTestFinished(() => server.close());
+  onTestFinished(async () => void (await server.close()));
   return path;
 }
 
@@ -55,7 +55,7 @@ test('the socket is for its owner alone, and a file that a dead process left is 
   const path = await listen({ echo });
   expect(statSync(path).mode & 0o777).toBe(0o600);
   const again = await ControlServer.listen(path, new Map([['echo', echo]]));
-  onTestFinished(() => again.close());
+  onTestFinished(async () => void (await again.close()));
   expect(statSync(path).mode & 0o777).toBe(0o600);
   expect(await all(askControl(path, 'echo'))).toHaveLength(3);
 });
@@ -216,4 +216,33 @@ test('closing ends clients that still listen', async () => {
   expect((await answers.next()).value).toBe(1);
   await server.close();
   expect((await answers.next()).done).toBe(true);
+});
+
+test('closing waits for methods that are asked to end, and says when one does not', async () => {
+  const path = join(dir, 'ends.sock');
+  let release = (): void => undefined;
+  const released = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  let hasEnded = false;
+  const server = await ControlServer.listen(
+    path,
+    new Map<string, ControlMethod>([
+      [
+        'settles',
+        async function* (_params, signal) {
+          yield 1;
+          await once(signal, 'abort');
+          await released;
+          hasEnded = true;
+        },
+      ],
+    ]),
+  );
+  const answers = askControl(path, 'settles');
+  await answers.next();
+  expect(await server.close(1)).toBe(false);
+  release();
+  expect(await server.close(60_000)).toBe(true);
+  expect(hasEnded).toBe(true);
 });

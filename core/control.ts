@@ -2,6 +2,7 @@ import { chmod, unlink } from 'node:fs/promises';
 import { createConnection, createServer, type Server, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import { AppError, errorTable, messageOf } from './app-error.ts';
+import { sleep } from './retry.ts';
 
 /** What can go wrong at a control socket. */
 export const controlError = errorTable({
@@ -51,6 +52,8 @@ export class ControlServer {
   readonly #methods: ReadonlyMap<string, ControlMethod>;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
+  /** Methods that run. */
+  readonly #running = new Set<Promise<void>>();
 
   private constructor(methods: ReadonlyMap<string, ControlMethod>) {
     this.#methods = methods;
@@ -73,9 +76,19 @@ export class ControlServer {
     return control;
   }
 
-  async close(): Promise<void> {
+  /**
+   * Takes no more requests, and aborts those under way. Resolves with whether their methods have ended: they have up to
+   * `graceMs` for it. May be called again to wait for longer.
+   */
+  async close(graceMs = 0): Promise<boolean> {
     for (const socket of this.#sockets) socket.destroy();
     await new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    if (this.#running.size === 0) return true;
+    const ended = new AbortController();
+    const all = Promise.all(this.#running).then(() => true);
+    const late = sleep(graceMs, ended.signal).then(() => false);
+    late.catch(() => undefined);
+    return Promise.race([all, late]).finally(() => ended.abort());
   }
 
   async #serve(socket: Socket): Promise<void> {
@@ -91,9 +104,13 @@ export class ControlServer {
     // It passes the socket's errors on: a client that is killed must not end this process.
     lines.on('error', () => undefined);
     lines.once('line', (line) => {
-      this.#answer(socket, line, gone.signal)
-        .catch((thrown: unknown) => send(socket, { error: refusalOf(thrown) }))
-        .finally(() => socket.end());
+      const running = this.#answer(socket, line, gone.signal)
+        .catch((thrown: unknown) => void send(socket, { error: refusalOf(thrown) }))
+        .finally(() => {
+          this.#running.delete(running);
+          socket.end();
+        });
+      this.#running.add(running);
     });
   }
 

@@ -36,6 +36,8 @@ export interface Sinks {
   lag(): Promise<ReadonlyMap<string, ReadonlyMap<number, number>>>;
   /** Sends a batch once to one sink alone, until the signal's deadline: an outcome for each of its items. */
   replay(sink: string, batch: Batch, signal: AbortSignal): Promise<ReplayOutcome[]>;
+  /** Ends replays under way; what has no answer by then is doubtful. */
+  stopReplays(): void;
   /** Lets what is under way end for up to `graceMs`, then stops. */
   close(graceMs: number): Promise<void>;
 }
@@ -70,6 +72,9 @@ export async function startSinks({ bus, config, dataDir, clusterName, log, polic
     async replay(sink, batch, signal) {
       const runner = runners.find(({ counters }) => counters.sink === sink);
       return runner === undefined ? replayOnce(sink, undefined, batch, newDeliveryCounters(), signal) : runner.replay(batch, signal);
+    },
+    stopReplays() {
+      for (const runner of runners) runner.stopReplays();
     },
     async close(graceMs) {
       await Promise.all(runners.map((runner) => runner.close(graceMs)));

@@ -9,7 +9,7 @@ import { createLog } from '../../core/log.ts';
 import { topics } from '../../proto/bus.ts';
 import type { Sink } from './sink.ts';
 import { SinkRunner } from './sink-runner.ts';
-import { encodeEvents, idOf } from './test-events.ts';
+import { encodeEvents, idOf, viewOf } from './test-events.ts';
 
 const LIMIT = { timeout: 20_000 };
 const ids = (count: number) => Array.from({ length: count }, (_, number) => idOf(number));
@@ -112,5 +112,26 @@ test('a commit that fails starts the sink anew, and no event is stored twice', a
   await vi.waitFor(() => expect(runner.counters.partitions.get(0)?.delivered).toBe(10), LIMIT);
   expect(failures).toBeLessThan(0);
   expect(stored).toEqual(ids(10));
+  await runner.close(1000);
+});
+
+test('a replay whose store does not answer ends when it is stopped, and what it sent is doubtful', async () => {
+  const bus = await openBus();
+  let asked = (): void => undefined;
+  const isAsked = new Promise<void>((resolve) => {
+    asked = resolve;
+  });
+  const deliver: Sink['deliver'] = (_, signal) => {
+    asked();
+    return new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+  };
+  const runner = run(bus, { ...storeOf([], {}), deliver });
+  await runner.started;
+  const batch = { partition: 0, view: viewOf(0, 2), items: Uint32Array.of(0, 1) };
+  const replayed = runner.replay(batch, new AbortController().signal);
+  await isAsked;
+  runner.stopReplays();
+  const unanswered = { error: expect.objectContaining({ code: 'SINK_REPLAY_UNANSWERED' }), isDoubtful: true };
+  expect(await replayed).toEqual([unanswered, unanswered]);
   await runner.close(1000);
 });

@@ -26,6 +26,7 @@ export class SinkRunner {
   /** What holds partitions back. */
   readonly #problems = new Map<number, { readonly status: 'retrying' | 'paused'; readonly cause: AppError }>();
   readonly #closing = new AbortController();
+  readonly #replaysEnd = new AbortController();
   #status: SinkStatus = 'starting';
   #problem: string | undefined;
   #leaving = false;
@@ -65,8 +66,22 @@ export class SinkRunner {
   }
 
   /** Sends a batch once, beside the partitions; see replayOnce. */
-  replay(batch: Batch, signal: AbortSignal): Promise<ReplayOutcome[]> {
-    return replayOnce(this.#options.name, this.#opened, batch, this.#delivery, signal);
+  async replay(batch: Batch, signal: AbortSignal): Promise<ReplayOutcome[]> {
+    const limit = new AbortController();
+    const signals = [signal, this.#replaysEnd.signal];
+    const abort = (): void => limit.abort(signals.find(({ aborted }) => aborted)?.reason);
+    if (signals.some(({ aborted }) => aborted)) abort();
+    for (const each of signals) each.addEventListener('abort', abort, { once: true });
+    try {
+      return await replayOnce(this.#options.name, this.#opened, batch, this.#delivery, limit.signal);
+    } finally {
+      for (const each of signals) each.removeEventListener('abort', abort);
+    }
+  }
+
+  /** Ends replays under way; what has no answer by then is doubtful. */
+  stopReplays(): void {
+    this.#replaysEnd.abort(new Error('closing'));
   }
 
   /** Lets what is under way end for up to `graceMs`, then stops. What is not committed is delivered after the next start. */
@@ -77,6 +92,7 @@ export class SinkRunner {
     else await consumer.close(graceMs);
     this.#closing.abort(new Error('closing'));
     await this.#life;
+    this.stopReplays();
     await this.#opened?.sink.close();
     this.#status = 'closed';
   }

@@ -2,6 +2,7 @@ import { Client, type TransportRequestOptions } from '@elastic/elasticsearch';
 import type { AppError } from '../../../core/app-error.ts';
 import { messageOf } from '../../../core/app-error.ts';
 import type { TlsFiles, TlsMaterial } from '../../../core/tls.ts';
+import { sinkError } from '../errors.ts';
 import type { Credentials } from '../http/credentials.ts';
 import { bulkFilterPath, type ElasticsearchFailure, failureOfResponse } from './classify.ts';
 import { elasticsearchError } from './errors.ts';
@@ -32,6 +33,7 @@ export class Connection {
   readonly #options: ConnectionOptions;
   #client: Client | undefined;
   #material: TlsMaterial | undefined;
+  #isClosed = false;
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
@@ -87,6 +89,11 @@ export class Connection {
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.#disconnect();
+  }
+
+  async #disconnect(): Promise<void> {
     const client = this.#client;
     this.#client = undefined;
     await client?.close();
@@ -96,7 +103,8 @@ export class Connection {
   async #connected(): Promise<Client> {
     const material = this.#options.tls.current();
     if (this.#client !== undefined && material === this.#material) return this.#client;
-    await this.close();
+    await this.#disconnect();
+    if (this.#isClosed) throw sinkError('SINK_NOT_OPEN', { sink: 'elasticsearch' });
     const { urls, timeoutMs, compression } = this.#options;
     this.#material = material;
     this.#client = new Client({

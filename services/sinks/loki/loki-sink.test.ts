@@ -307,3 +307,16 @@ test('an abort behind the first push rejects with its reason', async () => {
   const sink = await openSink(url, {}, { config });
   await expect(sink.deliver(batchOf(0, 4), closing.signal)).rejects.toBe(reason);
 });
+
+test('a sink that was closed opens no connection', async () => {
+  let requests = 0;
+  const count: Answer = (_, response) => {
+    requests++;
+    response.writeHead(204).end();
+  };
+  const sink = await openSink(await serve(count, count));
+  await sink.close();
+  await expect(sink.deliver(batchOf(0, 1), signal)).rejects.toMatchObject({ code: 'SINK_NOT_OPEN' });
+  await expect(sink.find(batchOf(0, 1), signal)).rejects.toMatchObject({ code: 'SINK_NOT_OPEN' });
+  expect(requests).toBe(0);
+});

@@ -74,6 +74,7 @@ export class LokiSink implements Sink {
   /** Loki denied a query: it is not asked again before, ms of performance.now(). */
   #deniedUntilMs = Number.NEGATIVE_INFINITY;
   #hasTold = false;
+  #isClosed = false;
 
   constructor(options: LokiSinkOptions, newLane: () => Lane, newEncoder: () => Promise<PushEncoder>) {
     this.#options = options;
@@ -148,6 +149,7 @@ export class LokiSink implements Sink {
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true;
     for (const { lane } of this.#lanes.values()) lane.close();
     this.#lanes.clear();
   }
@@ -177,6 +179,7 @@ export class LokiSink implements Sink {
   }
 
   #laneOf(partition: number): PartitionLane {
+    if (this.#isClosed) throw sinkError('SINK_NOT_OPEN', { sink: 'loki' });
     let own = this.#lanes.get(partition);
     if (own === undefined) {
       own = { lane: this.#newLane(), encoder: this.#newEncoder(), mutex: new Mutex() };
