@@ -27,7 +27,7 @@ export const gatewayConfig = z
       'Bytes of one stream that may wait for durability; beyond, the stream is paused.',
     ),
     memorySize: size('64MiB', { atLeast: '8MiB', atMost: '64GiB' }).describe(
-      'Bytes of all streams that may wait for durability, shared evenly; beyond, none is read on.',
+      'Bytes of all streams that may wait for durability: an equal part for each raw partition, shared evenly by its streams; beyond, none of them is read on.',
     ),
     messageSize: size('4MiB', { atLeast: '2MiB', atMost: '7MiB' }).describe('Largest message a collector may send.'),
   })

@@ -26,7 +26,7 @@ export interface GatewayOptions {
   readonly tcp?: TcpOptions | undefined;
   /** Whether to write ticks; a replay brings the capture's own, and is only taken by a gateway that writes none. */
   readonly ticks: boolean;
-  /** Bytes of one stream that may wait for durability, and of all of them. */
+  /** Bytes of one stream that may wait for durability, and of all of them; each partition has an equal part of these. */
   readonly maxInFlightBytes: number;
   readonly maxMemoryBytes: number;
   /** Largest gRPC message. */
@@ -61,7 +61,7 @@ const saveMs = 5_000;
 /** Starts the gateway: many gRPC streams in, raw partitions out, an ack once durable. */
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const { bus, log } = options;
-  const budget = new MemoryBudget(options.maxMemoryBytes, options.maxInFlightBytes);
+  const budget = new MemoryBudget(options.maxMemoryBytes, options.maxInFlightBytes, bus.partitions(topics.raw));
   const metrics = emptyGatewayMetrics(budget);
   const limiter = new LogLimiter();
   /** With the time at which what vouches for them ends. */

@@ -10,10 +10,38 @@ export interface BudgetedStream {
 const resumeShare = 0.5;
 
 /**
- * The memory of all streams together. Each may use the same share of it; when all of it is used nobody reads on, however little
- * of it is his: what is above it then is one message of each stream at most.
+ * The memory of all streams together. Each raw partition has an equal part of its own, whether it has streams or not: what waits
+ * for partitions that stand still is never taken from those that do not.
  */
 export class MemoryBudget {
+  readonly #parts: readonly PartitionBudget[];
+
+  /** @param maxStreamBytes of one stream, however few there are */
+  constructor(maxBytes: number, maxStreamBytes: number, partitions: number) {
+    this.#parts = Array.from({ length: partitions }, () => new PartitionBudget(Math.floor(maxBytes / partitions), maxStreamBytes));
+  }
+
+  part(partition: number): PartitionBudget {
+    return this.#parts[partition];
+  }
+
+  /** What the streams that are there may hold. */
+  get capacityBytes(): number {
+    const used = this.#parts.filter(({ streams }) => streams > 0);
+    return (used.length === 0 ? this.#parts.slice(0, 1) : used).reduce((sum, { capacityBytes }) => sum + capacityBytes, 0);
+  }
+
+  /** Bytes of all streams that wait. */
+  get queuedBytes(): number {
+    return this.#parts.reduce((sum, { queuedBytes }) => sum + queuedBytes, 0);
+  }
+}
+
+/**
+ * The memory of the streams of one partition. Each may use the same share of it; when all of it is used none of them reads on,
+ * however little of it is his: what is above it then is one message of each stream at most.
+ */
+export class PartitionBudget {
   readonly #maxBytes: number;
   readonly #maxStreamBytes: number;
   /** In the order in which they go on. */

@@ -218,7 +218,8 @@ test('however many streams wait for a bus that stands still, memory is bounded, 
       await held;
       return await real();
     }),
-    { maxMemoryBytes },
+    // All streams are in one of two partitions.
+    { maxMemoryBytes: 2 * maxMemoryBytes },
   );
   const [streams, messages, messageItems] = [60, 20, 512];
   const sessions = Array.from({ length: streams }, (_, n) => Buffer.alloc(16, n + 1));
@@ -282,7 +283,7 @@ test('behind an append that failed for good nothing is appended or acked: the co
   });
   const errors: { code: number }[] = [];
   call.on('error', (error: { code: number }) => errors.push(error));
-  const budget = new MemoryBudget(2 ** 20, 2 ** 20);
+  const budget = new MemoryBudget(2 ** 20, 2 ** 20, 1);
   const metrics = emptyGatewayMetrics(budget);
   const positions: number[] = [];
   let appends = 0;

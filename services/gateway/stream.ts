@@ -5,7 +5,7 @@ import type { MessageValue } from '../../core/bus/bus.ts';
 import { CollectorMessage, type GatewayBody, type Hello } from '../../proto/collect.ts';
 import type { Refusal } from './authorization.ts';
 import { gatewayError } from './errors.ts';
-import type { BudgetedStream, MemoryBudget } from './memory-budget.ts';
+import type { BudgetedStream, MemoryBudget, PartitionBudget } from './memory-budget.ts';
 import { countRefused, type GatewayMetrics } from './metrics.ts';
 import { encodeReplayed, encodeStreamMessage } from './raw-encoder.ts';
 
@@ -46,6 +46,8 @@ export class CollectorStream implements BudgetedStream {
   readonly #call: ServerDuplexStream<Buffer, GatewayBody>;
   readonly #ports: StreamPorts;
   #hello: Opened | undefined;
+  /** Of the partition that Hello led to. */
+  #budget: PartitionBudget | undefined;
   #queue: Queued[] = [];
   #queuedBytes = 0;
   #appending = false;
@@ -126,7 +128,7 @@ export class CollectorStream implements BudgetedStream {
     const queuedBytes = value[0].length + value[1].length;
     this.#queue.push({ seq, value, bytes: queuedBytes });
     this.#queuedBytes += queuedBytes;
-    this.#ports.budget.took(this, queuedBytes);
+    this.#budget?.took(this, queuedBytes);
     metrics.itemsQueued += items;
     void this.#drain();
   }
@@ -151,10 +153,12 @@ export class CollectorStream implements BudgetedStream {
       return;
     }
     const sessionHex = session.toString('hex');
-    this.#hello = { node, session, sessionHex, replay: hello.replay ?? false, partition: this.#ports.partitionOf(node) };
+    const partition = this.#ports.partitionOf(node);
+    this.#hello = { node, session, sessionHex, replay: hello.replay ?? false, partition };
     this.#lastSeq = this.#ports.acked(sessionHex);
     this.#call.write({ welcome: { ackedSeq: this.#lastSeq } });
-    this.#ports.budget.join(this);
+    this.#budget = this.#ports.budget.part(partition);
+    this.#budget.join(this);
   }
 
   /** One append at a time per stream: a retried one is never overtaken. */
@@ -198,7 +202,7 @@ export class CollectorStream implements BudgetedStream {
   #gave(queued: readonly Queued[]): void {
     const bytes = queued.reduce((sum, one) => sum + one.bytes, 0);
     this.#queuedBytes -= bytes;
-    this.#ports.budget.gave(bytes);
+    this.#budget?.gave(bytes);
   }
 
   /** What cannot be read is counted and passed over: the aggregator sees its items as a gap. */
@@ -230,7 +234,7 @@ export class CollectorStream implements BudgetedStream {
   }
 
   #finish(): void {
-    this.#ports.budget.leave(this);
+    this.#budget?.leave(this);
     this.#call.end();
   }
 }
