@@ -75,6 +75,12 @@ test.each<[string, RequestListener, string]>([
   expect(kindOf(await lane.push(push, signal))).toBe(expected);
 });
 
+test.each([202, 260, 302, 400])('an answer %i that repeats the request tells no secret', async (status) => {
+  const lane = laneTo(await serve((request, response) => void response.writeHead(status).end(JSON.stringify(request.headers))));
+  const outcome = await lane.push(push, signal);
+  expect(outcome).toMatchObject({ status, body: expect.stringContaining('Basic …') });
+});
+
 test('an answer may take longer than the server keeps idle connections', async () => {
   let asked = 0;
   // Its first answer says so; the next ones come on the connection that was kept.

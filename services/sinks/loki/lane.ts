@@ -81,7 +81,8 @@ export class Lane {
       const settle = (outcome: Outcome) => {
         clearTimeout(timer);
         signal.removeEventListener('abort', abort);
-        const refused = outcome.kind === 'answered' && outcome.status >= 300;
+        // Of a success nothing is told, and it may be large.
+        const refused = outcome.kind === 'answered' && outcome.status !== 200 && outcome.status !== 204;
         resolve(refused ? { ...outcome, body: this.#options.credentials.hidden(outcome.body) } : outcome);
       };
       const giveUp = (cause: string) => {

@@ -159,12 +159,13 @@ export class LokiSink implements Sink {
     const rows = Uint32Array.from(push.positions, (position) => batch.items[position]);
     const outcome = await own.mutex.run(async () => {
       const encoded = await (await own.encoder).encode(push.stream, batch.view, rows);
-      return push.stream.turn.run(async () => {
+      const send = async () => {
         if (isFirst) signal.throwIfAborted();
         this.#counters.pushes++;
         this.#counters.wireBytes += encoded.body.length;
         return own.lane.push(encoded, signal);
-      }, signal);
+      };
+      return this.#streams.inTurn(push.stream, send, signal);
     }, signal);
     const verdict = classify(outcome, sentPush(batch, push, this.#options.config.url));
     if (push.stream.isBackfill) this.#counters.backfilledEvents += rows.length;

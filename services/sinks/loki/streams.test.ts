@@ -78,3 +78,34 @@ test('a push has one stream and at most so many bytes; a longer line goes alone;
   const none = planPushes({ partition: 0, view, items }, (): Stream | undefined => undefined, 70);
   expect(none).toEqual([]);
 });
+
+test('thousands of nodes that come back neither let two pushes of a stream go at once nor take the newest time of the others away', async () => {
+  const streams = new Streams('c1');
+  const signal = new AbortController().signal;
+  const lateOf = (node: string) => streams.take(viewOf([{ atS: base - 7200, node }]), 0);
+  streams.take(viewOf([{ atS: base }]), 0);
+  const steps: string[] = [];
+  let end = (): void => undefined;
+  const first = streams.inTurn(
+    lateOf('node1'),
+    () =>
+      new Promise<void>((resolve) => {
+        end = () => {
+          steps.push('first ends');
+          resolve();
+        };
+      }),
+    signal,
+  );
+  for (let from = 0; from < 12_000; from += 1_000) {
+    const view = viewOf(Array.from({ length: 1_000 }, (_, index) => ({ atS: base - 7200, node: `other-${from + index}` })));
+    for (let row = 0; row < 1_000; row++) streams.take(view, row);
+  }
+  const again = lateOf('node1');
+  expect(again.labels).toBe(late('node1'));
+  const second = streams.inTurn(again, async () => void steps.push('second begins'), signal);
+  await new Promise(setImmediate);
+  end();
+  await Promise.all([first, second]);
+  expect(steps).toEqual(['first ends', 'second begins']);
+});

@@ -6,7 +6,7 @@ export const serviceName = 'jitterscope';
 
 /** Events this far behind the newest of their stream go to the backfill stream of their node, s. Loki takes 1 h by default. */
 const lateS = 1800;
-/** Streams whose newest time is remembered; when there are more, all of them begin anew. */
+/** Streams of each kind whose newest time is remembered; the one that was used longest ago begins anew. */
 const maxStreams = 10_000;
 
 /** A set of labels. */
@@ -18,11 +18,6 @@ export interface Stream {
   readonly isBackfill: boolean;
   /** Newest event that was sent to it, Unix time in s. */
   newestS: number;
-  /**
-   * One push of it at a time. Loki's ingester writes pushes of a stream that come at once into its WAL in any order, and its
-   * replay takes those that are out of order for repeats (`stream.Push`, counter <= entryCt, 3.7.8): acked events are gone then.
-   */
-  readonly turn: Mutex;
 }
 
 /** `{name="value", ...}` of labels in the order given; empty values are as good as no label. */
@@ -35,7 +30,8 @@ export class Streams {
   readonly #cluster: string;
   readonly #byType = new Map<string, Stream[]>();
   readonly #backfill = new Map<string, Stream>();
-  #count = 0;
+  /** By labels, of those that are pushed to: a stream that begins anew has the same. */
+  readonly #turns = new Map<string, { readonly mutex: Mutex; pushes: number }>();
 
   constructor(cluster: string) {
     this.#cluster = cluster;
@@ -57,13 +53,30 @@ export class Streams {
     stream.newestS = Math.max(stream.newestS, oldestS + lateS + 1);
   }
 
+  /**
+   * One push of a stream at a time. Loki's ingester writes pushes of a stream that come at once into its WAL in any order, and its
+   * replay takes those that are out of order for repeats (`stream.Push`, counter <= entryCt, 3.7.8): acked events are gone then.
+   */
+  async inTurn<Result>({ labels }: Stream, push: () => Promise<Result>, signal: AbortSignal): Promise<Result> {
+    let turn = this.#turns.get(labels);
+    if (turn === undefined) {
+      turn = { mutex: new Mutex(), pushes: 0 };
+      this.#turns.set(labels, turn);
+    }
+    turn.pushes++;
+    try {
+      return await turn.mutex.run(push, signal);
+    } finally {
+      if (--turn.pushes === 0) this.#turns.delete(labels);
+    }
+  }
+
   #of(view: EventBatchView, row: number): Stream {
     const type = view.type(row);
     let streams = this.#byType.get(type);
     if (streams === undefined) {
       streams = [];
-      this.#remember();
-      this.#byType.set(type, streams);
+      remember(this.#byType, type, streams);
     }
     const kind = view.kind(row);
     const severity = view.severity(row);
@@ -83,24 +96,23 @@ export class Streams {
   #late({ pairs }: Stream, node: string): Stream {
     const withNode = [['backfill', node] as const, ...pairs];
     const labels = formatLabels(withNode);
-    let found = this.#backfill.get(labels);
-    if (found === undefined) {
-      this.#remember();
-      found = this.#make(withNode, true);
-      this.#backfill.set(labels, found);
-    }
+    const found = this.#backfill.get(labels) ?? this.#make(withNode, true);
+    this.#backfill.delete(labels);
+    remember(this.#backfill, labels, found);
     return found;
   }
 
   #make(pairs: Stream['pairs'], isBackfill = false): Stream {
     const filled = pairs.filter(([, value]) => value !== '');
-    return { labels: formatLabels(filled), pairs, isBackfill, newestS: 0, turn: new Mutex() };
+    return { labels: formatLabels(filled), pairs, isBackfill, newestS: 0 };
   }
+}
 
-  #remember(): void {
-    if (++this.#count <= maxStreams) return;
-    this.#byType.clear();
-    this.#backfill.clear();
-    this.#count = 1;
+/** Puts it last, and forgets the first one when there are too many. */
+function remember<Value>(map: Map<string, Value>, key: string, value: Value): void {
+  map.set(key, value);
+  for (const first of map.keys()) {
+    if (map.size <= maxStreams) return;
+    map.delete(first);
   }
 }
