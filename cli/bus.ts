@@ -5,6 +5,7 @@ import type { AppError } from '../core/app-error.ts';
 import type { Bus, BusObserver, Commit, LogStats, TopicSpec } from '../core/bus/bus.ts';
 import { openEmbeddedLog } from '../core/bus/embedded-log.ts';
 import { openKafkaBus } from '../core/bus/kafka/kafka-bus.ts';
+import { deadLetterGroup } from '../core/dead-letter-box.ts';
 import { type Log, LogLimiter } from '../core/log.ts';
 import { topics } from '../proto/bus.ts';
 import { aggregatorGroup } from '../services/aggregator/main.ts';
@@ -87,6 +88,8 @@ export function busObserver(losses: Map<string, BusLoss>, log: Log): BusObserver
   const limiter = new LogLimiter();
   return {
     lost({ topic, partition, reason, group, messages, bytes }) {
+      // What it commits is where the oldest letter waits, and not what it read: DeadLetterCount knows which letters went.
+      if (group === deadLetterGroup) return;
       const key = [topic, reason, group].filter((part) => part !== undefined).join(' ');
       const loss = losses.get(key) ?? { topic, reason, group: group ?? '', messages: 0, bytes: 0 };
       loss.messages += messages;

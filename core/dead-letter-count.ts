@@ -14,7 +14,8 @@ const retentionMs = 60_000;
 
 /**
  * How many dead letters wait. The processes that count share the partitions, as members of a group, so that each letter is
- * counted by one of them. What it commits is the offset below which nothing waits: what retention takes above it was lost.
+ * counted by one of them. What it commits is the offset below which nothing waits. Letters that retention takes while they wait
+ * are lost: counted, and told in the log.
  */
 export class DeadLetterCount {
   readonly #bus: Bus;
@@ -24,12 +25,14 @@ export class DeadLetterCount {
   readonly #limiter = new LogLimiter();
   readonly #timer: NodeJS.Timeout;
   #consumer: Consumer | undefined;
+  #lost = 0;
   readonly #life: Promise<void>;
 
-  constructor(bus: Bus, log: Log) {
+  /** @param lookMs how often it is looked whether retention took letters */
+  constructor(bus: Bus, log: Log, lookMs = retentionMs) {
     this.#bus = bus;
     this.#log = log;
-    this.#timer = setInterval(() => void this.#dropDeleted().catch(() => undefined), retentionMs).unref();
+    this.#timer = setInterval(() => void this.#dropDeleted().catch(() => undefined), lookMs).unref();
     this.#life = this.#run();
   }
 
@@ -38,6 +41,11 @@ export class DeadLetterCount {
     let count = 0;
     for (const { size } of this.#ledgers.values()) count += size;
     return count;
+  }
+
+  /** Letters that retention took while they waited, since the start. What went while nobody counted counts with every message. */
+  get lost(): number {
+    return this.#lost;
   }
 
   async close(): Promise<void> {
@@ -87,6 +95,7 @@ export class DeadLetterCount {
     const floor = committed?.offset ?? 0;
     // Beyond the end: of a topic that is no more.
     const from = floor > next ? earliest : Math.max(earliest, floor);
+    if (committed !== undefined && floor <= next) this.#lose(partition, from - floor);
     this.#ledgers.set(partition, new LetterLedger(from));
     return from;
   }
@@ -95,12 +104,36 @@ export class DeadLetterCount {
     const ledger = this.#ledgers.get(fetch.partition);
     if (ledger === undefined) return;
     const before = ledger.floor;
-    for (const { to, reason } of fetch.holes) if (reason === 'retention') ledger.dropBelow(to);
+    for (const { from, to, reason } of fetch.holes) {
+      if (reason !== 'retention') continue;
+      const unread = Math.max(0, to - Math.max(from, ledger.next));
+      this.#lose(fetch.partition, unread + ledger.dropBelow(to));
+    }
     ledger.learn(fetch);
     if (ledger.floor > before) await consumer.commit(fetch.partition, { offset: ledger.floor, metadata: '' });
   }
 
   async #dropDeleted(): Promise<void> {
-    for (const [partition, ledger] of this.#ledgers) ledger.dropBelow((await this.#bus.offsets(topic, partition)).earliest);
+    for (const [partition, ledger] of this.#ledgers) {
+      const { earliest } = await this.#bus.offsets(topic, partition);
+      // Given back meanwhile: the next one looks.
+      if (this.#ledgers.get(partition) !== ledger) continue;
+      const before = ledger.floor;
+      // What was not read comes as a hole.
+      this.#lose(partition, ledger.dropBelow(Math.min(earliest, ledger.next)));
+      // Who counts next does not find them missing again.
+      if (ledger.floor > before) await this.#consumer?.commit(partition, { offset: ledger.floor, metadata: '' });
+    }
+  }
+
+  #lose(partition: number, letters: number): void {
+    if (letters === 0) return;
+    this.#lost += letters;
+    this.#limiter.once('lost', (heldBack) =>
+      this.#log.error(
+        { code: 'DEAD_LETTERS_LOST', partition, letters, heldBack },
+        'dead letters that nobody had replayed or purged were deleted: raise bus.deadLettersSize',
+      ),
+    );
   }
 }

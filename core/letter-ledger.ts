@@ -72,10 +72,12 @@ export class LetterLedger {
     this.#next = Math.max(this.#next, next);
   }
 
-  /** Letters below are gone. */
-  dropBelow(earliest: number): void {
+  /** Letters below are gone; returns how many of them waited. */
+  dropBelow(earliest: number): number {
+    const before = this.size;
     this.#settle([{ from: 0, to: earliest }]);
     this.#next = Math.max(this.#next, earliest);
+    return before - this.size;
   }
 
   #settle(ranges: readonly OffsetRange[]): void {

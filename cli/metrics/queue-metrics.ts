@@ -80,4 +80,10 @@ export function addQueueMetrics(
     [],
     () => (pipeline.deadLetters === undefined ? [] : [[{}, pipeline.deadLetters.waiting]]),
   );
+  set.counter(
+    'jitterscope_dead_letters_lost_total',
+    'Dead letters that retention took while they waited, since the start; of what went while nobody counted all messages.',
+    [],
+    () => (pipeline.deadLetters === undefined ? [] : [[{}, pipeline.deadLetters.lost]]),
+  );
 }
