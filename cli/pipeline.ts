@@ -165,9 +165,9 @@ export async function startPipeline(config: Config, dataDir: string, options: Pi
     settled,
     problems: () => [...(bus.problem === undefined ? [] : [`bus: ${bus.problem.message}`]), ...sinks.ready().problems],
     async close(deadline) {
-      await closeHops({ gateway, settled, aggregator, sinks }, deadline);
+      // Letters that others count from now on are no hop: nothing waits for them.
+      await Promise.all([closeHops({ gateway, settled, aggregator, sinks }, deadline), deadLetters?.close()]);
       await prometheus?.close();
-      await deadLetters?.close();
       const groups = { aggregator: runs(role, 'aggregator'), sinks: sinks.stats().map(({ sink }) => sink) };
       const left = await leftOnBus(bus, groups, Math.max(minLookMs, deadline.leftMs));
       await bus.close();

@@ -1,6 +1,6 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import type { Bus } from '../../core/bus/bus.ts';
 import { busError } from '../../core/bus/errors.ts';
 import { createLog } from '../../core/log.ts';
@@ -64,6 +64,18 @@ function overlaid(bus: Bus, over: Partial<Bus>): Bus {
     },
   });
 }
+
+test('the end takes no longer than it may, and leaves no timer', async () => {
+  const dir = folder();
+  const gateway = await gatewayOn(dir, await openBus(dir));
+  const timers = vi.spyOn(globalThis, 'setTimeout');
+  onTestFinished(() => timers.mockRestore());
+  await gateway.close(1_000);
+  const delays = timers.mock.calls.map(([, delayMs = 0]) => delayMs);
+  expect(delays.length).toBeGreaterThan(0);
+  expect(Math.max(...delays)).toBeLessThanOrEqual(1_000);
+  for (const { value } of timers.mock.results) expect(value).toHaveProperty('_destroyed', true);
+});
 
 test('an address that is taken by no socket file is named', async () => {
   const bus = await openBus(folder());

@@ -3,6 +3,7 @@ import { Server, ServerCredentials, type ServerDuplexStream, status } from '@grp
 import { messageOf } from '../../core/app-error.ts';
 import { appendRetrying } from '../../core/bus/append-retrying.ts';
 import type { Bus } from '../../core/bus/bus.ts';
+import { Deadline } from '../../core/deadline.ts';
 import { type Log, LogLimiter } from '../../core/log.ts';
 import { sleep } from '../../core/retry.ts';
 import { type PipelineFiguresBody, topics } from '../../proto/bus.ts';
@@ -43,16 +44,17 @@ export interface Gateway {
   readonly tcpAddress: string | undefined;
   /** Asks every collector for a keyframe. */
   requestKeyframes(reason: string): void;
-  /** Ends the streams once what they sent is durable, or after graceMs. */
+  /** Ends the streams once what they sent is durable, or after most of graceMs; positions are written down in what is left. */
   close(graceMs?: number): Promise<void>;
 }
 
 /** How often it is looked whether a certificate has expired. */
 const expiryMs = 1_000;
-/** Streams that are cut end within this. */
+/** Part of the grace that streams have; cut ones end in the same part of the rest, and within maxEndMs. */
+const streamShare = 0.6;
 const maxEndMs = 500;
-/** Positions are written down at the end within this. */
-const maxSaveMs = 2_000;
+/** Positions are written down at the end within what is left, which is taken for this at least. */
+const minSaveMs = 500;
 /** A collector has one, and one for each session that it catches up with, one after the other. */
 const maxStreamsOfConnection = 16;
 /** Positions are written down so often. A stream that goes on from an older one sends repeats, which are dropped. */
@@ -148,20 +150,22 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       for (const stream of streams.keys()) stream.requestKeyframe(reason);
     },
     async close(graceMs = 5_000) {
+      const deadline = new Deadline(graceMs);
       for (const timer of timers) clearInterval(timer);
       listener?.close();
       const ended = Promise.all(servers.map((server) => new Promise<void>((resolve) => server.tryShutdown(() => resolve()))));
       const patience = new AbortController();
-      await Promise.race([ended, sleep(graceMs, patience.signal)]);
+      await Promise.race([ended, sleep(deadline.share(streamShare), patience.signal)]);
       const reason = 'the gateway closes';
       stopping.abort(new Error(reason));
       for (const stream of [...streams.keys()]) stream.breakOff(reason, status.UNAVAILABLE);
       for (const server of servers) server.forceShutdown();
       // grpc-js waits for ever for a session that was destroyed and has not said so yet.
-      await Promise.race([ended, sleep(maxEndMs, patience.signal)]);
-      patience.abort();
+      await Promise.race([ended, sleep(Math.min(maxEndMs, deadline.share(streamShare)), patience.signal)]);
       // Brokers that are away are waited for; positions that are not written cost repeats.
-      await Promise.race([positions.save().catch(() => undefined), sleep(maxSaveMs)]);
+      const saved = positions.save().catch(() => undefined);
+      await Promise.race([saved, sleep(Math.max(minSaveMs, deadline.leftMs), patience.signal)]);
+      patience.abort();
     },
   };
 }

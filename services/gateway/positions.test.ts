@@ -11,7 +11,7 @@ test('positions survive a clean end, and a kill', async () => {
   const one = new TestCollector(dir).hello().send(beat(1), beat(2));
   await one.until(2);
   one.close();
-  await first.close(100);
+  await first.close(5_000);
   await gatewayOn(dir, bus);
   const two = new TestCollector(dir).hello();
   await two.until(2);
@@ -32,7 +32,7 @@ test('more sessions than a commit holds are repeats at worst', async () => {
     await collector.until(1);
     collector.close();
   }
-  await first.close(100);
+  await first.close(5_000);
   await gatewayOn(dir, bus);
   const newest = new TestCollector(dir).hello({ session: Buffer.alloc(16, 69) });
   await newest.until(1);
@@ -54,7 +54,7 @@ test('a replay is stored byte for byte, and goes on where it was cut off', async
   await one.until(2);
   expect(first.metrics.invalidMessages).toBe(1);
   one.close();
-  await first.close(100);
+  await first.close(5_000);
   await gatewayOn(dir, bus);
   const two = new TestCollector(dir).hello({ replay: true });
   await two.until(2);
