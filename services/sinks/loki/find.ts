@@ -11,6 +11,8 @@ const idsPerQuery = 200;
 const spanPerQueryS = 86_400;
 /** Loki's times end here, s: nothing later was ever stored. */
 const lastS = 9_223_372_035;
+/** The first time whose ns have more than ten digits, ms. */
+const firstMs = 10_000;
 /** A query over more time than max_query_length of the tenant (Loki 3.7.8: 400). */
 const spansTooMuch = /time range exceeds/i;
 /** Loki's max_entries_limit_per_query; each event would have to be stored 25 times to reach it. */
@@ -37,8 +39,7 @@ export async function findIds(lane: Asker, { view, items }: Batch, scope: FindSc
     const [startS, endS] = [view.timeSeconds(rows[0]), view.timeSeconds(rows[rows.length - 1])];
     const parameters = {
       query: queryFor(scope.cluster, types, ids),
-      start: nanosOf(startS, -slackMs),
-      end: nanosOf(endS + 1, slackMs),
+      ...spanOf(startS * 1000 - slackMs, (endS + 1) * 1000 + slackMs),
       limit: String(maxEntries),
       direction: 'forward',
     };
@@ -71,9 +72,8 @@ function* cut(view: EventBatchView, items: Uint32Array): Generator<Uint32Array> 
 /** Whether this client may query at all. Rejects with LOKI_MAY_NOT_BE_ASKED where it may not. */
 export async function mayQuery(lane: Asker, { cluster, url }: FindScope, signal: AbortSignal): Promise<void> {
   const nowS = Math.floor(Date.now() / 1000);
-  const span = { start: nanosOf(nowS - 1), end: nanosOf(nowS) };
   // A look-up's limit: the tenant's may be lower.
-  const parameters = { query: queryFor(cluster, [], ['0-0']), ...span, limit: String(maxEntries) };
+  const parameters = { query: queryFor(cluster, [], ['0-0']), ...spanOf(nowS * 1000 - 1000, nowS * 1000), limit: String(maxEntries) };
   await ask(lane, parameters, url, signal);
 }
 
@@ -124,10 +124,12 @@ function queryFailed(answer: string): AppError {
   return lokiError('LOKI_QUERY_FAILED', { answer });
 }
 
-/** With all of its digits: Loki takes a number of ten for seconds. */
-function nanosOf(seconds: number, shiftMs = 0): string {
-  const ms = BigInt(seconds) * 1000n + BigInt(shiftMs);
-  return String(ms < 0n ? 0n : ms * 1_000_000n).padStart(19, '0');
+/**
+ * Start and end of a query, ns. Loki takes a number of up to ten digits for seconds, and passes it on within itself without
+ * leading zeros: what is of the first 10 s of 1970 is asked for from 0 on.
+ */
+function spanOf(startMs: number, endMs: number): { start: string; end: string } {
+  return { start: startMs < firstMs ? '0' : `${startMs}000000`, end: `${Math.max(endMs, firstMs)}000000` };
 }
 
 function escaped(text: string): string {
