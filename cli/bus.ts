@@ -15,8 +15,11 @@ import type { Config } from './config.ts';
 
 /** The bus that a configuration names. */
 export interface PipelineBus extends Bus {
-  /** Fill and bounds of each partition's log; over Kafka as they were a moment ago. */
-  stats(): LogStats[];
+  /**
+   * Fill and bounds of each partition's log; over Kafka as they were a moment ago, empty before that.
+   * @param only of the partitions of this number
+   */
+  stats(only?: number): LogStats[];
   /** What one of `knownGroups` has committed; over Kafka a moment ago. */
   position(group: string, topic: string, partition: number): Commit | undefined;
   /** Why it cannot be worked with now. */

@@ -24,10 +24,16 @@ function figures({ uncheckpointed = 0, behind = 0, stateLost = false, own = ['fi
   };
   return pipelineFigures({
     bus: {
-      stats: () => [
-        { ...log, topic: topics.raw, bytes: 80 * MIB },
-        { ...log, topic: topics.events, bytes: 100 * MIB },
-      ],
+      // All of them would be asked for once for each.
+      stats: (only) => {
+        if (only === undefined) throw new Error('all logs are asked for');
+        return only > 0
+          ? []
+          : [
+              { ...log, topic: topics.raw, bytes: 80 * MIB },
+              { ...log, topic: topics.events, bytes: 100 * MIB },
+            ];
+      },
       position: (group, _, partition) => commits[`${group}/${partition}`],
     },
     ownSinks: () => own,

@@ -28,7 +28,7 @@ export function pipelineFigures(sources: FigureSources): (partition: number, gat
     const { bus, maxHeldBytes } = sources;
     const aggregator = bus.position(aggregatorGroup, topics.raw, partition);
     const report = decodeReport(aggregator?.metadata ?? '');
-    const logs = bus.stats().filter((log) => log.partition === partition);
+    const logs = bus.stats(partition);
     const sinks = sinksOf(partition, sources);
     const queues: QueueFiguresBody[] = [
       { queue: 'raw', ...unread(logs, topics.raw, aggregator) },

@@ -104,9 +104,11 @@ export class EmbeddedLog implements Bus {
     return this.#topic(topic).spec.partitions;
   }
 
-  /** Fill and bounds of every partition. */
-  stats(): PartitionStats[] {
-    return [...this.#topics.values()].flatMap((topic) => topic.partitions.map((log) => log.stats()));
+  /** Fill and bounds of every partition, or of those of one number. */
+  stats(only?: number): PartitionStats[] {
+    return [...this.#topics.values()].flatMap(({ partitions }) =>
+      (only === undefined ? partitions : partitions.slice(only, only + 1)).map((log) => log.stats()),
+    );
   }
 
   /** See Bus.append. The values must not change until it resolves: they are written from where they are. */

@@ -4,11 +4,12 @@ import { Followed, FollowedFile } from '../../followed-file.ts';
 import { type HostPort, parseHostPort } from '../../host-port.ts';
 import type { Log } from '../../log.ts';
 import { TlsFiles } from '../../tls.ts';
+import { busError } from '../errors.ts';
 import type { Broker, ClusterMetadata } from './broker.ts';
 import type { KafkaConfig } from './config.ts';
 import { errorType, isConnectionFailure, kafkaError, kafkaFailure } from './errors.ts';
 import { abandon, connectBroker } from './kafkajs.ts';
-import { BrokerLink } from './link.ts';
+import { BrokerLink, type LinkOwner } from './link.ts';
 
 /** Partitions of a topic that one broker leads. */
 export interface Led {
@@ -35,11 +36,25 @@ export class KafkaClient {
   readonly #password: Followed<string> | undefined;
   readonly #links = new Set<BrokerLink>();
   #topics: readonly string[] = [];
-  #seed: Broker | undefined;
+  #seed: Promise<Broker> | undefined;
   #metadata: Promise<ClusterMetadata> | undefined;
   #metadataAtMs = 0;
   #known: readonly HostPort[] = [];
   #problem: AppError | undefined;
+  readonly #closed = new AbortController();
+  /**
+   * For what is asked in the background: whether that is answered says nothing of the requests that somebody waits for, and
+   * their connections stay. Only who leads what is asked anew.
+   */
+  readonly #background: LinkOwner = {
+    connect: (address) => this.connect(address),
+    answered: () => undefined,
+    failed: (thrown, what) => {
+      const failure = kafkaFailure(thrown, what, this.brokers);
+      if (isConnectionFailure(failure.cause ?? failure) || isStale(thrown)) this.#metadata = undefined;
+      return failure;
+    },
+  };
 
   constructor(options: KafkaClientOptions) {
     const { config, log } = options;
@@ -50,7 +65,7 @@ export class KafkaClient {
     this.#password = sasl?.passwordFile === undefined ? undefined : passwordIn(sasl.passwordFile, log);
   }
 
-  /** Why the last request to a broker failed; undefined when it did not. */
+  /** Why the last request to a broker failed; undefined when it did not. What is asked in the background does not count. */
   get problem(): AppError | undefined {
     return this.#problem;
   }
@@ -60,15 +75,21 @@ export class KafkaClient {
     return this.#link(async () => this.#addressOf(await this.#leaderOf(topic, partition)));
   }
 
-  /** A connection of its own to a broker. */
+  /** A connection of its own to a broker, for what is asked in the background: see `problem`. */
   brokerLink(nodeId: number): BrokerLink {
-    return this.#link(() => this.#addressOf(nodeId));
+    return this.#link(() => this.#addressOf(nodeId), this.#background);
   }
 
-  /** By broker, what it leads of the topics that are worked with; partitions without a leader are left out. */
+  /**
+   * By broker, what it leads of the topics that are worked with; partitions without a leader are left out. Asked in the
+   * background: see `problem`.
+   */
   async leaders(): Promise<ReadonlyMap<number, readonly Led[]>> {
     const leaders = new Map<number, Led[]>();
-    for (const { topic, partitionMetadata } of (await this.#cluster()).topicMetadata) {
+    const { topicMetadata } = await this.#cluster().catch((thrown: unknown) => {
+      throw this.#background.failed(thrown, 'metadata');
+    });
+    for (const { topic, partitionMetadata } of topicMetadata) {
       for (const nodeId of new Set(partitionMetadata.map(({ leader }) => leader))) {
         const partitions = partitionMetadata.filter(({ leader }) => leader === nodeId).map(({ partitionId }) => partitionId);
         if (nodeId >= 0) leaders.set(nodeId, [...(leaders.get(nodeId) ?? []), { topic, partitions }]);
@@ -79,11 +100,12 @@ export class KafkaClient {
 
   /** A connection of its own to the coordinator of a group. */
   coordinatorLink(group: string): BrokerLink {
-    return this.#link(async () => {
-      const broker = await this.#seedBroker();
-      const { coordinator } = await broker.findGroupCoordinator({ groupId: group, coordinatorType: groupCoordinator });
-      return { host: coordinator.host, port: coordinator.port };
-    });
+    return this.#link(() => this.#coordinatorOf(group));
+  }
+
+  /** As `coordinatorLink`, for what is asked in the background: see `problem`. */
+  backgroundCoordinatorLink(group: string): BrokerLink {
+    return this.#link(() => this.#coordinatorOf(group), this.#background);
   }
 
   /** A connection of its own to the controller. */
@@ -94,7 +116,7 @@ export class KafkaClient {
   /** What the brokers say of topics, now. */
   async metadataOf(topics: readonly string[]): Promise<ClusterMetadata> {
     try {
-      const found = await (await this.#seedBroker()).metadata(topics);
+      const found = await this.#askSeed((seed) => seed.metadata(topics));
       this.answered();
       return found;
     } catch (thrown) {
@@ -122,8 +144,10 @@ export class KafkaClient {
     return failure;
   }
 
-  /** Connects to an address as the configuration says. */
-  connect(address: HostPort): Promise<Broker> {
+  /** Connects to an address as the configuration says. Rejects once the client is closed, also what is on its way then. */
+  async connect(address: HostPort): Promise<Broker> {
+    const { signal } = this.#closed;
+    signal.throwIfAborted();
     const { requestTimeout } = this.#options.config;
     return connectBroker(address, {
       clientId,
@@ -131,24 +155,36 @@ export class KafkaClient {
       sasl: this.#sasl(),
       connectTimeoutMs,
       requestTimeoutMs: requestTimeout,
+      signal,
     });
   }
 
   close(): void {
+    this.#closed.abort(busError('BUS_CLOSED'));
     for (const link of this.#links) link.close();
     this.#forget();
   }
 
-  #link(locate: () => Promise<HostPort>): BrokerLink {
-    const link: BrokerLink = new BrokerLink(this, locate, () => this.#links.delete(link));
+  #link(locate: () => Promise<HostPort>, owner: LinkOwner = this): BrokerLink {
+    const link: BrokerLink = new BrokerLink(owner, locate, () => this.#links.delete(link));
     this.#links.add(link);
     return link;
   }
 
   #forget(): void {
     this.#metadata = undefined;
-    if (this.#seed !== undefined) abandon(this.#seed);
+    this.#forgetSeed();
+  }
+
+  #forgetSeed(): void {
+    this.#seed?.then(abandon, () => undefined);
     this.#seed = undefined;
+  }
+
+  async #coordinatorOf(group: string): Promise<HostPort> {
+    const request = { groupId: group, coordinatorType: groupCoordinator };
+    const { coordinator } = await this.#askSeed((seed) => seed.findGroupCoordinator(request));
+    return { host: coordinator.host, port: coordinator.port };
   }
 
   async #leaderOf(topic: string, partition: number): Promise<number> {
@@ -171,7 +207,7 @@ export class KafkaClient {
   /** Metadata of the cluster; one question at a time for all who ask. */
   #cluster(): Promise<ClusterMetadata> {
     if (this.#metadata !== undefined && performance.now() - this.#metadataAtMs < metadataAgeMs) return this.#metadata;
-    const asked = this.metadataOf(this.#topics).then((found) => {
+    const asked = this.#askSeed((seed) => seed.metadata(this.#topics)).then((found) => {
       this.#known = found.brokers;
       return found;
     });
@@ -183,15 +219,30 @@ export class KafkaClient {
     return asked;
   }
 
+  /** One connection for all who ask. One that broke, or could not be made, is not used again. */
+  async #askSeed<Answer>(request: (seed: Broker) => Promise<Answer>): Promise<Answer> {
+    this.#seed ??= this.#seedBroker();
+    const seed = this.#seed;
+    const broker = await seed.catch((thrown: unknown) => {
+      if (this.#seed === seed) this.#seed = undefined;
+      throw thrown;
+    });
+    try {
+      return await request(broker);
+    } catch (thrown) {
+      if (this.#seed === seed && isConnectionFailure(thrown)) this.#forgetSeed();
+      throw thrown;
+    }
+  }
+
   /** Any broker that answers: those that are known, then those of the configuration. */
   async #seedBroker(): Promise<Broker> {
-    if (this.#seed !== undefined) return this.#seed;
     let last: unknown;
     for (const address of [...this.#known, ...this.#seeds()]) {
       try {
-        this.#seed = await this.connect(address);
-        return this.#seed;
+        return await this.connect(address);
       } catch (thrown) {
+        this.#closed.signal.throwIfAborted();
         last = thrown;
       }
     }

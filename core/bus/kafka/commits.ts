@@ -19,18 +19,21 @@ export const outsider: Committer = { memberId: '', generationId: none };
 export class Commits {
   readonly #client: KafkaClient;
   readonly #links = new Map<string, BrokerLink>();
+  readonly #backgroundLinks = new Map<string, BrokerLink>();
 
   constructor(client: KafkaClient) {
     this.#client = client;
   }
 
   async get(group: string, topic: string, partition: number): Promise<Commit | undefined> {
-    return (await this.#of(group, topic, [partition])).get(partition);
+    return (await positionsOf(this.#link(group), group, topic, [partition])).get(partition);
   }
 
-  /** Of all partitions of a topic that the group has committed. */
+  /** Of all partitions of a topic that the group has committed; asked for in the background. */
   all(group: string, topic: string, partitions: number): Promise<ReadonlyMap<number, Commit>> {
-    return this.#of(group, topic, [...Array(partitions).keys()]);
+    const link = this.#backgroundLinks.get(group) ?? this.#client.backgroundCoordinatorLink(group);
+    this.#backgroundLinks.set(group, link);
+    return positionsOf(link, group, topic, [...Array(partitions).keys()]);
   }
 
   async put(group: string, topic: string, partition: number, { offset, metadata }: Commit, committer: Committer): Promise<void> {
@@ -48,18 +51,16 @@ export class Commits {
     );
   }
 
-  async #of(group: string, topic: string, asked: readonly number[]): Promise<Map<number, Commit>> {
-    const topics = [{ topic, partitions: asked.map((partition) => ({ partition })) }];
-    const { responses } = await this.#link(group).ask(`the position of group ${group}`, (broker) =>
-      broker.offsetFetch({ groupId: group, topics }),
-    );
-    const found = (responses[0]?.partitions ?? []).filter(({ offset }) => Number(offset) >= 0);
-    return new Map(found.map(({ partition, offset, metadata }) => [partition, { offset: Number(offset), metadata: metadata ?? '' }]));
-  }
-
   #link(group: string): BrokerLink {
     const link = this.#links.get(group) ?? this.#client.coordinatorLink(group);
     this.#links.set(group, link);
     return link;
   }
+}
+
+async function positionsOf(link: BrokerLink, group: string, topic: string, asked: readonly number[]): Promise<Map<number, Commit>> {
+  const topics = [{ topic, partitions: asked.map((partition) => ({ partition })) }];
+  const { responses } = await link.ask(`the position of group ${group}`, (broker) => broker.offsetFetch({ groupId: group, topics }));
+  const found = (responses[0]?.partitions ?? []).filter(({ offset }) => Number(offset) >= 0);
+  return new Map(found.map(({ partition, offset, metadata }) => [partition, { offset: Number(offset), metadata: metadata ?? '' }]));
 }

@@ -1,4 +1,4 @@
-import { AppError } from '../../app-error.ts';
+import { AppError, messageOf } from '../../app-error.ts';
 import { joinSignals } from '../../joined-signal.ts';
 import { type Log, LogLimiter } from '../../log.ts';
 import { retry } from '../../retry.ts';
@@ -30,6 +30,7 @@ import { PartitionProducer } from './partition-producer.ts';
 import { type ReadPlace, readPartition } from './partition-reader.ts';
 import { sizeOf } from './record-batch.ts';
 import { compressionTypeOf, isUnreadable, prepareTopics } from './topics.ts';
+import type { WatchedLog } from './watched-logs.ts';
 
 export interface KafkaBusOptions {
   readonly config: KafkaConfig;
@@ -118,7 +119,7 @@ export class KafkaBus implements Bus {
         partitions: this.partitions(topic),
       })),
       commits: this.#commits,
-      failed: (what, error) => this.#tell(what, error),
+      failed: (what, thrown) => this.#tell(what, thrown),
     });
   }
 
@@ -128,26 +129,23 @@ export class KafkaBus implements Bus {
   }
 
   /**
-   * Fill and bounds of every partition as they were a moment ago; never asks a broker. Bytes are those of what can be read,
-   * by the size of what this process wrote and read (offset-bytes.ts): brokers delete whole segments, and keep some more.
+   * Fill and bounds of every partition, or of those of one number, as they were a moment ago; never asks a broker. Bytes are
+   * those of what can be read, by the size of what this process wrote and read (offset-bytes.ts): brokers delete whole
+   * segments, and keep some more. Logs of which the brokers have not told yet are empty.
    */
-  stats(): LogStats[] {
-    return this.#options.topics.flatMap(({ name, partitions, maxBytes }) =>
-      Array.from({ length: partitions }, (_, partition) => {
-        const { earliest = 0, next = 0 } = this.#watch.log(this.#topicName(name), partition) ?? {};
+  stats(only?: number): LogStats[] {
+    return this.#options.topics.flatMap((spec) => {
+      const { name, partitions, maxBytes } = spec;
+      const asked = only === undefined ? [...Array(partitions).keys()] : [only];
+      return asked.map((partition) => {
+        const log = this.#known(spec, partition);
+        const { earliest = 0, next = 0 } = log ?? {};
+        const bytes = log?.bytes.estimate(earliest, next) ?? 0;
         const { producer } = this.#partitions.get(`${name}/${partition}`) ?? {};
-        return {
-          topic: name,
-          partition,
-          bytes: this.#bytesFrom(name, partition, earliest),
-          maxBytes,
-          earliest,
-          next,
-          pendingBytes: producer?.waitingBytes ?? 0,
-          commits: producer?.batches ?? 0,
-        };
-      }),
-    );
+        const [pendingBytes, commits] = [producer?.waitingBytes ?? 0, producer?.batches ?? 0];
+        return { topic: name, partition, bytes, maxBytes, earliest, next, pendingBytes, commits };
+      });
+    });
   }
 
   /** What a watched group had committed a moment ago; never asks a broker. */
@@ -251,7 +249,7 @@ export class KafkaBus implements Bus {
       .ask(`deleting what is no longer needed of ${topic}`, (broker) =>
         broker.deleteRecords({ topics: [{ topic: name, partitions: [{ partition, offset: String(before) }] }] }),
       )
-      .catch((thrown: unknown) => this.#tell(`deleting from ${topic}`, thrown as AppError));
+      .catch((thrown: unknown) => this.#tell(`deleting from ${topic}`, thrown));
   }
 
   close(): Promise<void> {
@@ -262,10 +260,11 @@ export class KafkaBus implements Bus {
   async #close(): Promise<void> {
     await Promise.all([...this.#consumers].map((consumer) => consumer.close(closeGraceMs)));
     this.#closed.abort(busError('BUS_CLOSED'));
-    this.#watch.close();
+    const watched = this.#watch.close();
     await Promise.all([...this.#partitions.values()].map(({ producer }) => producer.flushed()));
     for (const { producer } of this.#partitions.values()) producer.close(busError('BUS_CLOSED'));
     this.#client.close();
+    await watched;
   }
 
   async #commit(group: string, topic: string, partition: number, commit: Commit, as: Committer): Promise<void> {
@@ -290,7 +289,7 @@ export class KafkaBus implements Bus {
     const ask = () => compressionTypeOf(this.#client, this.#topicName(topic));
     const setting = await this.#persistently(`the settings of ${topic}`, ask).catch((thrown: unknown) => {
       this.#closed.signal.throwIfAborted();
-      this.#tell(`the settings of ${topic}`, thrown as AppError);
+      this.#tell(`the settings of ${topic}`, thrown);
       return '';
     });
     const details = { topic: this.#topicName(topic), partition, found };
@@ -304,13 +303,17 @@ export class KafkaBus implements Bus {
       ...policy,
       signal: this.#closed.signal,
       retryable: (thrown) => thrown instanceof AppError && thrown.retryable,
-      failed: (thrown) => this.#tell(what, thrown as AppError),
+      failed: (thrown) => this.#tell(what, thrown),
     });
   }
 
-  #tell(what: string, { code, message, remedy }: AppError): void {
+  #tell(what: string, thrown: unknown): void {
     if (this.#closing !== undefined) return;
-    this.#limiter.once(`${what} ${code}`, (heldBack) => this.#options.log.warn({ code, what, remedy, heldBack }, message));
+    const { log } = this.#options;
+    if (thrown instanceof AppError) {
+      const { code, message, remedy } = thrown;
+      this.#limiter.once(`${what} ${code}`, (heldBack) => log.warn({ code, what, remedy, heldBack }, message));
+    } else this.#limiter.once(what, (heldBack) => log.error({ err: thrown, what, heldBack }, messageOf(thrown)));
   }
 
   #spec(topic: string): TopicSpec {
@@ -356,21 +359,29 @@ export class KafkaBus implements Bus {
     return this.#options.config.topicPrefix + groupPrefix + group;
   }
 
-  #bytesFrom(topic: string, partition: number, offset: number): number {
-    const name = this.#topicName(topic);
-    const log = this.#watch.log(name, partition);
-    if (log === undefined) return 0;
-    return log.bytes.estimate(offset, log.next, log.bytes.isEmpty ? this.#watch.meanBytes(name) : log.bytes.meanBytes);
+  /** What the brokers told of a log; undefined until they have, also of its checkpoints: that they did not is not that there are none. */
+  #known({ name, checkpointGroup }: TopicSpec, partition: number): WatchedLog | undefined {
+    const topic = this.#topicName(name);
+    if (checkpointGroup !== undefined && !this.#watch.isKnown(this.#groupName(checkpointGroup), topic)) return undefined;
+    return this.#watch.log(topic, partition);
   }
 
-  /** Above the newest checkpoint lies more than the cap: whoever writes checkpoints is away, and brokers' disks have an end. */
+  /**
+   * Above the newest checkpoint lies more than the cap: whoever writes checkpoints is away, and brokers' disks have an end.
+   * While it is not known where that is, what this process wrote itself counts.
+   */
   #refuseFull(topic: string, partition: number, waitingBytes: number): void {
-    const { checkpointGroup, maxBytes: limit } = this.#spec(topic);
+    const spec = this.#spec(topic);
+    const { checkpointGroup, maxBytes: limit } = spec;
+    const log = this.#known(spec, partition);
     if (checkpointGroup === undefined) return;
-    const { earliest = 0 } = this.#watch.log(this.#topicName(topic), partition) ?? {};
-    const checkpoint = this.position(checkpointGroup, topic, partition)?.offset ?? 0;
-    const found = this.#bytesFrom(topic, partition, Math.max(earliest, checkpoint)) + waitingBytes;
-    if (found >= limit) throw busError('BUS_FULL', { topic, partition, found, limit });
+    const name = this.#topicName(topic);
+    const from = Math.max(log?.earliest ?? 0, this.position(checkpointGroup, topic, partition)?.offset ?? 0);
+    const above = log === undefined ? this.#watch.seenBytes(name, partition) : log.bytes.estimate(from, log.next);
+    const found = Math.round(above) + waitingBytes;
+    if (found < limit) return;
+    this.#watch.decidedBy(name, partition, from);
+    throw busError('BUS_FULL', { topic, partition, found, limit });
   }
 
   #refuseClosed(): void {

@@ -15,6 +15,7 @@ const folder = mkdtempSync(join(tmpdir(), 'jitterscope-kafka-caps-'));
 const mebibyte = 1024 * 1024;
 const topics: readonly TopicSpec[] = [
   { name: 'raw', partitions: 2, maxBytes: 2 * mebibyte, retain: 'checkpoint', checkpointGroup: 'aggregator' },
+  { name: 'uneven', partitions: 1, maxBytes: 8 * mebibyte, retain: 'checkpoint', checkpointGroup: 'reader' },
   { name: 'damaged', partitions: 1, maxBytes: 64 * mebibyte, retain: 'oldest' },
 ];
 const log = pino({ level: 'silent' });
@@ -77,6 +78,22 @@ test('a raw partition refuses at its cap, at every gateway, and takes again once
   expect(await waiting).toBe(taken);
   await until(() => first.position('aggregator', 'raw', 0)?.metadata === 'all is read');
   expect(await fill(first, 0)).toBe(taken - 1);
+});
+
+test('a log whose first message is much larger than the others is not full for who has seen nothing else', async () => {
+  const first = await open();
+  await first.append('uneven', 0, [new Uint8Array(256 * 1024)]);
+  for (let batch = 0; batch < 50; batch++)
+    await first.append(
+      'uneven',
+      0,
+      Array.from({ length: 100 }, () => new Uint8Array(100)),
+    );
+  const other = await open();
+  const bytes = () => other.stats().find(({ topic }) => topic === 'uneven')?.bytes ?? 0;
+  await until(() => bytes() > 1000 * mebibyte);
+  expect(await appendRetrying(other, 'uneven', 0, [text('a tick')], log, new AbortController().signal)).toBe(5_001);
+  expect(bytes()).toBeLessThan(8 * mebibyte);
 });
 
 test('the fill of logs and the positions of groups are told without asking anybody', async () => {

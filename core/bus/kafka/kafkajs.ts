@@ -34,6 +34,8 @@ export interface ConnectionOptions {
   readonly connectTimeoutMs: number;
   readonly requestTimeoutMs: number;
   readonly socketFactory?: ISocketFactory;
+  /** Ends it at once while it is being made: the promise rejects with the signal's reason. */
+  readonly signal?: AbortSignal;
 }
 
 /** A broker that is connected, and authenticated where that is asked for. */
@@ -60,12 +62,22 @@ export async function connectBroker(address: { host: string; port: number }, opt
     authenticationTimeout: options.connectTimeoutMs,
     allowAutoTopicCreation: false,
   });
+  const { signal } = options;
+  let stop: () => void = () => undefined;
   try {
-    await broker.connect();
+    // kafkajs does not tell whoever connects that the connection was abandoned.
+    await new Promise<void>((resolve, reject) => {
+      stop = () => reject(signal?.reason);
+      signal?.addEventListener('abort', stop, { once: true });
+      broker.connect().then(resolve, reject);
+    });
+    signal?.throwIfAborted();
     return broker;
   } catch (thrown) {
     abandon(broker);
     throw thrown;
+  } finally {
+    signal?.removeEventListener('abort', stop);
   }
 }
 

@@ -1,19 +1,29 @@
+import type { AppError } from '../../app-error.ts';
 import type { HostPort } from '../../host-port.ts';
 import type { Broker, BrokerRequest } from './broker.ts';
-import { isStale, type KafkaClient } from './client.ts';
+import { isStale } from './client.ts';
 import { isConnectionFailure } from './errors.ts';
 import { abandon } from './kafkajs.ts';
 
+/** Whose connection it is. */
+export interface LinkOwner {
+  connect(address: HostPort): Promise<Broker>;
+  /** A broker has answered. */
+  answered(): void;
+  /** A request has failed: the error to throw. @param what the request, in words */
+  failed(thrown: unknown, what: string): AppError;
+}
+
 /** One connection to the broker that has a role (leads a partition, coordinates a group), whoever has it now. */
 export class BrokerLink {
-  readonly #client: KafkaClient;
+  readonly #owner: LinkOwner;
   readonly #locate: () => Promise<HostPort>;
   readonly #closed: () => void;
   #broker: Promise<Broker> | undefined;
   #isClosed = false;
 
-  constructor(client: KafkaClient, locate: () => Promise<HostPort>, closed: () => void) {
-    this.#client = client;
+  constructor(owner: LinkOwner, locate: () => Promise<HostPort>, closed: () => void) {
+    this.#owner = owner;
     this.#locate = locate;
     this.#closed = closed;
   }
@@ -25,11 +35,11 @@ export class BrokerLink {
   async ask<Answer>(what: string, request: (broker: Broker) => Promise<Answer>): Promise<Answer> {
     try {
       const answer = await request(await this.#connected());
-      this.#client.answered();
+      this.#owner.answered();
       return answer;
     } catch (thrown) {
       if (isConnectionFailure(thrown) || isStale(thrown) || this.#isClosed) this.reset();
-      throw this.#client.failed(thrown, what);
+      throw this.#owner.failed(thrown, what);
     }
   }
 
@@ -54,7 +64,7 @@ export class BrokerLink {
   #connected(): Promise<Broker> {
     if (this.#isClosed) return Promise.reject(new Error('the connection is closed'));
     if (this.#broker !== undefined) return this.#broker;
-    const connecting = this.#locate().then((address) => this.#client.connect(address));
+    const connecting = this.#locate().then((address) => this.#owner.connect(address));
     this.#broker = connecting;
     connecting.catch(() => {
       if (this.#broker === connecting) this.#broker = undefined;

@@ -5,7 +5,7 @@ import { busError } from '../errors.ts';
 import { errorType } from './errors.ts';
 import { fetchRequest } from './fetch-request.ts';
 import type { BrokerLink } from './link.ts';
-import { decodeRecordBatches, extentOf } from './record-batches.ts';
+import { decodeRecordBatches } from './record-batches.ts';
 
 const defaultFetchBytes = 1024 * 1024;
 /** How long a broker waits for messages; they come at once when there are some. */
@@ -45,9 +45,9 @@ export async function* readPartition(place: ReadPlace, options: ReadOptions): As
         const { batches } = await link.send(`messages of ${topic}/${partition}`, fetchRequest(range));
         attempt = 0;
         if (batches.length === 0) continue;
-        const extent = extentOf(batches);
-        if (extent !== undefined) place.seen(extent.from, extent.to, extent.bytes);
         const decoded = await decodeRecordBatches(batches, position);
+        const { extent } = decoded;
+        if (extent !== undefined) place.seen(extent.from, extent.to, extent.bytes);
         for (const codec of decoded.unknownCodecs) await place.unknownCodec(codec);
         const messages = decoded.next > until ? decoded.messages.filter(({ offset }) => offset < until) : decoded.messages;
         holes.push(...decoded.holes);

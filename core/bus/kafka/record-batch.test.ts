@@ -50,6 +50,14 @@ test('a batch that does not match its checksum is a hole, and the next one is re
   expect(next).toBe(8);
 });
 
+test('of how far batches go only those that match their checksum are believed', async () => {
+  const good = await batchAt(3, [Buffer.from('abc'), Buffer.from('def')]);
+  const damaged = await batchAt(5, [Buffer.from('abc')]);
+  damaged.writeInt32BE(2 ** 31 - 2, batchField.lastOffsetDelta);
+  expect((await decodeRecordBatches(Buffer.concat([good, damaged]), 4)).extent).toEqual({ from: 3, to: 5, bytes: good.length });
+  expect((await decodeRecordBatches(damaged, 5)).extent).toBeUndefined();
+});
+
 test('a batch of another codec is a hole, and told', async () => {
   const batch = await batchAt(0, [Buffer.from('x')], 'gzip');
   batch.writeInt16BE(4, batchField.attributes);

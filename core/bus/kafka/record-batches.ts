@@ -14,20 +14,8 @@ export interface DecodedBatches {
   readonly next: number;
   /** Codecs that are not spoken here: their batches are holes. */
   readonly unknownCodecs: ReadonlySet<number>;
-}
-
-/** Offsets of the whole batches among those that a broker sent, and their bytes; undefined: there is none. */
-export function extentOf(bytes: Buffer): { readonly from: number; readonly to: number; readonly bytes: number } | undefined {
-  let [from, to, at] = [-1, -1, 0];
-  while (at + batchHeaderBytes <= bytes.length) {
-    const end = at + lengthFrom + bytes.readInt32BE(at + batchField.length);
-    if (end > bytes.length || end < at + batchHeaderBytes) break;
-    const base = Number(bytes.readBigInt64BE(at + batchField.baseOffset));
-    if (from < 0) from = base;
-    to = base + bytes.readInt32BE(at + batchField.lastOffsetDelta) + 1;
-    at = end;
-  }
-  return from < 0 ? undefined : { from, to, bytes: at };
+  /** Offsets of the batches that match their checksums, from the first to the last, and their bytes; undefined: there is none. */
+  readonly extent: { readonly from: number; readonly to: number; readonly bytes: number } | undefined;
 }
 
 /**
@@ -41,6 +29,7 @@ export async function decodeRecordBatches(bytes: Buffer, from: number): Promise<
   const messages: Message[] = [];
   const holes: Hole[] = [];
   const unknownCodecs = new Set<number>();
+  let extent: DecodedBatches['extent'];
   let next = from;
   for (let at = 0; at + batchHeaderBytes <= bytes.length; ) {
     const end = at + lengthFrom + bytes.readInt32BE(at + batchField.length);
@@ -56,7 +45,12 @@ export async function decodeRecordBatches(bytes: Buffer, from: number): Promise<
     }
     if (batch[batchField.magic] !== magic || crc32c(batch.subarray(batchField.attributes)) !== batch.readUInt32BE(batchField.crc)) {
       holes.push({ from: next, to: behind, reason: 'damaged' });
-    } else if ((attributes & controlFlag) === 0) {
+      next = Math.max(next, behind);
+      at = end;
+      continue;
+    }
+    extent = { from: extent?.from ?? base, to: behind, bytes: (extent?.bytes ?? 0) + batch.length };
+    if ((attributes & controlFlag) === 0) {
       const held = messages.length;
       try {
         const records = await decompress(attributes & codecMask, batch.subarray(batchHeaderBytes));
@@ -74,7 +68,7 @@ export async function decodeRecordBatches(bytes: Buffer, from: number): Promise<
     next = Math.max(next, behind);
     at = end;
   }
-  return { messages, holes, next, unknownCodecs };
+  return { messages, holes, next, unknownCodecs, extent };
 }
 
 /** Offsets of a range that no message has. */

@@ -2,7 +2,6 @@ import type { AppError } from '../../app-error.ts';
 import type { ConsumeOptions } from '../bus.ts';
 import { encodeAssignment } from './assignment.ts';
 import type { Broker } from './broker.ts';
-import type { KafkaClient } from './client.ts';
 import { kafkaFailure } from './errors.ts';
 import { type ConsumerPorts, KafkaConsumer } from './kafka-consumer.ts';
 import { BrokerLink } from './link.ts';
@@ -33,9 +32,8 @@ export function coordinatorLink(coordinator: Coordinator): BrokerLink {
     return { ...Object.fromEntries(until), connectionPool: { pool: [connection] } };
   };
   const failed = (thrown: unknown, what: string): AppError => kafkaFailure(thrown, what, 'kafka-0:9092');
-  const client = { connect, failed, answered: () => undefined } as unknown as KafkaClient;
   return new BrokerLink(
-    client,
+    { connect, failed, answered: () => undefined },
     async () => ({ host: 'kafka-0', port: 9092 }),
     () => undefined,
   );
