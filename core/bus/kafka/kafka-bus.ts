@@ -22,14 +22,14 @@ import { checkName, checkSpec } from '../topic-folder.ts';
 import { KafkaClient } from './client.ts';
 import { Commits, type Committer, outsider } from './commits.ts';
 import type { KafkaConfig } from './config.ts';
-import { kafkaError } from './errors.ts';
+import { ForeignBatches } from './foreign-batches.ts';
 import { KafkaConsumer } from './kafka-consumer.ts';
 import type { BrokerLink } from './link.ts';
 import { LogWatch } from './log-watch.ts';
 import { PartitionProducer } from './partition-producer.ts';
 import { type ReadPlace, readPartition } from './partition-reader.ts';
 import { sizeOf } from './record-batch.ts';
-import { compressionTypeOf, isUnreadable, prepareTopics } from './topics.ts';
+import { compressionTypeOf, prepareTopics } from './topics.ts';
 import type { WatchedLog } from './watched-logs.ts';
 
 export interface KafkaBusOptions {
@@ -47,7 +47,6 @@ const closeGraceMs = 10_000;
 const policy = { initialMs: 50, maxMs: 2_000 };
 const earliestOffset = -2;
 const latestOffset = -1;
-const codecNames = ['none', 'gzip', 'snappy', 'lz4', 'zstd'];
 /** Groups of several installations, and of others, share the names of a cluster. */
 const groupPrefix = 'jitterscope.';
 
@@ -98,6 +97,7 @@ export class KafkaBus implements Bus {
   readonly #partitions = new Map<string, Partition>();
   readonly #commits: Commits;
   readonly #watch: LogWatch;
+  readonly #foreignBatches: ForeignBatches;
   readonly #consumers = new Set<KafkaConsumer>();
   readonly #closed = new AbortController();
   #closing: Promise<void> | undefined;
@@ -111,6 +111,8 @@ export class KafkaBus implements Bus {
     const checkpoints = options.topics.flatMap(({ name, checkpointGroup }) =>
       checkpointGroup === undefined ? [] : [{ group: checkpointGroup, topic: name }],
     );
+    const failed = (what: string, thrown: unknown): void => this.#tell(what, thrown);
+    this.#foreignBatches = new ForeignBatches({ setting: (topic) => compressionTypeOf(client, topic), failed });
     this.#watch = new LogWatch({
       client,
       groups: [...checkpoints, ...(options.watched ?? [])].map(({ group, topic }) => ({
@@ -119,7 +121,7 @@ export class KafkaBus implements Bus {
         partitions: this.partitions(topic),
       })),
       commits: this.#commits,
-      failed: (what, thrown) => this.#tell(what, thrown),
+      failed,
     });
   }
 
@@ -187,7 +189,7 @@ export class KafkaBus implements Bus {
         const messages = damage.add(hole.from, hole.to);
         if (messages > 0) this.#options.observer?.lost?.({ topic, partition, reason: 'damaged', messages, bytes: 0 });
       },
-      unknownCodec: (codec: number) => this.#unknownCodec(topic, partition, codecNames[codec] ?? `codec ${codec}`),
+      unknownCodec: (codec: number) => this.#foreignBatches.found(name, partition, codec),
       failed: (error: AppError) => this.#tell(`reading ${topic}`, error),
     };
     return renamed(topic, place, options, this.#closed.signal);
@@ -282,19 +284,6 @@ export class KafkaBus implements Bus {
     };
     const [earliest, next] = await Promise.all([at(earliestOffset), at(latestOffset)]);
     return { earliest, next };
-  }
-
-  /** One batch is its producer's fault. Brokers that compress so would make every message unreadable: better to stop. */
-  async #unknownCodec(topic: string, partition: number, found: string): Promise<void> {
-    const ask = () => compressionTypeOf(this.#client, this.#topicName(topic));
-    const setting = await this.#persistently(`the settings of ${topic}`, ask).catch((thrown: unknown) => {
-      this.#closed.signal.throwIfAborted();
-      this.#tell(`the settings of ${topic}`, thrown);
-      return '';
-    });
-    const details = { topic: this.#topicName(topic), partition, found };
-    if (isUnreadable(setting)) throw kafkaError('KAFKA_COMPRESSION', details);
-    this.#tell(`reading ${topic}/${partition}`, kafkaError('KAFKA_FOREIGN_BATCH', details));
   }
 
   /** Asks for as long as the brokers may come back, until the bus closes. */
