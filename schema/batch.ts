@@ -21,7 +21,11 @@ export interface EventBatchView {
   timeNanos(row: number): number;
   rawOffset(row: number): number;
   ordinal(row: number): number;
+  /** `event.id`: prefix, `-` and number. */
   id(row: number): string;
+  idPrefix(row: number): string;
+  /** A bigint from 2^53 on. */
+  idNumber(row: number): number | bigint;
   kind(row: number): (typeof eventKinds)[number];
   type(row: number): string;
   severity(row: number): (typeof severities)[number];

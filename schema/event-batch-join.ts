@@ -86,6 +86,14 @@ class JoinedEventBatches implements EventBatchView {
     return this.#of(row).id(this.#at(row));
   }
 
+  idPrefix(row: number): string {
+    return this.#of(row).idPrefix(this.#at(row));
+  }
+
+  idNumber(row: number): number | bigint {
+    return this.#of(row).idNumber(this.#at(row));
+  }
+
   kind(row: number): (typeof eventKinds)[number] {
     return this.#of(row).kind(this.#at(row));
   }

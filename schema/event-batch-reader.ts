@@ -2,6 +2,7 @@ import { messageOf } from '../core/app-error.ts';
 import { EventBatch } from '../proto/bus.ts';
 import { type EventBatchView, eventKinds, severities } from './batch.ts';
 import { eventBatchError } from './event-batch-errors.ts';
+import { WordReader } from './word-reader.ts';
 
 const two16 = 0x1_0000;
 const two32 = 0x1_0000_0000;
@@ -19,7 +20,8 @@ export function decodeEventBatch(bytes: Uint8Array): EventBatchView {
   let body: Body;
   if (bytes.length === 0) throw eventBatchError('EVENT_BATCH_INVALID', { bytes: 0, found: 'nothing', expected: 'a protobuf message' });
   try {
-    body = EventBatch.decode(bytes);
+    // Plain: a Buffer's views cost several times as much.
+    body = EventBatch.decode(new WordReader(new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length)));
   } catch (thrown) {
     throw eventBatchError('EVENT_BATCH_INVALID', { bytes: bytes.length, found: messageOf(thrown), expected: 'a protobuf message' }, thrown);
   }
@@ -104,17 +106,19 @@ class DecodedEventBatch implements EventBatchView {
 
   timeSeconds(row: number): number {
     const low = this.#time[row * 2];
-    const high = this.#time[row * 2 + 1];
-    const first = high % 1e9;
-    const upper = first * two16 + (low >>> 16);
-    const lower = (upper % 1e9) * two16 + (low & 0xffff);
-    return Math.floor(high / 1e9) * two32 + Math.floor(upper / 1e9) * two16 + Math.floor(lower / 1e9);
+    const guess = Math.floor((this.#time[row * 2 + 1] * two32 + low) / 1e9);
+    const nanos = (low - Math.imul(guess, 1e9)) | 0;
+    if (nanos < 0) return guess - 1;
+    return nanos < 1e9 ? guess : guess + 1;
   }
 
   timeNanos(row: number): number {
     const low = this.#time[row * 2];
-    const upper = (this.#time[row * 2 + 1] % 1e9) * two16 + (low >>> 16);
-    return ((upper % 1e9) * two16 + (low & 0xffff)) % 1e9;
+    // A double is exact to 2 µs there, so that the quotient is off by one at most: the remainder fits 32 bits, and tells.
+    const guess = Math.floor((this.#time[row * 2 + 1] * two32 + low) / 1e9);
+    const nanos = (low - Math.imul(guess, 1e9)) | 0;
+    if (nanos < 0) return nanos + 1e9;
+    return nanos < 1e9 ? nanos : nanos - 1e9;
   }
 
   rawOffset(row: number): number {
@@ -126,10 +130,17 @@ class DecodedEventBatch implements EventBatchView {
   }
 
   id(row: number): string {
+    return `${this.idPrefix(row)}-${this.idNumber(row)}`;
+  }
+
+  idPrefix(row: number): string {
+    return this.#word(this.#idPrefix, row);
+  }
+
+  idNumber(row: number): number | bigint {
     const low = this.#idNumber[row * 2];
     const high = this.#idNumber[row * 2 + 1];
-    const number = high < 0x20_0000 ? high * two32 + low : (BigInt(high) << 32n) | BigInt(low);
-    return `${this.#word(this.#idPrefix, row)}-${number}`;
+    return high < 0x20_0000 ? high * two32 + low : (BigInt(high) << 32n) | BigInt(low);
   }
 
   kind(row: number): (typeof eventKinds)[number] {

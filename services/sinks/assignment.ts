@@ -7,13 +7,14 @@ import type { Intake } from './intake.ts';
 import { decodePosition, isBehind, noPosition, type Position } from './position.ts';
 import type { Sink, StoredOrigin } from './sink.ts';
 
-const maxFetchBytes = 8 * 1024 * 1024;
+/** Two fetches read a segment of the embedded log (16 MiB), of whose end each leaves a cut message to the next. */
+const maxFetchBytes = 9 * 1024 * 1024;
 const minFetchBytes = 512 * 1024;
 
 /** What a crash can leave uncommitted: one fetch, with room for a message that is larger than a fetch should be. */
 export const uncommittedBytes = 2 * maxFetchBytes;
 
-/** Bytes of one fetch: what is delivered between two commits. All partitions together stay near 8 MiB. */
+/** Bytes of one fetch: what is delivered between two commits. All partitions together stay near 9 MiB. */
 export function fetchBytes(partitions: number): number {
   return Math.max(minFetchBytes, Math.floor(maxFetchBytes / partitions));
 }

@@ -88,7 +88,7 @@ class Tally {
     const { length } = this.#starts;
     return {
       view: joinEventBatches(this.#views),
-      items: Uint32Array.from(this.#items),
+      items: new Uint32Array(this.#items),
       messageOffset: (row) => {
         let index = length - 1;
         while (this.#starts[index] > row) index--;

@@ -3,7 +3,7 @@ import { type BackoffPolicy, backoffMs, sleep } from '../../core/retry.ts';
 import { sinkError } from './errors.ts';
 import { forwarded } from './measured.ts';
 import { countFailure, type DeliveryCounters } from './metrics.ts';
-import type { Batch, Delivery, ItemError, Sink } from './sink.ts';
+import { type Batch, type Delivery, type ItemError, rowsAt, type Sink } from './sink.ts';
 
 export interface RetryPolicy extends BackoffPolicy {
   /** How often a paused sink tries again, ms. */
@@ -63,13 +63,13 @@ class Attempts {
   }
 
   async run(): Promise<Delivery> {
-    let todo = Array.from(this.#batch.items.keys());
+    let todo: readonly number[] = positionsOf(this.#batch);
     if (this.#batch.possiblyStored) todo = await this.#missing(todo);
     while (todo.length > 0) {
-      const part = todo.slice(0, this.#size.limit);
+      const part = todo.length > this.#size.limit ? todo.slice(0, this.#size.limit) : todo;
       const again = await this.#request(part);
       // What is sent again goes before the rest, so that order holds between requests.
-      todo = [...again, ...todo.slice(part.length)];
+      todo = part === todo ? again : [...again, ...todo.slice(part.length)];
     }
     this.#options.observer.delivering(this.#batch.partition);
     this.#rejected.sort((a, b) => a.item - b.item);
@@ -156,9 +156,10 @@ class Attempts {
     this.#size.successes = 0;
   }
 
-  #part(items: readonly number[]): Batch {
-    const { partition, view } = this.#batch;
-    return { partition, view, items: Uint32Array.from(items, (item) => this.#batch.items[item]) };
+  /** These items, rising, as a batch. */
+  #part(positions: readonly number[]): Batch {
+    const { partition, view, items } = this.#batch;
+    return { partition, view, items: positions.length === items.length ? items : rowsAt(this.#batch, positions) };
   }
 
   #expected(thrown: unknown): AppError {
@@ -166,4 +167,10 @@ class Attempts {
     const { name, policy } = this.#options;
     return sinkError('SINK_FAILED_UNEXPECTEDLY', { sink: name, cause: messageOf(thrown), pauseSeconds: policy.pauseMs / 1000 }, thrown);
   }
+}
+
+function positionsOf({ items }: Batch): number[] {
+  const positions: number[] = [];
+  for (let position = 0; position < items.length; position++) positions.push(position);
+  return positions;
 }

@@ -41,6 +41,13 @@ export interface Batch {
   readonly possiblyStored?: boolean;
 }
 
+/** The rows of the view that some positions in `items` stand for. */
+export function rowsAt({ items }: Batch, positions: readonly number[]): Uint32Array {
+  const rows = new Uint32Array(positions.length);
+  for (let index = 0; index < rows.length; index++) rows[index] = items[positions[index]];
+  return rows;
+}
+
 /** A store. Adapters neither retry nor count: wrappers do (delivery.ts). */
 export interface Sink {
   /** Whether the store can be used; rejects with an AppError that says what is wrong. */

@@ -4,7 +4,7 @@ import { sleep } from '../../../core/retry.ts';
 import { TlsFiles } from '../../../core/tls.ts';
 import { sinkError } from '../errors.ts';
 import { Credentials } from '../http/credentials.ts';
-import type { Batch, Delivery, ItemError, Sink } from '../sink.ts';
+import { type Batch, type Delivery, type ItemError, rowsAt, type Sink } from '../sink.ts';
 import { classify, type SentPush, type Verdict } from './classify.ts';
 import type { LokiSinkConfig } from './config.ts';
 import { type LokiCounters, newLokiCounters } from './counters.ts';
@@ -156,7 +156,7 @@ export class LokiSink implements Sink {
 
   async #push(batch: Batch, push: PlannedPush, signal: AbortSignal, isFirst: boolean): Promise<Verdict> {
     const own = this.#laneOf(batch.partition);
-    const rows = Uint32Array.from(push.positions, (position) => batch.items[position]);
+    const rows = rowsAt(batch, push.positions);
     const outcome = await own.mutex.run(async () => {
       const encoded = await (await own.encoder).encode(push.stream, batch.view, rows);
       const send = async () => {

@@ -4,7 +4,10 @@ import type { EventBatchView } from '../../../schema/batch.ts';
 const nameTag = 0x0a;
 const valueTag = 0x12;
 const metadataTag = 0x1a;
-/** Pods whose encoded fields are kept; beyond, all are made anew. */
+const idName = 'event_id';
+/** Where the length of the id stands in its field. */
+const valueLengthAt = 5 + idName.length;
+/** Pods, and prefixes of ids, whose encoded fields are kept; beyond, all are made anew. */
 const maxKept = 20_000;
 
 /** Structured metadata of an event besides `event_id`, by name; empty ones are left out. */
@@ -18,15 +21,65 @@ export function metadataOf(view: EventBatchView, row: number): (readonly [name: 
   return pairs.filter(([, value]) => value !== '');
 }
 
-/** Writes a LabelPair whose value is ASCII, without its own tag and length; returns where it ends. */
-export function encodeMetadata(buffer: Buffer, start: number, name: Buffer, value: string): number {
-  let at = start;
-  buffer[at++] = nameTag;
-  buffer[at++] = name.length;
-  at += name.copy(buffer, at);
-  buffer[at++] = valueTag;
-  buffer[at++] = value.length;
-  return at + buffer.write(value, at, 'latin1');
+/** Writes the field of `event_id`: its prefixes are few, and what is in front of the number is made once for each. */
+export class IdField {
+  readonly #heads = new Map<string, Buffer>();
+
+  /** Bytes of a row's field, for `write`. */
+  length(view: EventBatchView, row: number): number {
+    return this.#head(view.idPrefix(row)).length + decimalLength(view.idNumber(row));
+  }
+
+  /** Returns where it ends. */
+  write(buffer: Buffer, start: number, view: EventBatchView, row: number): number {
+    const head = this.#head(view.idPrefix(row));
+    const number = view.idNumber(row);
+    buffer.set(head, start);
+    const at = start + head.length;
+    const end = at + decimalLength(number);
+    // Both lengths were left open; an id is shorter than the 100 bytes that they have room for.
+    buffer[start + 1] = end - start - 2;
+    buffer[start + valueLengthAt] = end - start - valueLengthAt - 1;
+    if (typeof number === 'bigint') buffer.write(String(number), at, 'latin1');
+    else writeDecimal(buffer, end, number);
+    return end;
+  }
+
+  #head(prefix: string): Buffer {
+    let head = this.#heads.get(prefix);
+    if (head !== undefined) return head;
+    if (this.#heads.size >= maxKept) this.#heads.clear();
+    head = Buffer.from([
+      metadataTag,
+      0,
+      nameTag,
+      idName.length,
+      ...Buffer.from(idName),
+      valueTag,
+      0,
+      ...Buffer.from(`${prefix}-`, 'latin1'),
+    ]);
+    this.#heads.set(prefix, head);
+    return head;
+  }
+}
+
+function decimalLength(number: number | bigint): number {
+  if (typeof number === 'bigint') return String(number).length;
+  let digits = 1;
+  for (let limit = 10; number >= limit; limit *= 10) digits++;
+  return digits;
+}
+
+/** Writes the digits of a whole number up to `end`. */
+function writeDecimal(buffer: Buffer, end: number, number: number): void {
+  let at = end;
+  let rest = number;
+  do {
+    const tenth = Math.floor(rest / 10);
+    buffer[--at] = 48 + (rest - tenth * 10);
+    rest = tenth;
+  } while (rest > 0);
 }
 
 interface Kept {

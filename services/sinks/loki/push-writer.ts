@@ -1,6 +1,6 @@
 import { varintLength, writeVarint } from '../../../core/varint.ts';
 import type { EventBatchView } from '../../../schema/batch.ts';
-import { encodeMetadata, MetadataFields } from './metadata.ts';
+import { IdField, MetadataFields } from './metadata.ts';
 import type { Stream } from './streams.ts';
 
 /** Room in front for the tags and lengths of the request and its stream, which are known at the end. */
@@ -11,11 +11,9 @@ const tag = {
   entries: 0x12,
   timestamp: 0x0a,
   line: 0x12,
-  metadata: 0x1a,
   seconds: 0x08,
   nanos: 0x10,
 } as const;
-const idFieldName = Buffer.from('event_id');
 
 /**
  * Assembles a PushRequest (proto/loki.proto) with one stream: lines and metadata are copied as bytes, no object
@@ -23,6 +21,7 @@ const idFieldName = Buffer.from('event_id');
  */
 export class PushWriter {
   #buffer: Buffer;
+  readonly #id = new IdField();
   readonly #fields = new MetadataFields();
 
   /** @param initialBytes Room to start with; it doubles when it must and is kept. */
@@ -53,10 +52,8 @@ export class PushWriter {
     const seconds = view.timeSeconds(row);
     const nanos = view.timeNanos(row);
     const timeBytes = 2 + varintLength(seconds) + varintLength(nanos);
-    const id = view.id(row);
-    const idBytes = 4 + idFieldName.length + id.length;
     const fields = this.#fields.of(view, row);
-    const entryBytes = 2 + timeBytes + 1 + varintLength(lineBytes) + lineBytes + 2 + idBytes + fields.length;
+    const entryBytes = 2 + timeBytes + 1 + varintLength(lineBytes) + lineBytes + this.#id.length(view, row) + fields.length;
 
     this.#room(start, entryBytes + 16);
     const buffer = this.#buffer;
@@ -73,9 +70,7 @@ export class PushWriter {
     at = writeVarint(buffer, at, lineBytes);
     buffer.set(line, at);
     at += lineBytes;
-    buffer[at++] = tag.metadata;
-    buffer[at++] = idBytes;
-    at = encodeMetadata(buffer, at, idFieldName, id);
+    at = this.#id.write(buffer, at, view, row);
     buffer.set(fields, at);
     return at + fields.length;
   }

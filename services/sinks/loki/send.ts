@@ -6,11 +6,13 @@ import type { Stream } from './streams.ts';
 export interface PlannedPush {
   readonly stream: Stream;
   readonly positions: readonly number[];
+  /** Bytes of their lines. */
+  readonly bytes: number;
 }
 
 /** Cuts the events into pushes: one stream each, at most `maxBytes` of lines; a longer line goes alone. Order holds within a stream. */
 export function planPushes({ view, items }: Batch, streamOf: (position: number) => Stream | undefined, maxBytes: number): PlannedPush[] {
-  const open = new Map<Stream, { positions: number[]; bytes: number }>();
+  const open = new Map<Stream, { stream: Stream; positions: number[]; bytes: number }>();
   const pushes: PlannedPush[] = [];
   for (let position = 0; position < items.length; position++) {
     const stream = streamOf(position);
@@ -18,9 +20,9 @@ export function planPushes({ view, items }: Batch, streamOf: (position: number) 
     const bytes = view.lineLength(items[position]);
     let push = open.get(stream);
     if (push === undefined || push.bytes + bytes > maxBytes) {
-      push = { positions: [], bytes: 0 };
+      push = { stream, positions: [], bytes: 0 };
       open.set(stream, push);
-      pushes.push({ stream, positions: push.positions });
+      pushes.push(push);
     }
     push.positions.push(position);
     push.bytes += bytes;
@@ -29,13 +31,13 @@ export function planPushes({ view, items }: Batch, streamOf: (position: number) 
 }
 
 /** The push as `classify` looks at it. */
-export function sentPush({ view, items }: Batch, { stream, positions }: PlannedPush, url: string): SentPush {
+export function sentPush({ view, items }: Batch, { stream, positions, bytes }: PlannedPush, url: string): SentPush {
   const row = (entry: number) => items[positions[entry]];
   return {
     url,
     isBackfill: stream.isBackfill,
     count: positions.length,
-    bytes: positions.reduce((sum, position) => sum + view.lineLength(items[position]), 0),
+    bytes,
     seconds: (entry) => view.timeSeconds(row(entry)),
     nanos: (entry) => view.timeNanos(row(entry)),
     lineBytes: (entry) => view.lineLength(row(entry)) - 1,
