@@ -218,7 +218,8 @@ class DecodedEventBatch implements EventBatchView {
   }
 
   #unlined(): [string, string] | undefined {
-    const lines = this.#lines;
+    // A Buffer looks for a byte with memchr, a plain array one by one.
+    const lines = Buffer.from(this.#lines.buffer, this.#lines.byteOffset, this.#lines.length);
     const count = this.count;
     if (count === 0) return lines.length === 0 ? undefined : [`${lines.length} bytes of lines`, 'none for 0 events'];
     if (this.#lineOffsets[0] !== 0) return [`the first line at ${this.#lineOffsets[0]}`, '0'];
