@@ -1,14 +1,13 @@
 import { topics } from '../proto/bus.ts';
 import { messageOf } from './app-error.ts';
 import type { Bus, Commit, Consumer, Fetch } from './bus/bus.ts';
+import { SteadyConsumer } from './bus/steady-consumer.ts';
 import { deadLetterGroup } from './dead-letter-box.ts';
 import { LetterLedger } from './letter-ledger.ts';
 import { type Log, LogLimiter } from './log.ts';
-import { backoffMs, sleep } from './retry.ts';
 
 const topic = topics.deadLetters;
 const fetchBytes = 1024 * 1024;
-const retryPolicy = { initialMs: 250, maxMs: 30_000 };
 /** How often it is looked whether retention took letters. */
 const retentionMs = 60_000;
 
@@ -21,19 +20,20 @@ export class DeadLetterCount {
   readonly #bus: Bus;
   readonly #log: Log;
   readonly #ledgers = new Map<number, LetterLedger>();
-  readonly #closing = new AbortController();
   readonly #limiter = new LogLimiter();
   readonly #timer: NodeJS.Timeout;
-  #consumer: Consumer | undefined;
+  readonly #consumer: SteadyConsumer;
   #lost = 0;
-  readonly #life: Promise<void>;
 
   /** @param lookMs how often it is looked whether retention took letters */
   constructor(bus: Bus, log: Log, lookMs = retentionMs) {
     this.#bus = bus;
     this.#log = log;
     this.#timer = setInterval(() => void this.#dropDeleted().catch(() => undefined), lookMs).unref();
-    this.#life = this.#run();
+    this.#consumer = new SteadyConsumer({
+      consume: () => this.#consume(),
+      failed: (cause, waitMs) => this.#tellUncounted(cause, waitMs),
+    });
   }
 
   /** Letters that wait in the partitions that are this process's to count. */
@@ -50,32 +50,16 @@ export class DeadLetterCount {
 
   async close(): Promise<void> {
     clearInterval(this.#timer);
-    this.#closing.abort(new Error('closing'));
-    await this.#consumer?.close(1_000);
-    await this.#life;
+    await this.#consumer.close();
   }
 
-  async #run(): Promise<void> {
-    const { signal } = this.#closing;
-    for (let attempt = 0; !signal.aborted; attempt++) {
-      try {
-        this.#consumer = await this.#consume();
-        // It may have been closed meanwhile.
-        if (signal.aborted) await this.#consumer.close(1_000);
-        await this.#consumer.finished;
-        return;
-      } catch (thrown) {
-        if (signal.aborted) return;
-        const waitMs = backoffMs(attempt, retryPolicy);
-        this.#limiter.once('failed', (heldBack) =>
-          this.#log.error(
-            { code: 'DEAD_LETTERS_UNCOUNTED', heldBack, waitMs: Math.round(waitMs) },
-            `the dead letters cannot be counted: ${messageOf(thrown)}`,
-          ),
-        );
-        await sleep(waitMs, signal).catch(() => undefined);
-      }
-    }
+  #tellUncounted(cause: unknown, waitMs: number): void {
+    this.#limiter.once('failed', (heldBack) =>
+      this.#log.error(
+        { code: 'DEAD_LETTERS_UNCOUNTED', heldBack, waitMs: Math.round(waitMs) },
+        `the dead letters cannot be counted: ${messageOf(cause)}`,
+      ),
+    );
   }
 
   #consume(): Promise<Consumer> {
@@ -122,7 +106,7 @@ export class DeadLetterCount {
       // What was not read comes as a hole.
       this.#lose(partition, ledger.dropBelow(Math.min(earliest, ledger.next)));
       // Who counts next does not find them missing again.
-      if (ledger.floor > before) await this.#consumer?.commit(partition, { offset: ledger.floor, metadata: '' });
+      if (ledger.floor > before) await this.#consumer.current?.commit(partition, { offset: ledger.floor, metadata: '' });
     }
   }
 

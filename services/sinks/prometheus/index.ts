@@ -2,9 +2,9 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { messageOf } from '../../../core/app-error.ts';
 import { appendRetrying } from '../../../core/bus/append-retrying.ts';
 import type { Bus, Consumer, Fetch } from '../../../core/bus/bus.ts';
+import { SteadyConsumer } from '../../../core/bus/steady-consumer.ts';
 import { encodeDeadLetter } from '../../../core/dead-letter.ts';
 import { type Log, LogLimiter } from '../../../core/log.ts';
-import { backoffMs, sleep } from '../../../core/retry.ts';
 import { topics } from '../../../proto/bus.ts';
 import type { PrometheusSinkConfig } from './config.ts';
 import { prometheusError } from './errors.ts';
@@ -24,20 +24,17 @@ const group = 'sink-prometheus';
 const fetchBytes = 256 * 1024;
 /** A message that cannot be decoded may have any size: this much of it is kept. */
 const maxPayloadBytes = 512 * 1024;
-const retry = { initialMs: 250, maxMs: 30_000 };
 
 /** Keeps the newest value of each series of the topic `metrics`, for scrapes. */
 export class PrometheusSink {
   readonly #options: PrometheusSinkOptions;
   readonly #series: ShownSeries;
-  readonly #closing = new AbortController();
   readonly #limiter = new LogLimiter();
   /** Offset behind what was there when a partition was assigned. */
   readonly #behind = new Map<number, number>();
   /** Messages of the running fetch that could not be decoded. */
   #letters: Uint8Array[] = [];
-  #consumer: Consumer | undefined;
-  #life: Promise<void> = Promise.resolve();
+  readonly #consumer: SteadyConsumer;
   #loaded: () => void = () => undefined;
   /** Resolves when everything is shown that was there at the start. */
   readonly loaded: Promise<void>;
@@ -54,13 +51,15 @@ export class PrometheusSink {
     this.loaded = new Promise((resolve) => {
       this.#loaded = resolve;
     });
+    this.#consumer = new SteadyConsumer({
+      consume: () => this.#consume(),
+      failed: (cause, waitMs) => this.#tellFailure(cause, waitMs),
+    });
   }
 
   /** Starts to read from the newest whole keyframe of each partition; one that fails starts anew. */
   static start(options: PrometheusSinkOptions): PrometheusSink {
-    const sink = new PrometheusSink(options);
-    sink.#life = sink.#run();
-    return sink;
+    return new PrometheusSink(options);
   }
 
   /** Metrics by name, as they stand. */
@@ -75,33 +74,17 @@ export class PrometheusSink {
   }
 
   async close(): Promise<void> {
-    this.#closing.abort(new Error('closing'));
-    await this.#consumer?.close(1_000);
-    await this.#life;
+    await this.#consumer.close();
     this.#loaded();
   }
 
-  async #run(): Promise<void> {
-    const { signal } = this.#closing;
-    for (let attempt = 0; !signal.aborted; attempt++) {
-      try {
-        this.#consumer = await this.#consume();
-        // It may have been closed meanwhile.
-        if (signal.aborted) await this.#consumer.close(1_000);
-        await this.#consumer.finished;
-        return;
-      } catch (thrown) {
-        if (signal.aborted) return;
-        const waitMs = backoffMs(attempt, retry);
-        this.#limiter.once('failed', (heldBack) =>
-          this.#options.log.error(
-            { code: 'PROMETHEUS_READ_FAILED', sink: 'prometheus', heldBack, waitMs: Math.round(waitMs) },
-            `the metrics cannot be read: ${messageOf(thrown)}`,
-          ),
-        );
-        await sleep(waitMs, signal).catch(() => undefined);
-      }
-    }
+  #tellFailure(cause: unknown, waitMs: number): void {
+    this.#limiter.once('failed', (heldBack) =>
+      this.#options.log.error(
+        { code: 'PROMETHEUS_READ_FAILED', sink: 'prometheus', heldBack, waitMs: Math.round(waitMs) },
+        `the metrics cannot be read: ${messageOf(cause)}`,
+      ),
+    );
   }
 
   #consume(): Promise<Consumer> {
@@ -119,7 +102,7 @@ export class PrometheusSink {
       },
       handle: async (fetch) => this.#handle(fetch, await consumer),
       revoked: async (partition) => {
-        if (!this.#closing.signal.aborted) this.#series.drop(partition);
+        if (!this.#consumer.signal.aborted) this.#series.drop(partition);
       },
     });
     return consumer;
@@ -144,7 +127,7 @@ export class PrometheusSink {
     this.#letters = [];
     if (letters.length === 0) return;
     const { bus, log } = this.#options;
-    await appendRetrying(bus, topics.deadLetters, partition % bus.partitions(topics.deadLetters), letters, log, this.#closing.signal);
+    await appendRetrying(bus, topics.deadLetters, partition % bus.partitions(topics.deadLetters), letters, log, this.#consumer.signal);
   }
 
   #caughtUp(partition: number, next: number): void {
