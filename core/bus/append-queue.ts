@@ -28,6 +28,8 @@ export class AppendQueue {
   #lastWriteAt = Number.NEGATIVE_INFINITY;
   #timer: NodeJS.Timeout | undefined;
   #running: Promise<void> | undefined;
+  /** Being written. */
+  #group: readonly AppendCall[] = [];
 
   constructor(options: QueueOptions) {
     this.#options = options;
@@ -45,6 +47,16 @@ export class AppendQueue {
       this.#calls.push({ values, bytes, resolve, reject });
       this.#schedule();
     });
+  }
+
+  /** Messages that wait or are being written. */
+  get pendingMessages(): number {
+    return [...this.#group, ...this.#calls].reduce((sum, { values }) => sum + values.length, 0);
+  }
+
+  /** Rejects what waits, and what is being written: of that nobody waits for the outcome any more. */
+  abandon(error: unknown): void {
+    for (const call of [...this.#group, ...this.#calls.splice(0)]) call.reject(error);
   }
 
   /** Writes everything that waits. */
@@ -75,7 +87,9 @@ export class AppendQueue {
     await new Promise((resolve) => setImmediate(resolve));
     this.#lastWriteAt = performance.now();
     const group = this.#take();
+    this.#group = group;
     await this.#options.write(group);
+    this.#group = [];
     for (const call of group) this.#pendingBytes -= call.bytes;
   }
 

@@ -21,7 +21,8 @@ export function appendRetrying(
     retryable: (thrown) => thrown instanceof AppError && thrown.retryable,
     failed(thrown) {
       const error = thrown as AppError;
-      limiter.once(`${topic}/${partition}/${error.code}`, (heldBack) =>
+      // Whatever it is, all partitions of the topic have it.
+      limiter.once(`${topic}/${error.code}`, (heldBack) =>
         log.warn({ code: error.code, topic, partition, remedy: error.remedy, heldBack }, error.message),
       );
     },

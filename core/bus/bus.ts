@@ -31,8 +31,11 @@ export interface Bus {
   commit(group: string, topic: string, partition: number, commit: Commit): Promise<void>;
   /** Messages below this offset are no longer needed to rebuild state: retention of `retain: 'checkpoint'` topics may delete them. */
   checkpointed(topic: string, partition: number, offset: number): Promise<void>;
-  /** Flushes what was appended, ends consumers and readers, lets go of files and locks. */
-  close(): Promise<void>;
+  /**
+   * Ends consumers and readers, flushes what was appended, lets go of files and locks, all within `graceMs` and a moment. Appends
+   * that are not durable by then are rejected with BUS_CLOSED, though they may become so, and told (BusObserver.warned).
+   */
+  close(graceMs?: number): Promise<void>;
 }
 
 /** Bytes of one message, in one piece or in several that follow each other: a header before bytes that somebody else made needs no copy. */
@@ -122,7 +125,10 @@ export interface Consumer {
   lag(): Promise<ReadonlyMap<number, number>>;
   /** Rejects when `handle` rejected; resolves at close. */
   readonly finished: Promise<void>;
-  /** Lets the running `handle` end (up to `graceMs`, then aborts its signal), then leaves the group. */
+  /**
+   * Lets the running `handle` end (up to `graceMs`, then aborts its signal), then leaves the group. What does not end even then is
+   * left behind.
+   */
   close(graceMs?: number): Promise<void>;
 }
 

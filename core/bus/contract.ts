@@ -6,6 +6,8 @@ export interface BusUnderTest {
   readonly bus: Bus;
   /** Closes the bus if it is open, and opens it again on the same data. */
   reopen(): Promise<Bus>;
+  /** What keeps its messages stops answering, until the function that this resolves with is called. */
+  stall(): Promise<() => Promise<void>>;
   /** Closes the bus and removes its data. */
   destroy(): Promise<void>;
 }
@@ -300,6 +302,26 @@ export function busContract(name: string, openBus: () => Promise<BusUnderTest>):
       expect(await bus.committed(group, one, 0)).toEqual({ offset: from + 1, metadata: 'kept' });
       expect((await readAll(bus, one, 0, from, from + 3)).values).toEqual(['p', 'q', 'r']);
       expect(await bus.append(one, 0, [text('s')])).toBeGreaterThanOrEqual(next);
+    });
+
+    test('close ends in its time, whatever does not answer: what is not durable by then is rejected', async () => {
+      const from = await bus.append(one, 0, [text('kept')]);
+      let handled = 0;
+      await bus.consume({ group: newGroup(), topic: one, assigned: async () => from, handle: async () => void handled++ });
+      await until(() => handled > 0);
+      const resume = await under.stall();
+      try {
+        const appended = bus.append(one, 0, [text('late')]).then(
+          () => 'durable',
+          ({ code }: { code: string }) => code,
+        );
+        await bus.close(500);
+        expect(await appended).toBe('BUS_CLOSED');
+      } finally {
+        await resume();
+      }
+      bus = await under.reopen();
+      expect((await readAll(bus, one, 0, from, from + 1)).values).toEqual(['kept']);
     });
   });
 }

@@ -45,7 +45,7 @@ beforeAll(async () => {
 afterAll(() => rm(root, { recursive: true }));
 
 test('whatever bytes are flipped: all other messages are read, in order, the holes are exact, and no offset is given out twice', {
-  timeout: 120_000,
+  timeout: 600_000,
 }, async () => {
   const shape = { bits: fc.integer({ min: 1, max: 255 }), run: fc.integer({ min: 1, max: 60 }) };
   const anywhere = fc.record({ file: fc.nat(), at: fc.nat(), ...shape });
@@ -108,7 +108,7 @@ test('whatever bytes are flipped: all other messages are read, in order, the hol
   );
 });
 
-test('a write cut short at any byte loses only what was not whole, and says how many bytes', { timeout: 120_000 }, async () => {
+test('a write cut short at any byte loses only what was not whole, and says how many bytes', { timeout: 600_000 }, async () => {
   const { file, from, to } = frames[MESSAGES - 1];
   const path = (dir: string): string => `${dir}/t/0/${file}`;
   for (let length = from; length <= to + HEADER_BYTES; length++) {

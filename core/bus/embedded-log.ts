@@ -1,9 +1,11 @@
 import { mkdir } from 'node:fs/promises';
+import { Deadline, endsWithin } from '../deadline.ts';
+import { isSystemError } from '../system-error.ts';
 import { valueBytes } from './append-queue.ts';
 import type { Bus, BusObserver, Commit, ConsumeOptions, Consumer, Fetch, MessageValue, ReadOptions, TopicSpec } from './bus.ts';
 import { ConsumerGroup } from './consumer-group.ts';
 import { type Disk, localDisk } from './disk.ts';
-import { busError } from './errors.ts';
+import { busError, diskError } from './errors.ts';
 import { MAX_MESSAGE_BYTES } from './frame.ts';
 import { GroupFolder } from './group-folder.ts';
 import { GroupMember } from './group-member.ts';
@@ -12,6 +14,7 @@ import { readPartition } from './partition-reader.ts';
 import { missedMessages } from './retention.ts';
 import type { Segment } from './segment.ts';
 import { checkName, checkSpec, openTopicFolder } from './topic-folder.ts';
+import { tellUnflushed } from './unflushed.ts';
 
 /** Sizes and times of an embedded log. */
 export interface EmbeddedLogOptions {
@@ -31,8 +34,8 @@ export interface EmbeddedLogOptions {
   readonly disk?: Disk;
 }
 
-/** Grace for consumers that their owner left open when the bus closes. */
-const CLOSE_GRACE_MS = 10_000;
+/** Of a close without one. */
+const defaultGraceMs = 10_000;
 
 interface Topic {
   readonly spec: TopicSpec;
@@ -42,8 +45,17 @@ interface Topic {
 /**
  * Opens the bus of one process: each partition a row of segment files, each group a file of commits.
  * Checkpoints (Bus.checkpointed) are not stored here: their owner tells them again after a start.
+ * Rejects with BUS_DISK_FULL or BUS_IO when the disk refuses.
  */
 export async function openEmbeddedLog(options: EmbeddedLogOptions): Promise<EmbeddedLog> {
+  try {
+    return await openFolder(options);
+  } catch (thrown) {
+    throw isSystemError(thrown) ? diskError('open', options.dir, thrown) : thrown;
+  }
+}
+
+async function openFolder(options: EmbeddedLogOptions): Promise<EmbeddedLog> {
   const { dir, observer = {}, commitMs = 20, disk = localDisk, segmentBytes = 16 * 1024 * 1024 } = options;
   const { commitBytes = 4 * 1024 * 1024, maxPendingBytes = 64 * 1024 * 1024 } = options;
   for (const spec of options.topics) checkSpec(spec);
@@ -168,15 +180,26 @@ export class EmbeddedLog implements Bus {
     this.#partition(topic, partition).checkpointed(offset);
   }
 
-  close(): Promise<void> {
-    this.#closing ??= this.#close();
+  close(graceMs = defaultGraceMs): Promise<void> {
+    this.#closing ??= this.#close(new Deadline(graceMs));
     return this.#closing;
   }
 
-  async #close(): Promise<void> {
-    await Promise.all([...this.#members].map((member) => member.close(CLOSE_GRACE_MS)));
-    await Promise.all([...this.#topics.values()].flatMap((topic) => topic.partitions).map((log) => log.close()));
-    await this.#commits.flush();
+  async #close(deadline: Deadline): Promise<void> {
+    const left = Promise.all([...this.#members].map((member) => member.close(deadline.share(0.5))));
+    await endsWithin(left, deadline.share(0.8));
+    const logs = [...this.#topics.values()].flatMap((topic) => topic.partitions);
+    const flushed = Promise.all(logs.map((log) => log.close())).then(() => this.#commits.flush());
+    if (await endsWithin(flushed, deadline.leftMs)) {
+      await flushed;
+      return;
+    }
+    tellUnflushed(
+      logs.map(({ unflushed }) => unflushed),
+      this.#observer,
+    );
+    for (const log of logs) log.abandon();
+    this.#commits.abandon(busError('BUS_CLOSED'));
   }
 
   async #commit(group: string, topic: string, partition: number, commit: Commit): Promise<void> {

@@ -1,4 +1,5 @@
 import { type AppError, errorTable, messageOf } from '../app-error.ts';
+import { isOutOfSpace } from '../system-error.ts';
 
 /** Failures of the bus and of the embedded log. */
 export const busError = errorTable({
@@ -64,6 +65,7 @@ export const busError = errorTable({
     message: 'no space left while writing {path}',
     retryable: true,
     remedy: 'Free space on the file system of the data folder, or lower the caps of the topics.',
+    exitCode: 75,
   },
   BUS_IO: {
     message: 'cannot {what} {path}: {cause}',
@@ -92,6 +94,12 @@ export const busError = errorTable({
     retryable: false,
     remedy: 'The partition was given up all the same; the next member goes on from the last commit.',
   },
+  BUS_UNFLUSHED: {
+    message: 'the bus closed before {messages} messages ({bytes} bytes) for {topics} were durable; it did not answer in time',
+    retryable: false,
+    remedy:
+      'Nothing is lost: whoever made them makes or sends them again at the next start. What was stored all the same is known as a repeat.',
+  },
   BUS_CLOSED: {
     message: 'the bus is closed',
     retryable: false,
@@ -101,7 +109,6 @@ export const busError = errorTable({
 
 /** The error of a failed call to the file system. */
 export function diskError(what: 'open' | 'read' | 'write', path: string, cause: unknown): AppError {
-  const code = cause instanceof Error && 'code' in cause ? cause.code : undefined;
-  if (code === 'ENOSPC' || code === 'EDQUOT') return busError('BUS_DISK_FULL', { path }, cause);
+  if (isOutOfSpace(cause)) return busError('BUS_DISK_FULL', { path }, cause);
   return busError('BUS_IO', { what, path, cause: messageOf(cause) }, cause);
 }

@@ -26,6 +26,7 @@ export class GroupCommits {
   /** What the file holds, by topic and partition. */
   #durable: ReadonlyMap<string, Entry>;
   #waiting: Waiter[] = [];
+  #writing: readonly Waiter[] = [];
   #running: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #lastWriteAt = 0;
@@ -49,6 +50,11 @@ export class GroupCommits {
       this.#waiting.push({ entry: { topic, partition, offset: commit.offset, metadata: commit.metadata }, resolve, reject });
       this.#schedule();
     });
+  }
+
+  /** Rejects what waits, and what is being written. */
+  abandon(error: unknown): void {
+    for (const { reject } of [...this.#writing, ...this.#waiting.splice(0)]) reject(error);
   }
 
   /** Writes everything that waits. Never rejects: each commit's own promise does. */
@@ -78,6 +84,7 @@ export class GroupCommits {
     this.#lastWriteAt = performance.now();
     const waiting = this.#waiting;
     this.#waiting = [];
+    this.#writing = waiting;
     const entries = new Map(this.#durable);
     for (const { entry } of waiting) entries.set(key(entry.topic, entry.partition), entry);
     try {
@@ -88,6 +95,7 @@ export class GroupCommits {
       const path = `${this.#folder}/${groupFileName(this.#name)}`;
       for (const { reject } of waiting) reject(diskError('write', path, error));
     }
+    this.#writing = [];
   }
 }
 

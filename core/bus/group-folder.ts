@@ -69,6 +69,11 @@ export class GroupFolder {
     await commits.commit(topic, partition, commit);
   }
 
+  /** Rejects what was not written yet. */
+  abandon(error: unknown): void {
+    for (const commits of this.#groups.values()) commits.abandon(error);
+  }
+
   async flush(): Promise<void> {
     await Promise.all([...this.#groups.values()].map((commits) => commits.flush()));
   }

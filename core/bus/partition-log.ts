@@ -9,6 +9,7 @@ import { openPartitionFiles, type PartitionFiles } from './partition-files.ts';
 import { bytesOf, capBytes, segmentCapBytes, segmentsToDrop } from './retention.ts';
 import type { Segment } from './segment.ts';
 import { SegmentFiles } from './segment-files.ts';
+import type { Unflushed } from './unflushed.ts';
 
 /** What a partition needs to know. */
 export interface PartitionOptions {
@@ -146,6 +147,18 @@ export class PartitionLog {
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
+  }
+
+  /** What waits for durability, to be told. */
+  get unflushed(): Unflushed {
+    return { topic: this.#options.topic.name, messages: this.#queue.pendingMessages, bytes: this.#queue.pendingBytes };
+  }
+
+  /** Ends while it closes, without what the disk has not taken yet. */
+  abandon(): void {
+    this.#queue.abandon(busError('BUS_CLOSED'));
+    this.#closed = true;
+    this.#wake();
   }
 
   async #close(): Promise<void> {

@@ -1,9 +1,10 @@
 import { type AppError, messageOf } from '../app-error.ts';
+import { endsWithin } from '../deadline.ts';
 import type { Commit, ConsumeOptions, Fetch, ReadOptions } from './bus.ts';
 import { busError } from './errors.ts';
 
 /** How long an aborted `handle` is waited for; what hangs longer is left behind, and reported. */
-const ABORTED_MS = 2_000;
+export const ABORTED_MS = 2_000;
 
 /** The group that work is done for, and what it reads. */
 export interface WorkGroup {
@@ -94,17 +95,5 @@ export class PartitionWork {
       // It was told to give up, and did.
       if (!this.#abort.signal.aborted) throw error;
     }
-  }
-}
-
-async function endsWithin(ended: Promise<void>, waitMs: number): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<boolean>((resolve) => {
-    timer = setTimeout(() => resolve(false), waitMs);
-  });
-  try {
-    return await Promise.race([ended.then(() => true), late]);
-  } finally {
-    clearTimeout(timer);
   }
 }

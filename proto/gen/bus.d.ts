@@ -809,6 +809,9 @@ export namespace jitterscope {
                 /** Settlement ranges. */
                 ranges: number[];
 
+                /** Settlement id. */
+                id: Uint8Array;
+
                 /**
                  * Encodes the specified Settlement message. Does not implicitly {@link jitterscope.bus.v1.Settlement.verify|verify} messages.
                  * @param message Settlement message or plain object to encode
@@ -835,6 +838,9 @@ export namespace jitterscope {
 
                     /** Settlement ranges */
                     ranges?: (number[]|null);
+
+                    /** Settlement id */
+                    id?: (Uint8Array|null);
 
                     /** Unknown fields preserved while decoding when enabled */
                     $unknowns?: Uint8Array[];

@@ -1281,6 +1281,7 @@ export const jitterscope = $root.jitterscope = (() => {
                 };
 
                 Settlement.prototype.ranges = $util.emptyArray;
+                Settlement.prototype.id = $util.newBuffer([]);
 
                 Settlement.encode = function (message, writer, _depth) {
                     if (!writer)
@@ -1291,6 +1292,8 @@ export const jitterscope = $root.jitterscope = (() => {
                         throw $Error("max depth exceeded");
                     if (message.ranges != null && message.ranges.length)
                         writer.uint32(10).uint64s(message.ranges);
+                    if (message.id != null && $Object.hasOwnProperty.call(message, "id") && message.id.length)
+                        writer.uint32(18).bytes(message.id);
                     if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                         for (let i = 0; i < message.$unknowns.length; ++i)
                             writer.raw(message.$unknowns[i]);
@@ -1304,7 +1307,7 @@ export const jitterscope = $root.jitterscope = (() => {
                         _depth = 0;
                     if (_depth > $Reader.recursionLimit)
                         throw $Error("max depth exceeded");
-                    let end, message;
+                    let end, message, value;
                     if (length === $undefined)
                         end = reader.len;
                     else {
@@ -1336,6 +1339,15 @@ export const jitterscope = $root.jitterscope = (() => {
                                 if (!(message.ranges && message.ranges.length))
                                     message.ranges = [];
                                 message.ranges.push(reader.uint64());
+                                continue;
+                            }
+                        case 2: {
+                                if (wireType !== 2)
+                                    break;
+                                if ((value = reader.bytes()).length)
+                                    message.id = value;
+                                else
+                                    delete message.id;
                                 continue;
                             }
                         }

@@ -2,12 +2,13 @@ import type { SASLOptions } from 'kafkajs';
 import { type AppError, messageOf } from '../../app-error.ts';
 import { Followed, FollowedFile } from '../../followed-file.ts';
 import { type HostPort, parseHostPort } from '../../host-port.ts';
+import { sharedAbort } from '../../joined-signal.ts';
 import type { Log } from '../../log.ts';
 import { TlsFiles } from '../../tls.ts';
 import { busError } from '../errors.ts';
 import type { Broker, ClusterMetadata } from './broker.ts';
 import type { KafkaConfig } from './config.ts';
-import { errorType, isConnectionFailure, kafkaError, kafkaFailure } from './errors.ts';
+import { errorType, isConnectionFailure, kafkaError, kafkaFailure, renewable } from './errors.ts';
 import { abandon, connectBroker } from './kafkajs.ts';
 import { BrokerLink, type LinkOwner } from './link.ts';
 
@@ -41,7 +42,8 @@ export class KafkaClient {
   #metadataAtMs = 0;
   #known: readonly HostPort[] = [];
   #problem: AppError | undefined;
-  readonly #closed = new AbortController();
+  #isOpen = false;
+  readonly #closed = sharedAbort();
   /**
    * For what is asked in the background: whether that is answered says nothing of the requests that somebody waits for, and
    * their connections stay. Only who leads what is asked anew.
@@ -50,7 +52,7 @@ export class KafkaClient {
     connect: (address) => this.connect(address),
     answered: () => undefined,
     failed: (thrown, what) => {
-      const failure = kafkaFailure(thrown, what, this.brokers);
+      const failure = this.#failure(thrown, what);
       if (isConnectionFailure(failure.cause ?? failure) || isStale(thrown)) this.#metadata = undefined;
       return failure;
     },
@@ -130,6 +132,11 @@ export class KafkaClient {
     this.#metadata = undefined;
   }
 
+  /** It was let in: from now on, refused credentials are waited for (errors.ts). */
+  opened(): void {
+    this.#isOpen = true;
+  }
+
   /** A broker has answered. */
   answered(): void {
     this.#problem = undefined;
@@ -137,7 +144,7 @@ export class KafkaClient {
 
   /** A request has failed: the error to throw. Who leads what is asked anew where that may be why. */
   failed(thrown: unknown, what: string): AppError {
-    const failure = kafkaFailure(thrown, what, this.brokers);
+    const failure = this.#failure(thrown, what);
     if (isConnectionFailure(failure.cause ?? failure) || isStale(thrown)) this.#forget();
     // A broker that refuses a request is there.
     if (/^KAFKA_(UNREACHABLE|TLS|AUTHENTICATION|FORBIDDEN|NOT_READY)$/.test(failure.code)) this.#problem = failure;
@@ -169,6 +176,11 @@ export class KafkaClient {
     const link: BrokerLink = new BrokerLink(owner, locate, () => this.#links.delete(link));
     this.#links.add(link);
     return link;
+  }
+
+  #failure(thrown: unknown, what: string): AppError {
+    const failure = kafkaFailure(thrown, what, this.brokers);
+    return this.#isOpen ? renewable(failure) : failure;
   }
 
   #forget(): void {

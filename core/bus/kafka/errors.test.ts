@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { errorType, isConnectionFailure, kafkaFailure } from './errors.ts';
+import { errorType, isConnectionFailure, kafkaFailure, renewable } from './errors.ts';
 import { protocolFailure } from './kafkajs.ts';
 
 const named = (name: string, message = 'x', code?: string): Error => Object.assign(new Error(message), { name, code });
@@ -31,6 +31,21 @@ test.each<[string, unknown, string, boolean]>([
   const failure = kafkaFailure(thrown, 'a request', 'kafka-0:9092');
   expect({ code: failure.code, retryable: failure.retryable }).toEqual({ code, retryable });
   expect(kafkaFailure(failure, 'another', 'kafka-0:9092')).toBe(failure);
+});
+
+test('what an operator renews is waited for by who was let in before; what is for good stays so', () => {
+  const refused = kafkaFailure(named('KafkaJSSASLAuthenticationError', 'wrong {password}'), 'x', 'kafka-0:9092');
+  const { code, message, remedy, exitCode, cause, retryable } = renewable(refused);
+  expect({ code, message, remedy, exitCode, cause, retryable }).toEqual({
+    code: 'KAFKA_AUTHENTICATION',
+    message: refused.message,
+    remedy: refused.remedy,
+    exitCode: refused.exitCode,
+    cause: refused.cause,
+    retryable: true,
+  });
+  expect(renewable(kafkaFailure(named('KafkaJSConnectionError', 'self-signed certificate'), 'x', 'y')).retryable).toBe(true);
+  expect(renewable(kafkaFailure(protocolFailure(29), 'x', 'y')).retryable).toBe(false);
 });
 
 test("the broker's name of an error is kept, and a connection that broke is told apart", () => {

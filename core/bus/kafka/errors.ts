@@ -42,6 +42,12 @@ export const kafkaError = errorTable({
     retryable: true,
     remedy: "Free space in the broker's log.dirs and start it again: it gives up a folder that failed. Collectors spool until then.",
   },
+  KAFKA_NO_PROGRESS: {
+    message:
+      'Kafka has messages of {topic}/{partition} from offset {from} to {to}, and of the {bytes} bytes that it sends none can be told',
+    retryable: true,
+    remedy: "It is asked again. If it stays, the leader's log is damaged: look at the broker's log, and let another replica lead.",
+  },
   KAFKA_COMPRESSION: {
     message: '{topic}/{partition} holds a batch compressed with {found}; expected none, gzip or snappy',
     retryable: false,
@@ -63,6 +69,12 @@ export const kafkaError = errorTable({
     message: 'topic {topic} has {found} partitions, but `bus.kafka.partitions` is {expected}',
     retryable: false,
     remedy: 'Set it to {found}: the number is fixed when the topics are created, because it decides where the data of a node goes.',
+    exitCode: 78,
+  },
+  KAFKA_REPLICATION_FACTOR: {
+    message: 'Kafka cannot create {topic}: `bus.kafka.replicationFactor` is {found}, and there are not so many brokers ({cause})',
+    retryable: false,
+    remedy: 'Set it to the number of brokers: 1 on a single broker, whose loss is the loss of what it holds. 3 where there are 3 or more.',
     exitCode: 78,
   },
   KAFKA_TOPIC_SETTING: {
@@ -104,6 +116,16 @@ export function kafkaFailure(thrown: unknown, what: string, brokers: string): Ap
   if (type === '' || retriable === true || passing.test(type))
     return kafkaError('KAFKA_NOT_READY', { what, cause: type === '' ? cause : `${type}: ${cause}` }, thrown);
   return kafkaError('KAFKA_REFUSED', { what, cause: `${type}: ${cause}` }, thrown);
+}
+
+/**
+ * The failure as it is for who has worked with these brokers before: a password or certificate that they refuse is renewed by
+ * somebody, on their side and on this one, and not on both at once.
+ */
+export function renewable(failure: AppError): AppError {
+  const { code, message, remedy, exitCode, cause } = failure;
+  if (!/^KAFKA_(TLS|AUTHENTICATION)$/.test(code)) return failure;
+  return new AppError(code, { message, remedy, exitCode, retryable: true }, {}, cause);
 }
 
 /** Whether a connection is of no more use after this failure. */

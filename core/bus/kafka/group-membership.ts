@@ -1,4 +1,5 @@
 import type { AppError } from '../../app-error.ts';
+import { endsWithin } from '../../deadline.ts';
 import { backoffMs, sleep } from '../../retry.ts';
 import { assignmentProtocol, deal, decodeAssignment, encodeAssignment, encodeMember, ownedOf } from './assignment.ts';
 import type { GroupJoined } from './broker.ts';
@@ -24,6 +25,8 @@ export interface MembershipOptions {
 /** Others wait for this member so long when it has to finish its work. */
 const rebalanceTimeoutMs = 60_000;
 const heartbeatMs = 1_000;
+/** The last heartbeat and the word that it leaves may take so long. */
+const leaveMs = 2_000;
 const retry = { initialMs: 100, maxMs: 1_000 };
 /** The coordinator knows this member no more, or not in this generation: others may have its partitions. */
 const fencing = /^(UNKNOWN_MEMBER_ID|ILLEGAL_GENERATION|FENCED_INSTANCE_ID)$/;
@@ -55,21 +58,23 @@ export class GroupMembership {
     this.#wake();
   }
 
-  /** Leaves the group; the work must have ended. */
+  /** Leaves the group; the work must have ended. A coordinator that does not answer finds out by itself. */
   async close(): Promise<void> {
-    const { group, link } = this.#options;
+    const { link } = this.#options;
     this.#closing.abort();
     this.#wake();
     // A JoinGroup waits for the other members, up to the time that a rebalance may take: the end does not wait with it.
     if (!this.#isLive) link.reset();
+    await endsWithin(this.#leave(), leaveMs);
+    link.close();
+    await this.#life;
+  }
+
+  async #leave(): Promise<void> {
+    const { group, link } = this.#options;
     await this.#life;
     const { memberId } = this.#committer;
-    if (memberId !== '')
-      await Promise.race([
-        link.ask('leaving the group', (broker) => broker.leaveGroup({ groupId: group, memberId })).catch(() => undefined),
-        sleep(2_000),
-      ]);
-    link.close();
+    if (memberId !== '') await link.ask('leaving the group', (broker) => broker.leaveGroup({ groupId: group, memberId }));
   }
 
   async #run(): Promise<void> {

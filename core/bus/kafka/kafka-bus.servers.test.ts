@@ -32,6 +32,10 @@ busContract('Kafka', async () => {
       bus = await open();
       return bus;
     },
+    stall: async () => {
+      process.kill(kafka.pid, 'SIGSTOP');
+      return async () => void process.kill(kafka.pid, 'SIGCONT');
+    },
     destroy: () => bus.close(),
   };
 });

@@ -1,5 +1,6 @@
 import { AppError, messageOf } from '../../app-error.ts';
-import { joinSignals } from '../../joined-signal.ts';
+import { Deadline, endsWithin } from '../../deadline.ts';
+import { joinSignals, sharedAbort } from '../../joined-signal.ts';
 import { type Log, LogLimiter } from '../../log.ts';
 import { retry } from '../../retry.ts';
 import type {
@@ -19,18 +20,19 @@ import { DamageRecord } from '../damage-record.ts';
 import { busError } from '../errors.ts';
 import { MAX_MESSAGE_BYTES } from '../frame.ts';
 import { checkName, checkSpec } from '../topic-folder.ts';
+import { tellUnflushed } from '../unflushed.ts';
 import { KafkaClient } from './client.ts';
 import { Commits, type Committer, outsider } from './commits.ts';
 import type { KafkaConfig } from './config.ts';
 import { ForeignBatches } from './foreign-batches.ts';
 import { KafkaConsumer } from './kafka-consumer.ts';
 import type { BrokerLink } from './link.ts';
+import { LogFills } from './log-fills.ts';
 import { LogWatch } from './log-watch.ts';
 import { PartitionProducer } from './partition-producer.ts';
 import { type ReadPlace, readPartition } from './partition-reader.ts';
 import { sizeOf } from './record-batch.ts';
 import { compressionTypeOf, prepareTopics } from './topics.ts';
-import type { WatchedLog } from './watched-logs.ts';
 
 export interface KafkaBusOptions {
   readonly config: KafkaConfig;
@@ -43,7 +45,7 @@ export interface KafkaBusOptions {
   readonly signal?: AbortSignal;
 }
 
-const closeGraceMs = 10_000;
+const defaultGraceMs = 10_000;
 const policy = { initialMs: 50, maxMs: 2_000 };
 const earliestOffset = -2;
 const latestOffset = -1;
@@ -85,6 +87,7 @@ export async function openKafkaBus(options: KafkaBusOptions): Promise<KafkaBus> 
     client.close();
     throw thrown;
   }
+  client.opened();
   return new KafkaBus(client, options, limiter);
 }
 
@@ -97,9 +100,10 @@ export class KafkaBus implements Bus {
   readonly #partitions = new Map<string, Partition>();
   readonly #commits: Commits;
   readonly #watch: LogWatch;
+  readonly #fills: LogFills;
   readonly #foreignBatches: ForeignBatches;
   readonly #consumers = new Set<KafkaConsumer>();
-  readonly #closed = new AbortController();
+  readonly #closed = sharedAbort();
   #closing: Promise<void> | undefined;
 
   constructor(client: KafkaClient, options: KafkaBusOptions, limiter: LogLimiter) {
@@ -123,6 +127,11 @@ export class KafkaBus implements Bus {
       commits: this.#commits,
       failed,
     });
+    this.#fills = new LogFills({
+      watch: this.#watch,
+      topicName: (topic) => this.#topicName(topic),
+      groupName: (group) => this.#groupName(group),
+    });
   }
 
   /** Why brokers cannot be worked with now; undefined when they can. */
@@ -137,16 +146,8 @@ export class KafkaBus implements Bus {
    */
   stats(only?: number): LogStats[] {
     return this.#options.topics.flatMap((spec) => {
-      const { name, partitions, maxBytes } = spec;
-      const asked = only === undefined ? [...Array(partitions).keys()] : [only];
-      return asked.map((partition) => {
-        const log = this.#known(spec, partition);
-        const { earliest = 0, next = 0 } = log ?? {};
-        const bytes = log?.bytes.estimate(earliest, next) ?? 0;
-        const { producer } = this.#partitions.get(`${name}/${partition}`) ?? {};
-        const [pendingBytes, commits] = [producer?.waitingBytes ?? 0, producer?.batches ?? 0];
-        return { topic: name, partition, bytes, maxBytes, earliest, next, pendingBytes, commits };
-      });
+      const asked = only === undefined ? [...Array(spec.partitions).keys()] : [only];
+      return asked.map((partition) => this.#fills.stats(spec, partition, this.#partitions.get(`${spec.name}/${partition}`)?.producer));
     });
   }
 
@@ -163,7 +164,7 @@ export class KafkaBus implements Bus {
   async append(topic: string, partition: number, values: readonly MessageValue[]): Promise<number> {
     const { producer } = this.#partition(topic, partition);
     this.#refuseClosed();
-    this.#refuseFull(topic, partition, producer.waitingBytes);
+    this.#fills.refuseFull(this.#spec(topic), partition, producer.waitingBytes);
     for (const value of values) {
       const found = sizeOf(value);
       if (found > MAX_MESSAGE_BYTES) throw busError('BUS_MESSAGE_TOO_LARGE', { topic, found, limit: MAX_MESSAGE_BYTES });
@@ -254,17 +255,23 @@ export class KafkaBus implements Bus {
       .catch((thrown: unknown) => this.#tell(`deleting from ${topic}`, thrown));
   }
 
-  close(): Promise<void> {
-    this.#closing ??= this.#close();
+  close(graceMs = defaultGraceMs): Promise<void> {
+    this.#closing ??= this.#close(new Deadline(graceMs));
     return this.#closing;
   }
 
-  async #close(): Promise<void> {
-    await Promise.all([...this.#consumers].map((consumer) => consumer.close(closeGraceMs)));
+  async #close(deadline: Deadline): Promise<void> {
+    const left = Promise.all([...this.#consumers].map((consumer) => consumer.close(deadline.share(0.5))));
+    await endsWithin(left, deadline.share(0.8));
     this.#closed.abort(busError('BUS_CLOSED'));
     const watched = this.#watch.close();
-    await Promise.all([...this.#partitions.values()].map(({ producer }) => producer.flushed()));
-    for (const { producer } of this.#partitions.values()) producer.close(busError('BUS_CLOSED'));
+    const producers = [...this.#partitions.values()].map(({ producer }) => producer);
+    await endsWithin(Promise.all(producers.map((producer) => producer.flushed())), deadline.leftMs);
+    tellUnflushed(
+      producers.map(({ unflushed }) => unflushed),
+      this.#options.observer,
+    );
+    for (const producer of producers) producer.close(busError('BUS_CLOSED'));
     this.#client.close();
     await watched;
   }
@@ -346,31 +353,6 @@ export class KafkaBus implements Bus {
 
   #groupName(group: string): string {
     return this.#options.config.topicPrefix + groupPrefix + group;
-  }
-
-  /** What the brokers told of a log; undefined until they have, also of its checkpoints: that they did not is not that there are none. */
-  #known({ name, checkpointGroup }: TopicSpec, partition: number): WatchedLog | undefined {
-    const topic = this.#topicName(name);
-    if (checkpointGroup !== undefined && !this.#watch.isKnown(this.#groupName(checkpointGroup), topic)) return undefined;
-    return this.#watch.log(topic, partition);
-  }
-
-  /**
-   * Above the newest checkpoint lies more than the cap: whoever writes checkpoints is away, and brokers' disks have an end.
-   * While it is not known where that is, what this process wrote itself counts.
-   */
-  #refuseFull(topic: string, partition: number, waitingBytes: number): void {
-    const spec = this.#spec(topic);
-    const { checkpointGroup, maxBytes: limit } = spec;
-    const log = this.#known(spec, partition);
-    if (checkpointGroup === undefined) return;
-    const name = this.#topicName(topic);
-    const from = Math.max(log?.earliest ?? 0, this.position(checkpointGroup, topic, partition)?.offset ?? 0);
-    const above = log === undefined ? this.#watch.seenBytes(name, partition) : log.bytes.estimate(from, log.next);
-    const found = Math.round(above) + waitingBytes;
-    if (found < limit) return;
-    this.#watch.decidedBy(name, partition, from);
-    throw busError('BUS_FULL', { topic, partition, found, limit });
   }
 
   #refuseClosed(): void {

@@ -39,6 +39,12 @@ async function open(observer: BusObserver = {}): Promise<KafkaBus> {
   return bus;
 }
 
+test('topics with more replicas than there are brokers are refused with the setting to change', async () => {
+  const config = kafkaSchema.parse({ brokers: [kafka.address], topicPrefix: 'three-' });
+  const opening = openKafkaBus({ config, topics, log });
+  await expect(opening).rejects.toMatchObject({ code: 'KAFKA_REPLICATION_FACTOR', exitCode: 78, details: { found: 3 } });
+});
+
 /** Of partition 0 of raw. */
 function bytesOf(bus: KafkaBus): number {
   return bus.stats().find(({ topic, partition }) => topic === 'raw' && partition === 0)?.bytes ?? 0;

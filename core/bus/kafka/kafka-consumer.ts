@@ -1,8 +1,9 @@
 import { AppError, messageOf } from '../../app-error.ts';
+import { endsWithin } from '../../deadline.ts';
 import { backoffMs, sleep } from '../../retry.ts';
 import type { Commit, ConsumeOptions, Consumer, Fetch, ReadOptions } from '../bus.ts';
 import { busError } from '../errors.ts';
-import { PartitionWork } from '../partition-work.ts';
+import { ABORTED_MS, PartitionWork } from '../partition-work.ts';
 import type { Committer } from './commits.ts';
 import { errorType, kafkaError } from './errors.ts';
 import { GroupMembership, type MembershipOptions } from './group-membership.ts';
@@ -13,6 +14,8 @@ const defaultGraceMs = 10_000;
 const rebalanceGraceMs = 5_000;
 /** A commit of last words may take so long. */
 const lastCommitMs = 5_000;
+/** What was told to end does within this time, or is left behind: brokers that are away are not waited for. */
+const leftBehindMs = ABORTED_MS + 1_000;
 /** Lag is told from what was known before when the broker takes longer. */
 const lagMs = 2_000;
 const retry = { initialMs: 50, maxMs: 1_000 };
@@ -107,7 +110,7 @@ export class KafkaConsumer implements Consumer {
   }
 
   async close(graceMs = defaultGraceMs): Promise<void> {
-    await this.#leave(graceMs);
+    await endsWithin(this.#leave(graceMs), graceMs + leftBehindMs);
     this.#finish();
   }
 

@@ -5,8 +5,15 @@ import { pino } from 'pino';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { z } from 'zod';
 import { kafkaUser, type RunningKafka } from '../../../scripts/servers/kafka.mjs';
+import { CertificateAuthority, replaceFile } from '../../../test/support/certificate-authority.ts';
+import { FileStore, verdictOf } from '../../../test/support/event-stores.ts';
+import { clean, ExpectedEvents } from '../../../test/support/expected-events.ts';
+import { FakeCollector } from '../../../test/support/fake-collector.ts';
+import { KafkaRoles } from '../../../test/support/kafka-roles.ts';
+import { patiently } from '../../../test/support/patiently.ts';
 import { startKafka } from '../../../test/support/servers.ts';
-import { readAll, text } from '../contract.ts';
+import { appendRetrying } from '../append-retrying.ts';
+import { readAll, text, until } from '../contract.ts';
 import { kafkaSchema } from './config.ts';
 import { type KafkaBus, openKafkaBus } from './kafka-bus.ts';
 
@@ -124,6 +131,57 @@ test('a topic with another number of partitions, a compacted one, and a missing 
     message: expect.stringMatching(/cleanup\.policy=compact; expected delete/),
   });
 });
+
+test('roles over SASL and TLS deliver; a password and a certificate that brokers refuse for a while hold up and end nobody, and renewed files are taken without a restart', async () => {
+  const { ca: authority, client } = kafka.certificates ?? { ca: '', client: { key: '', cert: '' } };
+  const own = { key: join(folder, 'own.key'), cert: join(folder, 'own.crt') };
+  const use = (from: { readonly key: string; readonly cert: string }) => {
+    for (const kind of ['key', 'cert'] as const) replaceFile(from[kind], own[kind]);
+  };
+  use(client);
+  const certified = await open('SSL', { tls: { ca: authority, ...own } });
+  const sasl = `bus.kafka.sasl={mechanism: plain, username: ${kafkaUser.name}, passwordFile: ${passwordFile}}`;
+  const roles = await KafkaRoles.over(`127.0.0.1:${kafka.ports.SASL_SSL}`, join(folder, 'roles'), [
+    'bus.kafka.topicPrefix=roles-',
+    'bus.kafka.partitions=1',
+    `bus.kafka.tls.ca=${authority}`,
+    sasl,
+  ]);
+  const names = ['gateway', 'aggregator', 'sinks'] as const;
+  const events = new ExpectedEvents();
+  try {
+    await roles.start('gateway');
+    await Promise.all([roles.start('aggregator'), roles.start('sinks')]);
+    const collector = await FakeCollector.start({ spoolDir: join(folder, 'spool'), gateway: roles.gateway, events });
+    const verdict = async () => verdictOf(events, await new FileStore(roles.folderOf('sinks')).events(''));
+    collector.batch(100);
+    await patiently('events are stored', 60_000, async () => (await verdict()).missing === 0);
+
+    writeFileSync(passwordFile, 'not it any more');
+    use(new CertificateAuthority(folder, 'stranger').issue('DNS:localhost'));
+    await kafka.kill();
+    kafka = await startKafka({ dataDir: join(folder, 'kafka'), secured: true });
+    const late = appendRetrying(certified, topic.name, 0, [text('late')], pino({ level: 'silent' }), new AbortController().signal);
+    collector.batch(100);
+    await until(() => certified.problem?.code === 'KAFKA_TLS');
+    const isRefused = (name: string) => roles.said(name).includes('KAFKA_AUTHENTICATION');
+    await patiently('each role is refused', 60_000, () => names.every(isRefused));
+
+    writeFileSync(passwordFile, `${kafkaUser.password}\n`);
+    use(client);
+    const offset = await late;
+    expect((await readAll(certified, topic.name, 0, offset, offset + 1)).values).toEqual(['late']);
+    expect(await collector.close(60_000)).toBe(0);
+    await patiently('every event is stored', 60_000, async () => (await verdict()).missing === 0);
+    expect(await verdict(), names.map((name) => roles.said(name)).join('\n')).toEqual(clean);
+    expect(await Promise.all(names.map((name) => roles.stop(name)))).toEqual([143, 143, 143]);
+    for (const name of names) expect(roles.said(name)).not.toContain(kafkaUser.password);
+  } finally {
+    writeFileSync(passwordFile, `${kafkaUser.password}\n`);
+    await roles.killAll();
+    await certified.close();
+  }
+}, 300_000);
 
 async function compactedTopic(name: string): Promise<void> {
   const { Kafka, logLevel } = await import('kafkajs');

@@ -21,7 +21,7 @@ function linkTo(bounds: () => readonly [number, number]): BrokerLink {
   });
   return {
     ask: (_: string, request: (broker: Broker) => Promise<unknown>) => request({ listOffsets } as unknown as Broker),
-    send: async () => ({ highWatermark: 0, batches: await encodeRecordBatch([new Uint8Array(100)], 'none', 0) }),
+    send: async () => ({ highWatermark: 1, batches: await encodeRecordBatch([new Uint8Array(100)], 'none', 0) }),
     close: () => undefined,
   } as unknown as BrokerLink;
 }

@@ -160,8 +160,8 @@ export class LogWatch {
 
   async #sample(link: BrokerLink, topic: string, partition: number, offset: number): Promise<void> {
     const range = { topic, partition, offset, maxBytes: sampleBytes, maxWaitMs: 0 };
-    const { batches } = await link.send(`some messages of ${topic}`, fetchRequest(range));
-    const { extent } = await decodeRecordBatches(batches, offset);
+    const { batches, highWatermark } = await link.send(`some messages of ${topic}`, fetchRequest(range));
+    const { extent } = await decodeRecordBatches(batches, { from: offset, to: highWatermark });
     if (extent !== undefined) this.seen(topic, partition, extent.from, extent.to, extent.bytes);
   }
 }

@@ -1,5 +1,6 @@
 import type { MessageValue } from '../bus.ts';
 import { busError } from '../errors.ts';
+import type { Unflushed } from '../unflushed.ts';
 import type { Compression } from './compression.ts';
 import { errorType } from './errors.ts';
 import type { BrokerLink } from './link.ts';
@@ -65,6 +66,12 @@ export class PartitionProducer {
   /** Bytes that wait for durability. */
   get waitingBytes(): number {
     return this.#waitingBytes;
+  }
+
+  /** What waits for durability, to be told. */
+  get unflushed(): Unflushed {
+    const messages = this.#calls.reduce((sum, { values, done }) => sum + values.length - done, 0);
+    return { topic: this.#options.topic, messages, bytes: this.#waitingBytes };
   }
 
   /** Batches that are durable. */

@@ -2,12 +2,17 @@ import { AppError } from '../../app-error.ts';
 import { backoffMs, sleep } from '../../retry.ts';
 import type { Fetch, Hole, Message, ReadOptions } from '../bus.ts';
 import { busError } from '../errors.ts';
-import { errorType } from './errors.ts';
-import { fetchRequest } from './fetch-request.ts';
+import { MAX_MESSAGE_BYTES } from '../frame.ts';
+import { errorType, kafkaError } from './errors.ts';
+import { type Fetched, fetchRequest } from './fetch-request.ts';
 import type { BrokerLink } from './link.ts';
-import { decodeRecordBatches } from './record-batches.ts';
+import { type DecodedBatches, decodeRecordBatches } from './record-batches.ts';
 
 const defaultFetchBytes = 1024 * 1024;
+/** The batch behind one that cannot be judged by itself fits into so many. */
+const followerBytes = MAX_MESSAGE_BYTES + 1024 * 1024;
+/** An answer without progress is told from this try on: a broker that throttles sends nothing, too. */
+const toldFromAttempt = 2;
 /** How long a broker waits for messages; they come at once when there are some. */
 const maxWaitMs = 5_000;
 const retry = { initialMs: 50, maxMs: 1_000 };
@@ -17,7 +22,7 @@ export interface ReadPlace {
   readonly partition: number;
   readonly from: number;
   /** A connection of its own: closed at the end. */
-  readonly link: BrokerLink;
+  readonly link: Pick<BrokerLink, 'send' | 'close'>;
   offsets(): Promise<{ readonly earliest: number; readonly next: number }>;
   /** Told of each range that was read, with its bytes at the broker. */
   seen(from: number, to: number, bytes: number): void;
@@ -37,15 +42,19 @@ export async function* readPartition(place: ReadPlace, options: ReadOptions): As
   const stop = (): void => link.close();
   signal?.addEventListener('abort', stop, { once: true });
   let position = place.from;
+  let isBase = false;
   let holes: Hole[] = [];
   try {
     for (let attempt = 0; position < until && !ended(); ) {
       try {
-        const range = { topic, partition, offset: position, maxBytes, maxWaitMs };
-        const { batches } = await link.send(`messages of ${topic}/${partition}`, fetchRequest(range));
+        const { decoded, answer } = await fetchFrom(place, { offset: position, isBase }, maxBytes);
+        if (decoded.next === position && (position < answer.highWatermark || answer.batches.length > 0)) {
+          const details = { topic, partition, from: position, to: answer.highWatermark, bytes: answer.batches.length };
+          if (attempt >= toldFromAttempt) place.failed(kafkaError('KAFKA_NO_PROGRESS', details));
+          await sleep(backoffMs(attempt++, retry), signal);
+          continue;
+        }
         attempt = 0;
-        if (batches.length === 0) continue;
-        const decoded = await decodeRecordBatches(batches, position);
         const { extent } = decoded;
         if (extent !== undefined) place.seen(extent.from, extent.to, extent.bytes);
         for (const codec of decoded.unknownCodecs) await place.unknownCodec(codec);
@@ -53,6 +62,7 @@ export async function* readPartition(place: ReadPlace, options: ReadOptions): As
         holes.push(...decoded.holes);
         for (const hole of decoded.holes) place.damaged(hole);
         position = Math.min(decoded.next, until);
+        isBase = position === extent?.to;
         if (ended()) return;
         if (messages.length === 0 && holes.length === 0) continue;
         for (const part of partsOf(messages, maxBytes)) {
@@ -66,6 +76,7 @@ export async function* readPartition(place: ReadPlace, options: ReadOptions): As
         if (hole !== undefined) {
           holes.push(hole);
           position = hole.to;
+          isBase = false;
           continue;
         }
         await sleep(backoffMs(attempt++, retry), signal).catch(() => undefined);
@@ -75,6 +86,26 @@ export async function* readPartition(place: ReadPlace, options: ReadOptions): As
     signal?.removeEventListener('abort', stop);
     link.close();
   }
+}
+
+/**
+ * One answer, and what it holds. Where that cannot be judged without what follows, it is asked for again with room for that; when
+ * nothing comes even then, it is the last of its segment.
+ */
+async function fetchFrom(
+  { topic, partition, link }: ReadPlace,
+  { offset, isBase }: { readonly offset: number; readonly isBase: boolean },
+  maxBytes: number,
+): Promise<{ readonly answer: Fetched; readonly decoded: DecodedBatches }> {
+  const ask = (bytes: number): Promise<Fetched> =>
+    link.send(`messages of ${topic}/${partition}`, fetchRequest({ topic, partition, offset, maxBytes: bytes, maxWaitMs }));
+  const decode = ({ batches, highWatermark }: Fetched, isAll: boolean): Promise<DecodedBatches> =>
+    decodeRecordBatches(batches, { from: offset, to: highWatermark, isBase, isAll });
+  const answer = await ask(maxBytes);
+  const decoded = await decode(answer, false);
+  if (decoded.next > offset || answer.batches.length === 0) return { answer, decoded };
+  const larger = await ask(answer.batches.length + followerBytes);
+  return { answer: larger, decoded: await decode(larger, true) };
 }
 
 /** Messages in parts of about a size: what was compressed comes out several times as large as what was asked for. */

@@ -24,7 +24,7 @@ test.each(['none', 'gzip', 'snappy'] as const)(
         const pieces = bytes.map((value) => [value.subarray(0, 7), value.subarray(7)]);
         const whole = await batchAt(base, bytes, compression);
         expect((await encodeRecordBatch(pieces, 'none', nowMs)).equals(await encodeRecordBatch(bytes, 'none', nowMs))).toBe(true);
-        const { messages, next, holes } = await decodeRecordBatches(whole, base);
+        const { messages, next, holes } = await decodeRecordBatches(whole, { from: base, to: base + bytes.length });
         expect(messages.map(({ value }) => Buffer.from(value))).toEqual(bytes.map((value) => Buffer.from(value)));
         expect(messages.map(({ offset }) => offset)).toEqual(bytes.map((_, index) => base + index));
         expect([next, holes]).toEqual([base + bytes.length, []]);
@@ -36,7 +36,7 @@ test.each(['none', 'gzip', 'snappy'] as const)(
 
 test('a read may begin within a batch, and end within another', async () => {
   const two = Buffer.concat([await batchAt(10, [Buffer.from('a'), Buffer.from('b')]), await batchAt(12, [Buffer.from('c')])]);
-  const { messages, next } = await decodeRecordBatches(two.subarray(0, -1), 11);
+  const { messages, next } = await decodeRecordBatches(two.subarray(0, -1), { from: 11, to: 13 });
   expect(messages.map(({ offset, value }) => `${offset}${String(Buffer.from(value))}`)).toEqual(['11b']);
   expect(next).toBe(12);
 });
@@ -44,28 +44,33 @@ test('a read may begin within a batch, and end within another', async () => {
 test('a batch that does not match its checksum is a hole, and the next one is read', async () => {
   const damaged = await batchAt(5, [Buffer.from('abc'), Buffer.from('def')]);
   damaged[damaged.length - 2] ^= 1;
-  const { messages, holes, next } = await decodeRecordBatches(Buffer.concat([damaged, await batchAt(7, [Buffer.from('x')])]), 6);
+  const follower = [await batchAt(7, [Buffer.from('x')]), await batchAt(8, [Buffer.from('y')])];
+  const { messages, holes, next } = await decodeRecordBatches(Buffer.concat([damaged, ...follower]), { from: 6, to: 9 });
   expect(holes).toEqual([{ from: 6, to: 7, reason: 'damaged' }]);
-  expect(messages.map(({ offset }) => offset)).toEqual([7]);
-  expect(next).toBe(8);
+  expect(messages.map(({ offset }) => offset)).toEqual([7, 8]);
+  expect(next).toBe(9);
 });
 
 test('of how far batches go only those that match their checksum are believed', async () => {
   const good = await batchAt(3, [Buffer.from('abc'), Buffer.from('def')]);
   const damaged = await batchAt(5, [Buffer.from('abc')]);
   damaged.writeInt32BE(2 ** 31 - 2, batchField.lastOffsetDelta);
-  expect((await decodeRecordBatches(Buffer.concat([good, damaged]), 4)).extent).toEqual({ from: 3, to: 5, bytes: good.length });
-  expect((await decodeRecordBatches(damaged, 5)).extent).toBeUndefined();
+  expect((await decodeRecordBatches(Buffer.concat([good, damaged]), { from: 4, to: 6 })).extent).toEqual({
+    from: 3,
+    to: 5,
+    bytes: good.length,
+  });
+  expect((await decodeRecordBatches(damaged, { from: 5, to: 6, isAll: true })).extent).toBeUndefined();
 });
 
 test('a batch of another codec is a hole, and told', async () => {
   const batch = await batchAt(0, [Buffer.from('x')], 'gzip');
   batch.writeInt16BE(4, batchField.attributes);
   batch.writeUInt32BE(crc32c(batch.subarray(batchField.attributes)), batchField.crc);
-  const { messages, holes, next, unknownCodecs } = await decodeRecordBatches(
-    Buffer.concat([batch, await batchAt(1, [Buffer.from('y')])]),
-    0,
-  );
+  const { messages, holes, next, unknownCodecs } = await decodeRecordBatches(Buffer.concat([batch, await batchAt(1, [Buffer.from('y')])]), {
+    from: 0,
+    to: 2,
+  });
   expect([messages.map(({ offset }) => offset), holes, next]).toEqual([[1], [{ from: 0, to: 1, reason: 'damaged' }], 2]);
   expect([...unknownCodecs]).toEqual([4]);
 });
@@ -101,7 +106,8 @@ test.each<[string, number, Uint8Array]>([
   ['one good record, one cut off', 0, Buffer.from([14, 0, 0, 0, 1, 2, 65, 0, 14, 0, 0, 2, 1, 2])],
 ])('a batch with the right checksum around %s is a hole, and what is around it is read', async (_, codec, records) => {
   const [before, after] = [await batchAt(4, [Buffer.from('x')]), await batchAt(7, [Buffer.from('y')])];
-  const { messages, holes, next } = await decodeRecordBatches(Buffer.concat([before, await faultyBatch(5, codec, records), after]), 4);
+  const batches = Buffer.concat([before, await faultyBatch(5, codec, records), after]);
+  const { messages, holes, next } = await decodeRecordBatches(batches, { from: 4, to: 8 });
   expect(holes).toEqual([{ from: 5, to: 7, reason: 'damaged' }]);
   expect(messages.map(({ offset }) => offset)).toEqual([4, 7]);
   expect(next).toBe(8);
@@ -116,7 +122,7 @@ test('offsets that a batch, or none of them, has are holes; a marker of a transa
   compacted.writeInt32BE(2, batchField.lastOffsetDelta);
   compacted.writeUInt32BE(crc32c(compacted.subarray(batchField.attributes)), batchField.crc);
   const batches = Buffer.concat([await batchAt(3, [Buffer.from('a')]), compacted, marker, await batchAt(10, [Buffer.from('d')])]);
-  const { messages, holes, next } = await decodeRecordBatches(batches, 3);
+  const { messages, holes, next } = await decodeRecordBatches(batches, { from: 3, to: 11 });
   expect(messages.map(({ offset }) => offset)).toEqual([3, 5, 6, 10]);
   expect(holes.map(({ from, to, reason }) => [from, to, reason])).toEqual([
     [4, 5, 'damaged'],

@@ -1,54 +1,52 @@
-import { crc32c } from '../../crc32c.ts';
 import type { Hole, Message } from '../bus.ts';
+import { type BatchFrame, batchFrames, doubtfulEnd, type OffsetRange } from './batch-frames.ts';
 import { decompress } from './compression.ts';
-import { batchField, batchHeaderBytes, lengthFrom, magic } from './record-batch.ts';
+import { batchField, batchHeaderBytes } from './record-batch.ts';
 
 const codecMask = 7;
 const controlFlag = 0x20;
+
+/** What is known of an answer besides its bytes: the offset that was asked for, and the high watermark. */
+export interface Asked extends OffsetRange {
+  /** A batch begins at the offset that was asked for, because the one before ended there. Default: it is not known. */
+  readonly isBase?: boolean;
+  /** Nothing comes behind these bytes, however much is asked for: the end of a segment, or of the log. Default false. */
+  readonly isAll?: boolean;
+}
 
 /** What a range of record batches holds. */
 export interface DecodedBatches {
   readonly messages: readonly Message[];
   readonly holes: readonly Hole[];
-  /** Offset behind the last whole batch. */
+  /** Offset behind what could be judged; where it began, if that needs to see what follows, or nothing can be read. */
   readonly next: number;
   /** Codecs that are not spoken here: their batches are holes. */
   readonly unknownCodecs: ReadonlySet<number>;
-  /** Offsets of the batches that match their checksums, from the first to the last, and their bytes; undefined: there is none. */
+  /** Offsets of the batches that are believed, from the first to the last, and their bytes; undefined: there is none. */
   readonly extent: { readonly from: number; readonly to: number; readonly bytes: number } | undefined;
 }
 
 /**
  * Reads record batches as a broker sends them: from an offset within the first one, the last one cut off anywhere.
- * What does not match its checksum is a hole: brokers do not look at it when they read. So is what matches it and cannot be
- * read: its producer was faulty, and whoever reads it next could not read it either. Offsets that no batch or no record has
- * are holes, too (a topic that somebody compacted), but for those of markers of transactions, which were never messages.
- * @param from offset asked for; what lies before it in its batch is left out
+ * What does not match its checksum is a hole: brokers do not look at it when they read. Nothing that it says of itself is
+ * believed: it ends where the next batch begins. So is what matches it and cannot be read: its producer was faulty, and whoever
+ * reads it next could not read it either. Offsets that no batch or no record has are holes, too (a topic that somebody
+ * compacted), but for those of markers of transactions, which were never messages.
  */
-export async function decodeRecordBatches(bytes: Buffer, from: number): Promise<DecodedBatches> {
+export async function decodeRecordBatches(bytes: Buffer, asked: Asked): Promise<DecodedBatches> {
   const messages: Message[] = [];
   const holes: Hole[] = [];
   const unknownCodecs = new Set<number>();
   let extent: DecodedBatches['extent'];
-  let next = from;
-  for (let at = 0; at + batchHeaderBytes <= bytes.length; ) {
-    const end = at + lengthFrom + bytes.readInt32BE(at + batchField.length);
-    if (end > bytes.length || end < at + batchHeaderBytes) break;
+  let next = asked.from;
+  const damaged = (to: number): void => {
+    if (to > next) holes.push({ from: next, to, reason: 'damaged' });
+  };
+  for (const { at, end, base, next: behind } of believed(batchFrames(bytes, asked), asked)) {
     const batch = bytes.subarray(at, end);
-    const base = Number(batch.readBigInt64BE(batchField.baseOffset));
-    const lastDelta = batch.readInt32BE(batchField.lastOffsetDelta);
-    const behind = base + lastDelta + 1;
     const attributes = batch.readInt16BE(batchField.attributes);
-    if (base > next) {
-      holes.push({ from: next, to: base, reason: 'damaged' });
-      next = base;
-    }
-    if (batch[batchField.magic] !== magic || crc32c(batch.subarray(batchField.attributes)) !== batch.readUInt32BE(batchField.crc)) {
-      holes.push({ from: next, to: behind, reason: 'damaged' });
-      next = Math.max(next, behind);
-      at = end;
-      continue;
-    }
+    damaged(base);
+    next = Math.max(next, base);
     extent = { from: extent?.from ?? base, to: behind, bytes: (extent?.bytes ?? 0) + batch.length };
     if ((attributes & controlFlag) === 0) {
       const held = messages.length;
@@ -58,17 +56,45 @@ export async function decodeRecordBatches(bytes: Buffer, from: number): Promise<
           unknownCodecs.add(attributes & codecMask);
           throw new RangeError('a codec that is not known');
         }
-        readRecords(records, { base, lastDelta, count: batch.readInt32BE(batchField.count) }, next, messages);
+        const header = { base, lastDelta: behind - base - 1, count: batch.readInt32BE(batchField.count) };
+        readRecords(records, header, next, messages);
         holes.push(...holesBetween(messages.slice(held), next, behind));
       } catch {
         messages.length = held;
-        holes.push({ from: next, to: behind, reason: 'damaged' });
+        damaged(behind);
       }
     }
-    next = Math.max(next, behind);
-    at = end;
+    next = behind;
+  }
+  if (asked.isAll === true && next === asked.from && next < asked.to && bytes.length >= batchHeaderBytes) {
+    const end = doubtfulEnd(bytes, asked, asked.isBase === true);
+    damaged(end);
+    next = end;
   }
   return { messages, holes, next, unknownCodecs, extent };
+}
+
+/**
+ * Batches whose offsets agree with those around them. A base is not covered by the checksum; brokers give offsets without gaps,
+ * so one that is damaged overlaps a neighbour, or lies beyond the end of the log.
+ */
+function* believed(frames: readonly BatchFrame[], { from, to, isBase = false, isAll = false }: Asked): Generator<BatchFrame> {
+  let next = from;
+  for (const [index, frame] of frames.entries()) {
+    const isFirst = next === from;
+    const mayBeginBefore = isFirst && !isBase;
+    if (frame.base < 0 || frame.next > to || frame.next <= next || (frame.base < next && !mayBeginBefore)) continue;
+    const [follower, second] = [frames[index + 1], frames[index + 2]];
+    if (follower === undefined) {
+      // Behind a gap, at the end of the bytes: whether the gap or the base is damage is seen by what follows.
+      if (frame.base > next && !(isFirst && isAll)) return;
+    } else if (frame.next > follower.base) {
+      const isFollowerAlone = second === undefined || follower.next !== second.base;
+      if (frame.base > next || !isFollowerAlone) continue;
+    } else if (frame.base < from && frame.next < follower.base && frame.end === follower.at) continue;
+    yield frame;
+    next = frame.next;
+  }
 }
 
 /** Offsets of a range that no message has. */

@@ -1,3 +1,4 @@
+import { messageOf } from '../../app-error.ts';
 import type { TopicSpec } from '../bus.ts';
 import { MAX_MESSAGE_BYTES } from '../frame.ts';
 import type { KafkaClient } from './client.ts';
@@ -107,7 +108,9 @@ async function createTopics(client: KafkaClient, { replicationFactor }: KafkaCon
         })
         .catch((thrown: unknown) => {
           // Another process was faster.
-          if (errorType(thrown) !== topicExists) throw thrown;
+          if (errorType(thrown) === topicExists) return;
+          if (errorType(thrown) !== 'INVALID_REPLICATION_FACTOR') throw thrown;
+          throw kafkaError('KAFKA_REPLICATION_FACTOR', { topic: spec.name, found: replicationFactor, cause: messageOf(thrown) }, thrown);
         });
     }
   } finally {
