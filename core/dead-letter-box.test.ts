@@ -115,6 +115,22 @@ test('a claim is dated when it is stored, and one whose answer was lost is no ot
   expect((await rival.claim(['0-0'], signal)).letters.size).toBe(0);
 });
 
+test('a settlement whose answer was lost counts each letter once, and none that others settled', async () => {
+  const bus = await open(await folder());
+  await bus.append(topic, 0, letters(5));
+  let failures = 2;
+  const append: typeof bus.append = async (...call) => {
+    const at = await bus.append(...call);
+    if (failures-- > 0) throw busError('BUS_BUSY', { topic, partition: 0, found: 1, limit: 1 });
+    return at;
+  };
+  const [box, other] = [new DeadLetterBox({ ...mortal(bus).bus, append }), new DeadLetterBox(bus)];
+  expect(await other.settle(['0-1'], signal)).toBe(1);
+  expect(await box.settle(['0-0', '0-1', '0-2'], signal)).toBe(2);
+  expect(await box.settle(['0-2', '0-3'], signal)).toBe(1);
+  expect(await waiting(box)).toEqual(['0-4']);
+});
+
 test('they are counted as they come and go, also by the process that counts next; what retention takes is told as lost', async () => {
   const dir = await folder();
   const bus = await open(dir, 2 * 1024 * 1024);

@@ -14,6 +14,12 @@ export const deadLetterError = errorTable({
     retryable: false,
     remedy: 'It may have been replayed or purged, or it was too old for bus.deadLettersSize.',
   },
+  DEAD_LETTER_FILTER: {
+    message: 'no dead letter has the {option} {found}; expected one of {expected}',
+    retryable: false,
+    remedy: 'Name one of them, or leave --{option} out.',
+    exitCode: 2,
+  },
   DEAD_LETTER_CLAIMED: {
     message: 'another replay is at the letter {id}',
     retryable: true,
@@ -34,6 +40,8 @@ export interface WaitingLetter extends ReadLetter {
 /** Which dead letters; what is left out is not asked for. */
 export interface LetterFilter {
   readonly ids?: readonly string[];
+  /** Of the topic of dead letters. */
+  readonly partition?: number;
   readonly stage?: string;
   readonly target?: string;
   readonly code?: string;
@@ -78,6 +86,7 @@ export class DeadLetterBox {
     for (let partition = 0; partition < this.#bus.partitions(topic); partition++) {
       const wanted = named?.get(partition);
       if (named !== undefined && wanted === undefined) continue;
+      if (filter.partition !== undefined && filter.partition !== partition) continue;
       const ledger = await this.#alone(partition, () => this.#caughtUp(partition, signal));
       const from = Math.max(ledger.floor, wanted?.[0] ?? 0);
       const until = Math.min(ledger.next, (wanted?.at(-1) ?? Number.POSITIVE_INFINITY) + 1);
@@ -95,7 +104,7 @@ export class DeadLetterBox {
 
   /** One letter, whole. Throws DEAD_LETTER_UNKNOWN. */
   async read(id: string, signal: AbortSignal): Promise<WaitingLetter> {
-    for await (const letter of this.waiting({ ids: [id] }, signal)) return { ...letter, payload: letter.payload.slice() };
+    for await (const letter of this.waiting({ ids: [id] }, signal)) return { ...letter, payload: new Uint8Array(letter.payload) };
     throw deadLetterError('DEAD_LETTER_UNKNOWN', { id: id.slice(0, 40) });
   }
 
@@ -103,20 +112,24 @@ export class DeadLetterBox {
   async settle(ids: Iterable<string>, signal: AbortSignal): Promise<number> {
     let settled = 0;
     for (const [partition, offsets] of byPartition(ids)) {
-      const ranges = toRanges(offsets);
-      const append = async (): Promise<void> => {
-        const at = await this.#append(partition, () => encodeSettlement(ranges), signal);
-        settled += (await this.#caughtUp(partition, signal, at)).waitingWithin(ranges);
-        await this.#caughtUp(partition, signal, at + 1);
-      };
-      await this.#alone(partition, append);
+      const settlement = { id: randomId(), ranges: toRanges(offsets) };
+      await this.#alone(partition, async () => {
+        const ledger = await this.#caughtUp(partition, signal);
+        ledger.follow(settlement.id);
+        try {
+          const at = await this.#append(partition, () => encodeSettlement(settlement), signal);
+          await this.#caughtUp(partition, signal, at + 1);
+        } finally {
+          settled += ledger.settledBy(settlement.id);
+        }
+      });
     }
     return settled;
   }
 
   /** Claims letters of one partition of the topic. Of two that claim the same letter, the one whose message came first has it. */
   async claim(ids: Iterable<string>, signal: AbortSignal): Promise<HeldLetters> {
-    const id = randomBytes(8).toString('hex');
+    const id = randomId();
     const letters = new Map<string, { isDoubtful: boolean }>();
     const claimed = byPartition(ids);
     let untilMs = Number.POSITIVE_INFINITY;
@@ -184,6 +197,10 @@ export class DeadLetterBox {
     );
     return turn;
   }
+}
+
+function randomId(): string {
+  return randomBytes(8).toString('hex');
 }
 
 /** Offsets, rising, by partition. */

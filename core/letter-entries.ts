@@ -9,7 +9,12 @@ export interface OffsetRange {
 
 /** What a message of the DLQ topic says of letters before it. */
 export type LetterEntry =
-  | { readonly kind: 'settlement'; readonly ranges: readonly OffsetRange[] }
+  | {
+      readonly kind: 'settlement';
+      /** Hex; empty: of a version that gave none. */
+      readonly id: string;
+      readonly ranges: readonly OffsetRange[];
+    }
   | {
       readonly kind: 'claim';
       /** Hex. */
@@ -25,8 +30,8 @@ const settlementTag = 0x6a;
 const claimTag = 0x72;
 
 /** Body of a message that says that letters wait no more. */
-export function encodeSettlement(ranges: readonly OffsetRange[]): Uint8Array {
-  return DeadLetter.encode({ settlement: { ranges: flat(ranges) } }).finish();
+export function encodeSettlement({ id, ranges }: Omit<Extract<LetterEntry, { kind: 'settlement' }>, 'kind'>): Uint8Array {
+  return DeadLetter.encode({ settlement: { id: Buffer.from(id, 'hex'), ranges: flat(ranges) } }).finish();
 }
 
 /** Body of a message with which a claim on letters begins, or ends. */
@@ -43,7 +48,7 @@ export function entryOf(value: Uint8Array, offset: number): LetterEntry | undefi
     if (stage) return undefined;
     const ranges = rangesOf((settlement ?? claim)?.ranges ?? [], offset);
     if (ranges === undefined) return undefined;
-    if (settlement) return { kind: 'settlement', ranges };
+    if (settlement) return { kind: 'settlement', id: Buffer.from(settlement.id ?? []).toString('hex'), ranges };
     const { id, until, ended } = claim ?? {};
     if (id?.length !== 8) return undefined;
     const untilMs = millisOf({ seconds: until?.seconds ?? 0, nanos: until?.nanos ?? 0 });

@@ -38,7 +38,7 @@ test('letters wait until a message behind them settles them, whatever else is in
         }
         const before = [...new Set(step)].filter((named) => named < offset).sort((a, b) => a - b);
         for (const named of before) waiting.delete(named);
-        return encodeSettlement(toRanges(before));
+        return encodeSettlement({ id: '', ranges: toRanges(before) });
       });
       const ledger = ledgerOf(values);
       for (let offset = 0; offset < values.length; offset++) expect(ledger.waits(offset)).toBe(waiting.has(offset));
@@ -49,8 +49,8 @@ test('letters wait until a message behind them settles them, whatever else is in
 });
 
 test('bytes that are no entry are a letter, and settle nothing', () => {
-  const ahead = encodeSettlement([{ from: 0, to: 9 }]);
-  const cut = encodeSettlement([{ from: 0, to: 2 }]).subarray(0, 3);
+  const ahead = encodeSettlement({ id: '', ranges: [{ from: 0, to: 9 }] });
+  const cut = encodeSettlement({ id: '', ranges: [{ from: 0, to: 2 }] }).subarray(0, 3);
   const shortId = encodeClaim({ id: 'abcd', ranges: [], untilMs: forever, ended: false });
   for (const value of [new Uint8Array(0), Buffer.from([0x6a]), Buffer.from([0x72, 0xff]), ahead, cut, shortId]) {
     const ledger = ledgerOf([letter, letter, value]);
@@ -74,7 +74,7 @@ test('a claim holds until it ends or its time is over; what may be stored then i
   expect([0, 1, 2].map((offset) => ended.isClaimed(offset))).toEqual([false, true, false]);
   expect([0, 1, 2].map((offset) => ended.isDoubtful(offset))).toEqual([false, false, true]);
 
-  const over = ledgerOf([...letters, claimOf(one, [0, 1], Date.now() - 1), encodeSettlement([{ from: 1, to: 2 }])]);
+  const over = ledgerOf([...letters, claimOf(one, [0, 1], Date.now() - 1), encodeSettlement({ id: '', ranges: [{ from: 1, to: 2 }] })]);
   expect([0, 1].map((offset) => over.isClaimed(offset))).toEqual([false, false]);
   expect([0, 1, 2].map((offset) => over.isDoubtful(offset))).toEqual([true, false, false]);
 });

@@ -16,6 +16,8 @@ export class LetterLedger {
   /** Of those, what somebody began to replay, and nobody knows whether it was stored. */
   readonly #doubtful = new OffsetSet();
   readonly #claims = new Map<string, Claim>();
+  /** How many letters each settlement that is followed has settled, by its id. */
+  readonly #followed = new Map<string, number>();
   #next: number;
 
   /** @param next where reading begins: nothing waits below */
@@ -55,10 +57,15 @@ export class LetterLedger {
     );
   }
 
-  /** How many letters of these ranges wait. */
-  waitingWithin(ranges: readonly OffsetRange[]): number {
-    let count = 0;
-    for (const { from, to } of ranges) for (const _ of this.#waiting.within(from, to)) count++;
+  /** Counts what a settlement settles when it is read, by its id, until `settledBy`. */
+  follow(id: string): void {
+    this.#followed.set(id, 0);
+  }
+
+  /** How many letters a followed settlement has settled, however often it was there. */
+  settledBy(id: string): number {
+    const count = this.#followed.get(id) ?? 0;
+    this.#followed.delete(id);
     return count;
   }
 
@@ -66,8 +73,13 @@ export class LetterLedger {
     for (const { offset, value } of messages) {
       const entry = entryOf(value, offset);
       if (entry === undefined) this.#waiting.add(offset);
-      else if (entry.kind === 'settlement') this.#settle(entry.ranges);
-      else this.#claim(entry);
+      else if (entry.kind === 'claim') this.#claim(entry);
+      else {
+        const before = this.size;
+        this.#settle(entry.ranges);
+        const followed = this.#followed.get(entry.id);
+        if (followed !== undefined) this.#followed.set(entry.id, followed + before - this.size);
+      }
     }
     this.#next = Math.max(this.#next, next);
   }
