@@ -6,6 +6,12 @@ import { sleep } from './retry.ts';
 
 /** What can go wrong at a control socket. */
 export const controlError = errorTable({
+  CONTROL_LISTEN: {
+    message: 'the control socket {path} cannot be made: {cause}',
+    retryable: true,
+    remedy: 'Free space on the file system of the data folder, and check that it can be written.',
+    exitCode: 75,
+  },
   CONTROL_UNREACHABLE: {
     message: 'no jitterscope answers at {path}: {cause}',
     retryable: true,
@@ -60,6 +66,7 @@ export class ControlServer {
     this.#server = createServer((socket) => void this.#serve(socket));
   }
 
+  /** Rejects with CONTROL_LISTEN when the file system refuses. */
   static async listen(path: string, methods: ReadonlyMap<string, ControlMethod>): Promise<ControlServer> {
     await unlink(path).catch(() => undefined);
     const control = new ControlServer(methods);
@@ -69,10 +76,13 @@ export class ControlServer {
         control.#server.once('error', reject);
         control.#server.listen(path, resolve);
       });
+      await chmod(path, 0o600);
+    } catch (thrown) {
+      control.#server.close();
+      throw controlError('CONTROL_LISTEN', { path, cause: messageOf(thrown) }, thrown);
     } finally {
       process.umask(umask);
     }
-    await chmod(path, 0o600);
     return control;
   }
 

@@ -16,3 +16,20 @@ export class Deadline {
     return Math.floor(this.leftMs * part);
   }
 }
+
+/** Whether work ends within a time, well or not. What does not is left behind: it goes on, and whoever began it ends it. */
+export async function endsWithin(work: Promise<unknown>, maxMs: number): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<boolean>((resolve) => {
+    timer = setTimeout(() => resolve(false), maxMs);
+  });
+  const ended = work.then(
+    () => true,
+    () => true,
+  );
+  try {
+    return await Promise.race([ended, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,3 +1,5 @@
+import { setMaxListeners } from 'node:events';
+
 /** A signal that aborts with the first of some others. */
 export interface JoinedSignal {
   readonly signal: AbortSignal;
@@ -22,4 +24,11 @@ export function joinSignals(...signals: readonly (AbortSignal | undefined)[]): J
   for (const source of sources) source.addEventListener('abort', abort, { once: true });
   if (sources.some(({ aborted }) => aborted)) abort();
   return { signal: joined.signal, release };
+}
+
+/** For a signal that as many things hang on at once as there are partitions: Node.js warns of a leak from 11 on. */
+export function sharedAbort(): AbortController {
+  const controller = new AbortController();
+  setMaxListeners(0, controller.signal);
+  return controller;
 }

@@ -1,8 +1,9 @@
 import { mkdir, open, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { nativeOrUndefined } from '../native/index.ts';
-import { type AppError, errorTable, messageOf } from './app-error.ts';
+import { AppError, errorTable, messageOf } from './app-error.ts';
 import { type ProcessIdentity, processIdentity } from './process-identity.ts';
+import { isOutOfSpace } from './system-error.ts';
 
 const lockError = errorTable({
   DATA_DIR_LOCKED: {
@@ -17,6 +18,12 @@ const lockError = errorTable({
     remedy: 'Name a folder that can be made and written, with --data-dir.',
     exitCode: 78,
   },
+  DATA_DIR_FULL: {
+    message: 'no space is left in the data folder {dir}: {cause}',
+    retryable: true,
+    remedy: 'Free space on its file system, or name a folder on another one with --data-dir.',
+    exitCode: 75,
+  },
 });
 
 /** How long a start may take to write its name; a claim that is older was left by a process that died. */
@@ -29,18 +36,23 @@ export interface DataDirLock {
 }
 
 /**
- * Takes a data folder for this process alone, creating it. Rejects with DATA_DIR_LOCKED, which names the holder, or DATA_DIR_UNUSABLE.
+ * Takes a data folder for this process alone, creating it. Rejects with DATA_DIR_LOCKED, which names the holder,
+ * DATA_DIR_FULL or DATA_DIR_UNUSABLE.
  * Held by flock(2) on `LOCK` where the addon loads: the kernel lets go of it whatever way the process ends. Without
  * the addon, by the process id and start time that `LOCK` holds; either kind respects the other.
  */
 export async function lockDataDir(dir: string): Promise<DataDirLock> {
-  const path = `${dir}/LOCK`;
   try {
-    await makeFolder(dir);
-    await (await open(path, 'a')).close();
+    return await take(dir, `${dir}/LOCK`);
   } catch (thrown) {
-    throw lockError('DATA_DIR_UNUSABLE', { dir, cause: messageOf(thrown) }, thrown);
+    if (thrown instanceof AppError) throw thrown;
+    throw lockError(isOutOfSpace(thrown) ? 'DATA_DIR_FULL' : 'DATA_DIR_UNUSABLE', { dir, cause: messageOf(thrown) }, thrown);
   }
+}
+
+async function take(dir: string, path: string): Promise<DataDirLock> {
+  await makeFolder(dir);
+  await (await open(path, 'a')).close();
   const native = nativeOrUndefined();
   if (native === undefined) return await claimed(path, () => takeByName(dir, path));
   const flock = native.lockFile(path);
@@ -53,7 +65,7 @@ export async function lockDataDir(dir: string): Promise<DataDirLock> {
   }
   return {
     release: async () => {
-      await writeFile(path, '');
+      await clear(path);
       flock.close();
     },
   };
@@ -82,7 +94,12 @@ async function takeByName(dir: string, path: string): Promise<DataDirLock> {
   const holder = await holderOf(path);
   if (holder !== undefined && isRunning(holder)) throw locked(dir, holder);
   await writeFile(path, `${JSON.stringify(processIdentity(process.pid))}\n`);
-  return { release: () => writeFile(path, '') };
+  return { release: () => clear(path) };
+}
+
+/** The name of a process that has ended holds nothing: a disk that refuses must not make its end a failure. */
+async function clear(path: string): Promise<void> {
+  await writeFile(path, '').catch(() => undefined);
 }
 
 /** Who wrote its name into the file; undefined when nobody did, or when it cannot be read. */

@@ -1,3 +1,4 @@
+import { closeSync, openSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { errorTable } from './app-error.ts';
 import { createLog, type LeveledLog, type LogFormat, type LogLevel, LogLimiter, limitedLog, logOf } from './log.ts';
@@ -98,4 +99,15 @@ test('what was held back is told with the next entry, also what a limit of its o
     limitedLog(log, holding).warn({ code: 'A_B', heldBack: 2 }, 'second');
   });
   expect(lines.map((line) => (JSON.parse(line) as { heldBack?: number }).heldBack)).toEqual([undefined, 7]);
+});
+
+test('a disk that takes no line ends nobody', () => {
+  // Writes to it are refused with ENOSPC: full(4).
+  const fd = openSync('/dev/full', 'w');
+  try {
+    const log = createLog('info', 'json', fd);
+    for (let line = 0; line < 5_000; line++) log.error({ code: 'X', filler: 'x'.repeat(1000) }, 'refused');
+  } finally {
+    closeSync(fd);
+  }
 });

@@ -20,9 +20,21 @@ export interface LeveledLog extends Log {
   setLevel(level: LogLevel): void;
 }
 
-/** A log on standard error. It is written synchronously: a crash loses no line. @param out left out: standard error */
-export function createLog(level: LogLevel, format: LogFormat = 'json', out?: DestinationStream): LeveledLog {
-  const lines = out ?? pino.destination({ fd: 2, sync: true });
+/** Bytes of lines that wait for a disk to have room again; beyond, lines are dropped. */
+const maxWaitingBytes = 1024 * 1024;
+
+/** Standard error. A disk that takes no line, or a reader that is gone, must not end who writes. */
+function standardError(fd: number): DestinationStream {
+  return pino.destination({ fd, sync: true, maxLength: maxWaitingBytes }).on('error', () => undefined);
+}
+
+/**
+ * A log on standard error. It is written synchronously: a crash loses no line, and what a full
+ * disk refuses is written with the next line that it takes.
+ * @param out left out: standard error; a number: that descriptor
+ */
+export function createLog(level: LogLevel, format: LogFormat = 'json', out: DestinationStream | number = 2): LeveledLog {
+  const lines = typeof out === 'number' ? standardError(out) : out;
   const destination = format === 'json' ? lines : { write: (line: string) => lines.write(logText(line)) };
   const log = pino(
     {
