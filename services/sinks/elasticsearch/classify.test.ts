@@ -56,6 +56,22 @@ test.each([
   expect(errorOf(failure(status, type), verdict).code).toBe(code);
 });
 
+test('a request for which a queue has no room is sent again as it is, and told in words', () => {
+  const pool =
+    'TaskExecutionTimeTrackingEsThreadPoolExecutor[name = es-1/write, queue capacity = 10000, task execution EWMA = 6.7ms, [Running]]';
+  const failure = {
+    status: 429,
+    type: 'es_rejected_execution_exception',
+    reason: `rejected execution of TimedRunnable{original=org.x.Y$1/${'x'.repeat(800)}, failedOrRejected=false} on ${pool}`,
+  };
+  expect(judgeRequest(failure)).toBe('again');
+  expect(errorOf(failure, 'again').message).toBe(
+    'Elasticsearch takes no more for now: 429 es_rejected_execution_exception: no room in the queue of thread pool es-1/write, capacity 10000',
+  );
+  const memory = 'rejected execution of coordinating operation [coordinating_and_primary_bytes=0, max_coordinating_bytes=1048576]';
+  expect(judgeRequest({ ...failure, reason: memory })).toBe('smaller');
+});
+
 test('of an answer only what failed is named: 409 is stored, 429 and 5xx go again, 400 is rejected with its reason', () => {
   const error = (type: string, reason: string, cause?: string) => ({ type, reason, ...(cause && { caused_by: { reason: cause } }) });
   const items = [

@@ -37,6 +37,9 @@ const bodyTypes = new Set([
   'json_parse_exception',
 ]);
 
+/** How a thread pool without room says so, behind hundreds of bytes of Java: EsThreadPoolExecutor. */
+const fullQueue = /rejected execution of .* on \w*ThreadPoolExecutor\[name = ([^,\]]+), queue capacity = (\d+).*/s;
+
 const maxReason = 500;
 
 /** What is done about one item's failure. */
@@ -48,17 +51,18 @@ export function judgeItem({ status, type, reason }: ElasticsearchFailure): Verdi
 }
 
 /** What is done about the failure of a whole request. `never` is not an answer: that is told of events only. */
-export function judgeRequest({ status, type }: ElasticsearchFailure): Exclude<Verdict, 'never'> {
+export function judgeRequest({ status, type, reason }: ElasticsearchFailure): Exclude<Verdict, 'never'> {
   if (status === 413) return 'smaller';
-  // Too much memory for requests: smaller ones fit. All other queues are told by item.
-  if (status === 429) return 'smaller';
+  // Too much memory for requests: smaller ones fit. A queue has room for so many, of any size: more of them make it worse.
+  if (status === 429) return fullQueue.test(reason) ? 'again' : 'smaller';
   if (status >= 500 || status === 408) return 'again';
   return status === 400 && bodyTypes.has(type) ? 'smaller' : 'operator';
 }
 
 /** The row of errors for a failure. */
 export function errorOf({ status, type, reason }: ElasticsearchFailure, verdict: Verdict): AppError {
-  const details = { status, reason: `${type === '' ? '' : `${type}: `}${reason}`.slice(0, maxReason) };
+  const shown = reason.replace(fullQueue, 'no room in the queue of thread pool $1, capacity $2');
+  const details = { status, reason: `${type === '' ? '' : `${type}: `}${shown}`.slice(0, maxReason) };
   if (status === 413) return elasticsearchError('ELASTICSEARCH_TOO_LARGE');
   if (verdict === 'never' || (verdict === 'smaller' && status === 400)) return elasticsearchError('ELASTICSEARCH_EVENT_REFUSED', details);
   if (status === 401 || status === 403) return elasticsearchError('ELASTICSEARCH_DENIED', details);

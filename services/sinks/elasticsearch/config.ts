@@ -38,7 +38,9 @@ export const elasticsearchSinkSchema = z.strictObject({
   templates: z
     .enum(['install', 'check', 'off'])
     .default('install')
-    .describe('Index templates: install them and keep them up to date; only check that the right ones are there; or do not look.'),
+    .describe(
+      'Index templates: install them and keep them up to date (cluster privileges manage_index_templates, manage_ilm); only check that the right ones are there (monitor); or do not look.',
+    ),
   retentionDays: z
     .int()
     .min(1)

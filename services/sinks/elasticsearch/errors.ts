@@ -12,7 +12,7 @@ export const elasticsearchError = errorTable({
   ELASTICSEARCH_TLS: {
     message: 'no trusted connection to Elasticsearch at {urls}: {cause}',
     retryable: false,
-    remedy: `Name the authority of its certificate in sinks.elasticsearch.tls.ca, and its name in tls.serverName. ${waits}`,
+    remedy: `Name the authority of its certificate in sinks.elasticsearch.tls.ca, and its name in tls.serverName; an alert is its own, about the certificate in tls.cert. ${waits}`,
   },
   ELASTICSEARCH_TIMEOUT: {
     message: 'Elasticsearch did not answer within {seconds} s',
@@ -64,11 +64,17 @@ export const elasticsearchError = errorTable({
     retryable: false,
     remedy: 'Nothing of jitterscope writes such an event: look at who else writes to the topic of events.',
   },
-  ELASTICSEARCH_TEMPLATE_DENIED: {
-    message: 'Elasticsearch does not permit to {action} its index templates: {status} {reason}',
+  ELASTICSEARCH_TEMPLATE_UNREADABLE: {
+    message: 'Elasticsearch does not permit to read its index templates: {status} {reason}',
     retryable: false,
     remedy:
-      'Grant the cluster privileges manage_index_templates and manage_ilm, or let somebody else install deploy/elasticsearch/templates.console and set sinks.elasticsearch.templates to check or off. Events wait in the bus.',
+      'Grant the cluster privilege monitor (sinks.elasticsearch.templates: check) or manage_index_templates (install), or set it to off: then nobody looks whether deploy/elasticsearch/templates.console is installed. Events wait in the bus.',
+  },
+  ELASTICSEARCH_TEMPLATE_DENIED: {
+    message: 'Elasticsearch does not permit to {action}: {status} {reason}',
+    retryable: false,
+    remedy:
+      'Grant the cluster privileges manage_index_templates and, where it has index lifecycle management, manage_ilm; or let somebody else install deploy/elasticsearch/templates.console and set sinks.elasticsearch.templates to check, which needs monitor, or to off, which needs none. Events wait in the bus.',
   },
   ELASTICSEARCH_TEMPLATE_MISSING: {
     message: 'the index template {template} is {found}, expected version {expected}',

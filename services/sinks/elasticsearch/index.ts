@@ -38,6 +38,7 @@ export class ElasticsearchSink implements Sink {
   readonly #log: Log;
   readonly #names: IndexNames;
   readonly #counters = { alreadyStored: 0, requestBytes: 0 };
+  #toldUnchecked = false;
 
   constructor(config: ElasticsearchConfig, connection: Connection, log: Log) {
     this.#config = config;
@@ -51,7 +52,14 @@ export class ElasticsearchSink implements Sink {
   }
 
   async check(signal: AbortSignal): Promise<void> {
-    await ensureTemplates(this.#connection, this.#config, this.#log, signal);
+    const { unchecked } = await ensureTemplates(this.#connection, this.#config, this.#log, signal);
+    if (unchecked === undefined || this.#toldUnchecked) return;
+    this.#toldUnchecked = true;
+    const { index } = this.#config;
+    this.#log.warn(
+      { code: 'ELASTICSEARCH_TEMPLATE_UNCHECKED', template: index },
+      `index template ${index} is there; whether another of higher priority hides it was not checked: the user lacks manage_index_templates (${unchecked})`,
+    );
   }
 
   async deliver(batch: Batch, signal: AbortSignal): Promise<Delivery> {

@@ -1,9 +1,13 @@
 // What a real Elasticsearch cannot be made to do: answers that break off, drip, or fail for one item only.
 import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { createLog } from '../../../core/log.ts';
+import { CertificateAuthority, replaceFile } from '../../../test/support/certificate-authority.ts';
 import { delivering } from '../delivery.ts';
 import { newDeliveryCounters } from '../metrics.ts';
 import type { Sink } from '../sink.ts';
@@ -44,6 +48,8 @@ async function scripted(replies: Reply[], config: object = {}) {
     (replies.shift() ?? stored)(response, ids);
   };
   const server = createServer((request, response) => void serve(request, response).catch(() => response.destroy()));
+  // As Elasticsearch does, it leaves idle connections open.
+  server.keepAliveTimeout = 0;
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
@@ -56,7 +62,8 @@ async function scripted(replies: Reply[], config: object = {}) {
     server.closeAllConnections();
     server.close();
   });
-  return { sink, requests };
+  const connections = () => new Promise<number>((resolve) => server.getConnections((_, count) => resolve(count)));
+  return { sink, requests, connections };
 }
 
 function withRetries(sink: Sink) {
@@ -187,6 +194,58 @@ test('an abort ends a request that runs, with its reason', async () => {
   await vi.waitFor(() => expect(requests.length).toBe(1), 10_000);
   controller.abort(reason);
   await expect(delivery).rejects.toBe(reason);
+});
+
+/** An answer that is held back until it is released. */
+function held() {
+  const answers: (() => void)[] = [];
+  const reply: Reply = (response, ids) => void answers.push(() => stored(response, ids));
+  const release = (): void => {
+    for (const answer of answers.splice(0)) answer();
+  };
+  return { reply, count: () => answers.length, release };
+}
+
+test('partitions that send at once share one client: none keeps connections when the sink is closed', async () => {
+  const { reply, count, release } = held();
+  const { sink, connections } = await scripted(Array<Reply>(8).fill(reply));
+  const deliveries = Promise.all(Array.from({ length: 8 }, () => sink.deliver(batch(1), signal)));
+  await vi.waitFor(() => expect(count()).toBe(8), 10_000);
+  release();
+  expect(await deliveries).toEqual(Array(8).fill({}));
+  expect(await connections()).toBe(8);
+  await sink.close();
+  await vi.waitFor(async () => expect(await connections()).toBe(0), 10_000);
+});
+
+test('renewed files: new requests go over new connections at once, those under way end on the old ones, which are then closed', async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'jitterscope-elasticsearch-'));
+  onTestFinished(() => rmSync(dir, { recursive: true }));
+  const [first, second] = ['first', 'second'].map((name) => new CertificateAuthority(dir, name));
+  const ca = join(dir, 'ca.pem');
+  replaceFile(first.file, ca);
+  // Files are looked at every 5 s.
+  let laterMs = 0;
+  const now = performance.now.bind(performance);
+  const clock = vi.spyOn(performance, 'now').mockImplementation(() => now() + laterMs);
+  onTestFinished(() => clock.mockRestore());
+  const before = held();
+  const after = held();
+  const { sink, connections } = await scripted([before.reply, after.reply, after.reply, after.reply, after.reply], { tls: { ca } });
+  const underWay = sink.deliver(batch(1), signal);
+  await vi.waitFor(() => expect(before.count()).toBe(1), 10_000);
+  replaceFile(second.file, ca);
+  laterMs = 6_000;
+  const deliveries = Promise.all(Array.from({ length: 4 }, () => sink.deliver(batch(1), signal)));
+  await vi.waitFor(() => expect(after.count()).toBe(4), 10_000);
+  expect(await connections()).toBe(5);
+  before.release();
+  expect(await underWay).toEqual({});
+  await vi.waitFor(async () => expect(await connections()).toBe(4), 10_000);
+  after.release();
+  expect(await deliveries).toEqual(Array(4).fill({}));
+  await sink.close();
+  await vi.waitFor(async () => expect(await connections()).toBe(0), 10_000);
 });
 
 test.each([

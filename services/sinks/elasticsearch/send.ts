@@ -1,3 +1,5 @@
+import { subscribe } from 'node:diagnostics_channel';
+import type { TLSSocket } from 'node:tls';
 import { Client, type TransportRequestOptions } from '@elastic/elasticsearch';
 import type { AppError } from '../../../core/app-error.ts';
 import { messageOf } from '../../../core/app-error.ts';
@@ -28,15 +30,39 @@ const maxResponseBytes = 64 * 1024 * 1024;
 const maxRetryAfterMs = 60_000;
 const tlsWords = /certificate|altname|SSL routines|wrong version number|ssl3?_|tlsv1|unable to (get|verify)/i;
 
+/** A client, what its connections are made with, and how many requests it has under way. */
+interface UsedClient {
+  readonly client: Client;
+  readonly material: TlsMaterial;
+  requests: number;
+}
+
+let isSubscribed = false;
+
+/**
+ * A server that refuses a client's certificate says so behind the handshake (RFC 8446, 4.4.2.4): Node tells that alert, and
+ * then the end of the connection, of which undici, which the client sends with, tells the latter only. So it ends with the first.
+ */
+function tellAlerts(): void {
+  if (isSubscribed) return;
+  isSubscribed = true;
+  subscribe('undici:client:connected', (message) => {
+    const { socket } = message as { socket: TLSSocket };
+    if (socket.encrypted) socket.on('error', (cause) => socket.destroy(cause));
+  });
+}
+
 /** The connections to one cluster. Nothing is sent twice here: the policy is the wrappers' (delivery.ts). */
 export class Connection {
   readonly #options: ConnectionOptions;
-  #client: Client | undefined;
-  #material: TlsMaterial | undefined;
+  /** The newest, and those before it that have requests under way. */
+  readonly #clients = new Set<UsedClient>();
+  #newest: UsedClient | undefined;
   #isClosed = false;
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
+    tellAlerts();
   }
 
   /** Sends a bulk request of NDJSON bytes. */
@@ -52,7 +78,7 @@ export class Connection {
    */
   async ask<Body>(signal: AbortSignal, call: Call<Body>): Promise<Answer<Body>> {
     signal.throwIfAborted();
-    const client = await this.#connected();
+    const used = this.#current();
     const authorization = this.#options.credentials.authorization();
     const limit = new AbortController();
     const abort = (): void => limit.abort();
@@ -63,6 +89,7 @@ export class Connection {
       late = true;
       abort();
     }, this.#options.timeoutMs);
+    used.requests++;
     try {
       const headers = authorization === undefined ? {} : { authorization };
       const options = {
@@ -72,12 +99,14 @@ export class Connection {
         maxResponseSize: maxResponseBytes,
         openTelemetry: { enabled: false },
       };
-      return { body: await call(client, options) };
+      return { body: await call(used.client, options) };
     } catch (thrown) {
       signal.throwIfAborted();
       if (late) throw elasticsearchError('ELASTICSEARCH_TIMEOUT', { seconds: this.#options.timeoutMs / 1000 });
       return this.#answerOf(thrown);
     } finally {
+      used.requests--;
+      this.#closeOld();
       clearTimeout(timer);
       signal.removeEventListener('abort', abort);
     }
@@ -90,24 +119,34 @@ export class Connection {
 
   async close(): Promise<void> {
     this.#isClosed = true;
-    await this.#disconnect();
+    const clients = [...this.#clients];
+    this.#clients.clear();
+    this.#newest = undefined;
+    await Promise.all(clients.map(({ client }) => client.close()));
   }
 
-  async #disconnect(): Promise<void> {
-    const client = this.#client;
-    this.#client = undefined;
-    await client?.close();
-  }
-
-  /** Made anew when certificates were renewed; what runs on the old connections ends there. */
-  async #connected(): Promise<Client> {
-    const material = this.#options.tls.current();
-    if (this.#client !== undefined && material === this.#material) return this.#client;
-    await this.#disconnect();
+  /** Made anew when certificates were renewed; what runs on the old connections ends there, and nobody waits for it. */
+  #current(): UsedClient {
     if (this.#isClosed) throw sinkError('SINK_NOT_OPEN', { sink: 'elasticsearch' });
+    const material = this.#options.tls.current();
+    if (this.#newest?.material === material) return this.#newest;
+    this.#newest = { client: this.#newClient(material), material, requests: 0 };
+    this.#clients.add(this.#newest);
+    this.#closeOld();
+    return this.#newest;
+  }
+
+  #closeOld(): void {
+    for (const used of this.#clients) {
+      if (used === this.#newest || used.requests > 0) continue;
+      this.#clients.delete(used);
+      void used.client.close();
+    }
+  }
+
+  #newClient(material: TlsMaterial): Client {
     const { urls, timeoutMs, compression } = this.#options;
-    this.#material = material;
-    this.#client = new Client({
+    return new Client({
       nodes: [...urls],
       tls: { ...material, rejectUnauthorized: true },
       requestTimeout: timeoutMs,
@@ -119,12 +158,11 @@ export class Connection {
       // Its errors are not passed on (see #answerOf); to take secrets out of them it copies the body, byte by byte: seconds of CPU.
       redaction: { type: 'off' },
     });
-    return this.#client;
   }
 
   /** The client's errors by name; they are not passed on, because they hold requests with their headers. */
   #answerOf(thrown: unknown): { failure: ElasticsearchFailure; afterMs?: number } {
-    const { name, message } = thrown instanceof Error ? thrown : { name: '', message: messageOf(thrown) };
+    const name = thrown instanceof Error ? thrown.name : '';
     if (name === 'ResponseError') {
       const { statusCode = 0, body, headers } = thrown as { statusCode?: number; body: unknown; headers?: Record<string, unknown> };
       const seconds = Number(headers?.['retry-after']);
@@ -132,7 +170,7 @@ export class Connection {
       const { status, type, reason } = failureOfResponse(statusCode, body);
       return { failure: { status, type: this.hidden(type), reason: this.hidden(reason) }, ...after };
     }
-    throw this.#errorOf(name, this.hidden(message), thrown);
+    throw this.#errorOf(name, this.hidden(messageOf(thrown)), thrown);
   }
 
   #errorOf(name: string, message: string, thrown: unknown): unknown {

@@ -12,12 +12,18 @@ type Put<Api extends (...args: never[]) => unknown> = Parameters<Api>[0];
 /** Fields whose types everything depends on: ids, nanoseconds, addresses. */
 const probes = { '@timestamp': 'date_nanos', 'event.id': 'keyword', 'source.ip': 'ip' } as const;
 
+/** What `ensureTemplates` made sure of. `unchecked`: why it cannot tell whether another template hides ours. */
+export interface TemplateState {
+  readonly unchecked?: string;
+}
+
 /**
  * Installs or checks what a new index is made by, as it is configured. Resolves when events can be sent; rejects with
- * ELASTICSEARCH_*. It asks for the templates only: neither the server's root nor its state have to be readable.
+ * ELASTICSEARCH_*. It asks for the templates only: neither the server's root nor its state have to be readable. The user
+ * needs the cluster privilege `monitor` to check, `manage_index_templates` (and `manage_ilm`) to install, none for `off`.
  */
-export async function ensureTemplates(connection: Connection, config: Config, log: Log, signal: AbortSignal): Promise<void> {
-  if (config.templates === 'off') return;
+export async function ensureTemplates(connection: Connection, config: Config, log: Log, signal: AbortSignal): Promise<TemplateState> {
+  if (config.templates === 'off') return {};
   const { index } = config;
   const installed = await metaOf(connection, index, signal);
   const newer = installed !== undefined && installed.version > templateVersion;
@@ -33,7 +39,7 @@ export async function ensureTemplates(connection: Connection, config: Config, lo
       log.info({ template: index, version: templateVersion, lifecycle: ilm }, installedText(index, ilm));
     }
   }
-  await checkEffect(connection, index, signal);
+  return checkEffect(connection, config, signal);
 }
 
 function installedText(index: string, ilm: boolean): string {
@@ -45,7 +51,7 @@ async function install(connection: Connection, bodies: TemplateBodies, ilm: bool
   const { policy, components, template } = bodies;
   const put = async (call: (client: Client, options: object) => Promise<unknown>): Promise<void> => {
     const answer = await connection.ask(signal, call);
-    if ('failure' in answer) throw refused('install', answer.failure);
+    if ('failure' in answer) throw refused('install its index templates', answer.failure);
   };
   if (ilm) {
     const params = { name: policy.name, ...policy.body } as Put<Client['ilm']['putLifecycle']>;
@@ -64,8 +70,10 @@ async function install(connection: Connection, bodies: TemplateBodies, ilm: bool
 async function metaOf(connection: Connection, index: string, signal: AbortSignal): Promise<{ version: number; hash: string } | undefined> {
   const answer = await connection.ask(signal, (client, options) => client.indices.getIndexTemplate({ name: index }, options));
   if ('failure' in answer) {
-    if (answer.failure.status === 404) return undefined;
-    throw refused('read', answer.failure);
+    const { status, type, reason } = answer.failure;
+    if (status === 404) return undefined;
+    if (status === 403) throw elasticsearchError('ELASTICSEARCH_TEMPLATE_UNREADABLE', { status, reason: textOf(type, reason) });
+    throw refused('read its index templates', answer.failure);
   }
   const [found] = answer.body.index_templates ?? [];
   if (found === undefined) return undefined;
@@ -81,14 +89,21 @@ async function hasIlm(connection: Connection, index: string, signal: AbortSignal
   // Without the policy: 404 resource_not_found_exception.
   if (status === 404) return type !== '';
   if (status === 400 || status === 405 || status === 410) return false;
-  throw refused('read', answer.failure);
+  throw refused('read its lifecycle policies', answer.failure);
 }
 
-/** Whether a new index gets our mapping: a template of higher priority would hide it. */
-async function checkEffect(connection: Connection, index: string, signal: AbortSignal): Promise<void> {
+/**
+ * Whether a new index gets our mapping: a template of higher priority would hide it. To ask for that takes the right to
+ * install, which who only checks need not have.
+ */
+async function checkEffect(connection: Connection, { index, templates }: Config, signal: AbortSignal): Promise<TemplateState> {
   const name = `${index}-2026.01.01`;
   const answer = await connection.ask(signal, (client, options) => client.indices.simulateIndexTemplate({ name }, options));
-  if ('failure' in answer) throw refused('check', answer.failure);
+  if ('failure' in answer) {
+    const { status, type, reason } = answer.failure;
+    if (status === 403 && templates === 'check') return { unchecked: `${status} ${textOf(type, reason)}` };
+    throw refused('simulate a new index', answer.failure);
+  }
   const { mappings } = answer.body.template as { mappings?: object };
   for (const [field, expected] of Object.entries(probes)) {
     const found = typeAt(mappings, field);
@@ -96,6 +111,7 @@ async function checkEffect(connection: Connection, index: string, signal: AbortS
     const details = { index: name, field, found: found ?? 'nothing', expected, priority: templatePriority };
     throw elasticsearchError('ELASTICSEARCH_TEMPLATE_SHADOWED', details);
   }
+  return {};
 }
 
 function typeAt(mapping: unknown, field: string): string | undefined {
@@ -105,8 +121,13 @@ function typeAt(mapping: unknown, field: string): string | undefined {
 }
 
 function refused(action: string, { status, type, reason }: ElasticsearchFailure) {
-  const details = { status, reason: `${type}: ${reason}`.slice(0, 500) };
-  if (status === 401 || status === 403) return elasticsearchError('ELASTICSEARCH_TEMPLATE_DENIED', { action, ...details });
+  const details = { status, reason: textOf(type, reason) };
+  if (status === 401) return elasticsearchError('ELASTICSEARCH_DENIED', details);
+  if (status === 403) return elasticsearchError('ELASTICSEARCH_TEMPLATE_DENIED', { action, ...details });
   if (status === 429 || status >= 500) return elasticsearchError('ELASTICSEARCH_FAILED', details);
   return elasticsearchError('ELASTICSEARCH_OPERATOR_NEEDED', details);
+}
+
+function textOf(type: string, reason: string): string {
+  return `${type}: ${reason}`.slice(0, 500);
 }

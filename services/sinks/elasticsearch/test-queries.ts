@@ -37,7 +37,8 @@ function luceneOf(kql: string): string {
 /** Documents that every documented query finds some of, and none all: 40 resets, 40 retransmits, 20 connects, 2 findings of 5 transitions. */
 export function queriedLines(nowS: number): TestLine[] {
   const base = (n: number) => ({
-    '@timestamp': `${new Date((nowS - 60 - n) * 1000).toISOString().slice(0, 19)}.${String(n).padStart(9, '0')}Z`,
+    // Over more than a minute, whatever second it is now.
+    '@timestamp': `${new Date((nowS - 60 - 2 * n) * 1000).toISOString().slice(0, 19)}.${String(n).padStart(9, '0')}Z`,
     host: { name: `node${n % 2}` },
     kubernetes: { namespace: n % 4 === 0 ? 'shop' : 'other', pod: { name: `web-${n % 3}`, uid: `uid-${n % 3}` } },
     source: { ip: `10.244.1.${n % 10}`, port: 81, kubernetes: { pod: { name: `web-${n % 3}` } } },
