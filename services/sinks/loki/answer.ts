@@ -11,18 +11,41 @@ export type Outcome =
   /** It was sent, and what the server made of it is not known. */
   | { readonly kind: 'unanswered'; readonly cause: AppError };
 
-/** Why no push or query can be expected to come back after a failure with this code (Node.js, OpenSSL). */
-const unsentCodes = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'EADDRNOTAVAIL', 'EMFILE']);
-const tlsCodes = /^(ERR_TLS_|ERR_SSL_|CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|HOSTNAME_MISMATCH|INVALID_CA|EPROTO$)/;
+/** What fails only before there is a connection (Node.js). Others, as EHOSTUNREACH, may also end one that has been used. */
+const unconnectedCodes = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EADDRNOTAVAIL', 'EMFILE']);
+const unconnectedCalls = new Set(['connect', 'getaddrinfo', 'bind']);
+/** A certificate that this side does not take (Node.js, OpenSSL's X509_verify_cert_error_string). */
+const unverifiedCodes = /^(ERR_TLS_CERT_|CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|HOSTNAME_MISMATCH|INVALID_CA)/;
+/** The server does not take the client's (RFC 8446, 6.2). With TLS 1.3 it says so when the request is under way, and reads none of it. */
+const refusedCodes = /^ERR_SSL_\w*ALERT_(BAD_CERTIFICATE|UNSUPPORTED_CERTIFICATE|CERTIFICATE_\w+|UNKNOWN_CA|ACCESS_DENIED)/;
+const tlsCodes = /^(ERR_TLS_|ERR_SSL_|EPROTO$)/;
 
-/** What a failed connection means for the request. */
-export function outcomeOfFailure(thrown: unknown, url: string): Outcome {
-  const { code = '', syscall } = thrown as { code?: string; syscall?: string };
+interface Failure {
+  readonly code?: string;
+  readonly syscall?: string;
+  /** Of the attempts at each address of a name. */
+  readonly errors?: readonly Failure[];
+}
+
+/**
+ * What a failed connection means for the request.
+ * @param isHandshake the connection failed before its TLS handshake had ended
+ */
+export function outcomeOfFailure(thrown: unknown, url: string, isHandshake = false): Outcome {
+  const failure = thrown as Failure;
+  const { code = '' } = failure;
   const details = { url, cause: messageOf(thrown) || code };
-  if (tlsCodes.test(code)) return { kind: 'unsent', cause: lokiError('LOKI_TLS', details, thrown) };
-  if (unsentCodes.has(code) || syscall === 'connect' || syscall === 'getaddrinfo')
-    return { kind: 'unsent', cause: lokiError('LOKI_UNREACHABLE', details, thrown) };
-  return { kind: 'unanswered', cause: lokiError('LOKI_NO_ANSWER', details, thrown) };
+  if (unverifiedCodes.test(code) || refusedCodes.test(code) || (isHandshake && tlsCodes.test(code)))
+    return { kind: 'unsent', cause: lokiError('LOKI_TLS', details, thrown) };
+  if (isUnconnected(failure)) return { kind: 'unsent', cause: lokiError('LOKI_UNREACHABLE', details, thrown) };
+  return {
+    kind: 'unanswered',
+    cause: lokiError('LOKI_NO_ANSWER', tlsCodes.test(code) ? { url, cause: `TLS broke: ${details.cause}` } : details, thrown),
+  };
+}
+
+function isUnconnected({ code = '', syscall = '', errors = [] }: Failure): boolean {
+  return unconnectedCodes.has(code) || unconnectedCalls.has(syscall) || (errors.length > 0 && errors.every(isUnconnected));
 }
 
 /** Reads a response to its end, `maxBytes` of it. One that breaks off counts as an answer only where its status says all. */

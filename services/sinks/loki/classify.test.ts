@@ -50,7 +50,7 @@ const tooManyLabels = `entry for stream '{a="1", b="2", c="3", service_name="j",
 const cutOff =
   'loghttp.PushRequest.Streams: []loghttp.LogProtoStream: readStringSlowPath: unexpected end of input, error found in #10 byte of ...|xxxxxxxxxx|..., bigger context ...|xx|...\n';
 
-// Bodies as Loki 3.7.8 wrote them (loki.loki.test.ts provokes them), but for what says otherwise.
+// Bodies as Loki 3.7.8 wrote them (test/loki-limits.loki.test.ts provokes those of limits), but for what says otherwise.
 test.each<[string, Outcome, readonly Entry[], Partial<ReturnType<typeof summaryOf>>]>([
   ['204', answered(204), three, {}],
   ['200 of a gateway', answered(200, 'ok'), three, {}],
@@ -70,6 +70,14 @@ test.each<[string, Outcome, readonly Entry[], Partial<ReturnType<typeof summaryO
   ['more than the tenant may', answered(429, tenantRate), three, { again: [0, 1, 2], cause: 'LOKI_BUSY', smaller: true }],
   ['one event, more than the tenant may', answered(429, tenantRate), three.slice(0, 1), { again: [0], cause: 'LOKI_BUSY' }],
   ['one stream more than the tenant may', answered(429, streamLimit), three, { again: [0, 1, 2], cause: 'LOKI_BUSY', smaller: true }],
+  [
+    'one shard more than the tenant may: others may be stored',
+    answered(429, streamLimit.replace('a="100"', '__stream_shard__="1"')),
+    three,
+    { unknown: [0, 1, 2], cause: 'LOKI_BUSY', smaller: true },
+  ],
+  ['a rate of another kind (scripted)', answered(429, 'no'), three, { unknown: [0, 1, 2], cause: 'LOKI_BUSY', smaller: true }],
+  ['the rate of a proxy (scripted)', answered(429, '<html>'), three, { again: [0, 1, 2], cause: 'LOKI_BUSY', smaller: true }],
   [
     'more than the stream may, all of it',
     answered(
@@ -110,7 +118,14 @@ test.each<[string, Outcome, readonly Entry[], Partial<ReturnType<typeof summaryO
     three.slice(0, 1),
     { again: [0], cause: 'LOKI_UNEXPECTED_STATUS' },
   ],
-  ['labels', answered(400, tooManyLabels), three.slice(0, 2), { rejected: ['0 LOKI_REFUSED', '1 LOKI_REFUSED'] }],
+  ['more labels than the tenant may', answered(400, tooManyLabels), three, { again: [0, 1, 2], cause: 'LOKI_LABELS_REFUSED' }],
+  ['the same for one event', answered(400, tooManyLabels), three.slice(0, 1), { again: [0], cause: 'LOKI_LABELS_REFUSED' }],
+  [
+    'a label that is too long (scripted)',
+    answered(400, "stream '{service_name=\"j\"}' has label value too long: 'jjj'\n"),
+    three,
+    { again: [0, 1, 2], cause: 'LOKI_LABELS_REFUSED' },
+  ],
   ['an ingester that is not there yet', answered(500, 'empty ring\n'), three, { unknown: [0, 1, 2], cause: 'LOKI_FAILED' }],
   ['a gateway without Loki (scripted)', answered(503), three, { unknown: [0, 1, 2], cause: 'LOKI_FAILED' }],
   [
@@ -162,6 +177,11 @@ const late: readonly Entry[] = [
   [at('2026-11-22T15:55:10Z'), 9, 10],
 ];
 const oldestS = at('2026-11-22T14:55:10Z');
+
+test('labels that only a backfill stream has hold up nothing else', () => {
+  const { rejected, again } = summaryOf(classify(answered(400, tooManyLabels), pushOf(three, true)));
+  expect([rejected, again]).toEqual([[0, 1, 2].map((entry) => `${entry} LOKI_LABELS_REFUSED`), []]);
+});
 
 test('an event that is too far behind its stream goes to the backfill stream; there, to the dead letters', () => {
   const body = `${behind('13:55:10.123456789')}${ignored(1, 2)}`;

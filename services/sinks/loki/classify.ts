@@ -1,5 +1,6 @@
 import type { AppError } from '../../../core/app-error.ts';
 import type { Outcome } from './answer.ts';
+import { parseClauses } from './clauses.ts';
 import { lokiError } from './errors.ts';
 import { matchRefused } from './refused.ts';
 
@@ -35,10 +36,12 @@ export interface Verdict {
 
 const busyMs = 1_000;
 /** A server with TLS that was spoken to without: Go's, nginx'. */
-const wantsTls = /HTTP request (?:to an HTTPS server|was sent to HTTPS port)/i;
+export const wantsTls = /HTTP request (?:to an HTTPS server|was sent to HTTPS port)/i;
 /** A page for people, as proxies answer with: Loki's texts are plain. */
 const page = /^\s*</;
 const maxAnswerLength = 500;
+/** Of a stream that Loki made out of a part of a push (shard_streams). */
+const shardLabel = '__stream_shard__';
 /** The push as a whole could not be read: nothing of it is stored. */
 const unreadable =
   /loghttp\.PushRequest|couldn't parse|error parsing|unexpected end of|unexpected EOF|snappy|gzip|illegal|invalid character|looks like|can't find closing|proto: |wiretype|at least one (?:label pair|valid stream)|Content-(?:Encoding|Type)/i;
@@ -71,14 +74,21 @@ function classifyBlocked(body: string, sent: SentPush, cause: AppError): Verdict
   return /\(policy: /.test(body) ? { unknown: all(sent), cause } : { again: all(sent), cause };
 }
 
-/** The tenant's rate is asked before anything is stored; a stream's rate while it is. */
+/** Of a push that Loki cut into shards a part may be stored, and the answer is about another shard. */
 function classifyLimit(body: string, sent: SentPush, cause: AppError, afterMs: number): Verdict {
-  const ignored = /total ignored: (\d+) out of (\d+)/.exec(body);
-  const nothingStored = ignored === null || (ignored[1] === ignored[2] && Number(ignored[2]) === sent.count);
-  const isPartial = /entry with timestamp/.test(body) && !nothingStored;
   // More than a burst holds would never pass.
   const half = sent.count > 1 && { smaller: true };
-  return { [isPartial ? 'unknown' : 'again']: all(sent), cause, afterMs, ...half };
+  return { [isAllOver(body, sent) ? 'again' : 'unknown']: all(sent), cause, afterMs, ...half };
+}
+
+/** Whether a 429 says that nothing of the push is stored. */
+function isAllOver(body: string, { count }: SentPush): boolean {
+  // The tenant's rate is asked before anything is stored; a proxy has a rate of its own.
+  if (/^ingestion rate limit exceeded/.test(body) || page.test(body) || body.trim() === '') return true;
+  if (/^maximum active stream limit exceeded/.test(body)) return !body.includes(shardLabel);
+  // A stream's rate is asked while it is stored.
+  const ignored = /total ignored: (\d+) out of (\d+)/.exec(body);
+  return ignored !== null && ignored[1] === ignored[2] && Number(ignored[2]) === count;
 }
 
 function classifyRefusal(body: string, sent: SentPush, details: Record<string, string | number>): Verdict {
@@ -87,6 +97,11 @@ function classifyRefusal(body: string, sent: SentPush, details: Record<string, s
   if (wantsTls.test(body)) return { again: all(sent), cause: lokiError('LOKI_WITH_TLS', details) };
   if (page.test(body)) return { again: all(sent), cause: lokiError('LOKI_UNEXPECTED_STATUS', details) };
   if (/no org id|tenant ID/.test(body)) return { again: all(sent), cause: lokiError('LOKI_DENIED', details) };
+  if (parseClauses(body).clauses.some(({ kind }) => kind === 'labels')) {
+    // Of the stream, and nothing of the push is stored. A backfill stream has a label more: the others must not wait for it.
+    const cause = lokiError('LOKI_LABELS_REFUSED', details);
+    return sent.isBackfill ? { rejected: all(sent).map((entry) => ({ entry, error: cause })) } : { again: all(sent), cause };
+  }
   const { refused, behind, oldestS, isExact } = matchRefused(body, sent);
   if (refused.size === 0 && behind.size === 0) {
     const cause = lokiError('LOKI_PUSH_UNREADABLE', details);

@@ -63,6 +63,12 @@ export const lokiError = errorTable({
     retryable: false,
     remedy: 'Set limits_config.allow_structured_metadata: true in Loki (schema v13 or newer). Events wait in the bus.',
   },
+  LOKI_LABELS_REFUSED: {
+    message: 'this tenant of Loki may not have the labels of a stream: {answer}',
+    retryable: false,
+    remedy:
+      'Raise the limit of the tenant that the answer names (max_label_names_per_series: 5 at least; max_label_value_length), or take away enforced_labels. Events wait in the bus; it is tried every half minute.',
+  },
   LOKI_PUSH_UNREADABLE: {
     message: 'Loki cannot read a push: {answer}',
     retryable: true,
@@ -109,6 +115,12 @@ export const lokiError = errorTable({
     retryable: false,
     remedy:
       'Correct sinks.loki.url, or its credentials: a proxy redirects to a log-in or to another address. Events wait in the bus. To do without queries, set sinks.loki.readBack: false.',
+  },
+  LOKI_QUERY_UNAUTHENTICATED: {
+    message: 'Loki at {url} takes the credentials of a query for none ({status}): {answer}',
+    retryable: false,
+    remedy:
+      'Check sinks.loki.credentials: a token may have expired. Events wait in the bus. Where pushes are taken and queries are not, for good, set sinks.loki.readBack: false.',
   },
   LOKI_QUERY_FAILED: {
     message: 'Loki could not say what it holds: {answer}',

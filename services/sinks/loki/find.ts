@@ -1,6 +1,7 @@
 import { AppError } from '../../../core/app-error.ts';
 import type { EventBatchView } from '../../../schema/batch.ts';
 import type { Batch } from '../sink.ts';
+import { wantsTls } from './classify.ts';
 import { lokiError } from './errors.ts';
 import type { Lane } from './lane.ts';
 import { formatLabels, serviceName } from './streams.ts';
@@ -30,7 +31,7 @@ export interface FindScope {
   readonly url: string;
 }
 
-/** Ids of the batch's events that Loki holds, in whatever stream. Rejects with LOKI_MAY_NOT_BE_ASKED, LOKI_QUERY_REDIRECTED or LOKI_QUERY_FAILED. */
+/** Ids of the batch's events that Loki holds, in whatever stream. Rejects with LOKI_MAY_NOT_BE_ASKED, LOKI_QUERY_FAILED, or what an operator has to mend. */
 export async function findIds(lane: Asker, { view, items }: Batch, scope: FindScope, signal: AbortSignal): Promise<Set<string>> {
   const found = new Set<string>();
   const lookUp = async (rows: Uint32Array): Promise<void> => {
@@ -98,9 +99,12 @@ export function queryFor(cluster: string, types: readonly string[], ids: readonl
 
 async function ask(lane: Asker, parameters: Readonly<Record<string, string>>, url: string, signal: AbortSignal): Promise<string[]> {
   const outcome = await lane.query('query_range', parameters, signal);
-  if (outcome.kind !== 'answered') throw queryFailed(outcome.cause.message);
+  if (outcome.kind !== 'answered') throw outcome.cause.retryable ? queryFailed(outcome.cause.message) : outcome.cause;
   const { status, body } = outcome;
   const answer = body.slice(0, 300);
+  // As of a push: it may be a token that has expired, and no denial of queries.
+  if (status === 401) throw lokiError('LOKI_QUERY_UNAUTHENTICATED', { url, status, answer });
+  if (status === 400 && wantsTls.test(body)) throw lokiError('LOKI_WITH_TLS', { url });
   // A query that is refused once is refused again, whatever for: leave, address, a limit of the tenant.
   const mayPass = status === 408 || status === 429;
   if (status >= 400 && status < 500 && !mayPass) throw lokiError('LOKI_MAY_NOT_BE_ASKED', { url, status, answer });

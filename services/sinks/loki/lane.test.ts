@@ -1,11 +1,15 @@
+import { readFileSync } from 'node:fs';
 import { createServer, type RequestListener, type Server } from 'node:http';
-import { type AddressInfo, createServer as createTcpServer } from 'node:net';
+import { createServer as createTlsServer } from 'node:https';
+import { type AddressInfo, connect, createServer as createTcpServer, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, expect, onTestFinished, test } from 'vitest';
 import { createLog } from '../../../core/log.ts';
 import { TlsFiles, tlsSchema } from '../../../core/tls.ts';
+import { CertificateAuthority } from '../../../test/support/certificate-authority.ts';
+import { temporaryFolder } from '../../../test/support/data-folder.ts';
 import { Credentials, credentialsSchema } from '../http/credentials.ts';
-import type { Outcome } from './answer.ts';
+import { type Outcome, outcomeOfFailure } from './answer.ts';
 import { Lane } from './lane.ts';
 
 // What a real Loki cannot be made to do: answers that break off, drip, never come.
@@ -22,24 +26,30 @@ const log = createLog('silent');
 const signal = new AbortController().signal;
 const push = { body: Buffer.from('push') };
 
-async function serve(listener: RequestListener): Promise<string> {
-  const server = createServer((request, response) => {
+async function serve(
+  listener: RequestListener,
+  host = '127.0.0.1',
+  certificate?: { readonly cert: Buffer; readonly key: Buffer },
+): Promise<string> {
+  const whole: RequestListener = (request, response) => {
     request.resume();
     request.once('end', () => listener(request, response));
-  }).listen(0, '127.0.0.1');
+  };
+  const server = (certificate === undefined ? createServer(whole) : createTlsServer(certificate, whole)).listen(0, host);
   servers.add(server);
   await new Promise((resolve) => server.once('listening', resolve));
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const { port } = server.address() as AddressInfo;
+  return `${certificate === undefined ? 'http' : 'https'}://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
-function laneTo(url: string, timeoutMs = 60_000): Lane {
+function laneTo(url: string, timeoutMs = 60_000, tls: { ca?: string; serverName?: string } = {}): Lane {
   const lane = new Lane({
     url,
     encoding: 'protobuf',
     timeoutMs,
     tenantId: 'team-a',
     credentials: new Credentials(credentialsSchema.parse({ username: 'jo', password: 'é:x' }), log),
-    tls: new TlsFiles(tlsSchema.parse({}), log, 'tls'),
+    tls: new TlsFiles(tlsSchema.parse(tls), log, 'tls'),
   });
   onTestFinished(() => lane.close());
   return lane;
@@ -142,6 +152,101 @@ test('a server that is not there got nothing', async () => {
 test('a server without TLS gets nothing over it', async () => {
   const url = await serve((_, response) => response.writeHead(204).end());
   expect(kindOf(await laneTo(url.replace('http:', 'https:')).push(push, signal))).toMatch(/^unsent LOKI_(TLS|UNREACHABLE)$/);
+});
+
+/** A server's certificate, and the file of its authority; for the test that runs. */
+function certify() {
+  const folder = temporaryFolder();
+  onTestFinished(() => folder.remove());
+  const authority = new CertificateAuthority(folder.path);
+  const { cert, key } = authority.issue('DNS:localhost,IP:127.0.0.1,IP:::1');
+  return { ca: authority.file, certificate: { cert: readFileSync(cert), key: readFileSync(key) } };
+}
+
+test.each(['http', 'https'])('an IPv6 address is pushed to and asked over %s', async (scheme) => {
+  const { ca, certificate } = scheme === 'https' ? certify() : {};
+  const hosts: unknown[] = [];
+  const url = await serve(
+    ({ headers }, response) => {
+      hosts.push(`${scheme}://${headers.host}`);
+      response.writeHead(204).end();
+    },
+    '::1',
+    certificate,
+  );
+  expect(url).toMatch(/^https?:\/\/\[::1\]:\d+$/);
+  // Node.js 22.23.3 takes no certificate for an IPv6 address: it compares it as a name.
+  const lane = laneTo(url, 60_000, ca === undefined ? {} : { ca, serverName: 'localhost' });
+  expect(kindOf(await lane.push(push, signal))).toBe('204');
+  expect(kindOf(await lane.query('query_range', {}, signal))).toBe('204');
+  expect(hosts).toEqual([url, url]);
+});
+
+/** A forwarder to a server with TLS that, once told, sends the client what is no TLS instead of its answers. */
+async function garblingProxy(target: string) {
+  const state = { isGarbling: false };
+  const server = createTcpServer((client) => {
+    const upstream = connect(Number(new URL(target).port), '127.0.0.1');
+    const end = () => [client, upstream].forEach((socket: Socket) => void socket.destroy());
+    for (const socket of [client, upstream]) socket.on('error', end).on('close', end);
+    client.pipe(upstream);
+    upstream.on('data', (bytes) => client.write(state.isGarbling ? Buffer.alloc(64, 'x') : bytes));
+  }).listen(0, '127.0.0.1');
+  await new Promise((resolve) => server.once('listening', resolve));
+  onTestFinished(() => void server.close());
+  return { state, url: `https://127.0.0.1:${(server.address() as AddressInfo).port}` };
+}
+
+test('TLS that breaks in its handshake took nothing; TLS that breaks behind a push leaves open what became of it', async () => {
+  const { ca, certificate } = certify();
+  let pushes = 0;
+  const { state, url } = await garblingProxy(
+    await serve(
+      (_, response) => {
+        pushes++;
+        response.writeHead(204).end();
+      },
+      '127.0.0.1',
+      certificate,
+    ),
+  );
+  const lane = laneTo(url, 60_000, { ca });
+  state.isGarbling = true;
+  expect(kindOf(await lane.push(push, signal))).toBe('unsent LOKI_TLS');
+  expect(pushes).toBe(0);
+  state.isGarbling = false;
+  expect(kindOf(await lane.push(push, signal))).toBe('204');
+  await sleep(50);
+  state.isGarbling = true;
+  const broken = await lane.push(push, signal);
+  expect(pushes).toBe(2);
+  expect(kindOf(broken)).toBe('unanswered LOKI_NO_ANSWER');
+  expect(broken).toMatchObject({ cause: { message: expect.stringMatching(/TLS broke/) } });
+});
+
+const failure = (code: string, more: object = {}) => Object.assign(new Error(code), { code, ...more });
+
+test.each<[string, Error, string]>([
+  ['a name without an address', failure('ENOTFOUND', { syscall: 'getaddrinfo' }), 'unsent LOKI_UNREACHABLE'],
+  ['no way there', failure('EHOSTUNREACH', { syscall: 'connect' }), 'unsent LOKI_UNREACHABLE'],
+  ['no way back, once connected', failure('EHOSTUNREACH', { syscall: 'read' }), 'unanswered LOKI_NO_ANSWER'],
+  ['no network any more', failure('ENETUNREACH', { syscall: 'write' }), 'unanswered LOKI_NO_ANSWER'],
+  [
+    'no way to any address of a name',
+    Object.assign(new AggregateError([failure('ENETUNREACH', { syscall: 'connect' }), failure('ETIMEDOUT', { syscall: 'connect' })]), {
+      code: 'ENETUNREACH',
+    }),
+    'unsent LOKI_UNREACHABLE',
+  ],
+  ['a certificate that is not taken', failure('UNABLE_TO_VERIFY_LEAF_SIGNATURE'), 'unsent LOKI_TLS'],
+  ['a name that is not in it', failure('ERR_TLS_CERT_ALTNAME_INVALID'), 'unsent LOKI_TLS'],
+  ["the client's certificate is wanted, behind the handshake", failure('ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED'), 'unsent LOKI_TLS'],
+  ["the client's certificate is not taken", failure('ERR_SSL_TLSV1_ALERT_UNKNOWN_CA'), 'unsent LOKI_TLS'],
+  ['an alert behind a push', failure('ERR_SSL_TLSV1_ALERT_INTERNAL_ERROR'), 'unanswered LOKI_NO_ANSWER'],
+  ['a record that was damaged', failure('ERR_SSL_SSLV3_ALERT_BAD_RECORD_MAC'), 'unanswered LOKI_NO_ANSWER'],
+  ['a protocol error', failure('EPROTO', { syscall: 'write' }), 'unanswered LOKI_NO_ANSWER'],
+])('%s: what it says of the push', (_, thrown, expected) => {
+  expect(kindOf(outcomeOfFailure(thrown, 'https://loki'))).toBe(expected);
 });
 
 test('an abort ends what is under way, with its reason', async () => {

@@ -5,7 +5,7 @@ import type { Credentials } from '../http/credentials.ts';
 import { type Outcome, outcomeOfFailure, readAnswer } from './answer.ts';
 import type { EncodedPush } from './encode.ts';
 import { lokiError } from './errors.ts';
-import { PushTransport, type PushTransportOptions } from './transport.ts';
+import { isOfHandshake, PushTransport, type PushTransportOptions } from './transport.ts';
 
 const maxAnswerBytes = 256 * 1024;
 /** 5,000 entries with their ids. */
@@ -96,7 +96,7 @@ export class Lane {
       };
       const timer = setTimeout(() => giveUp(`no whole answer within ${timeoutMs / 1000} s`), timeoutMs);
       signal.addEventListener('abort', abort, { once: true });
-      start(settle, (thrown) => settle(outcomeOfFailure(thrown, url)));
+      start(settle, (thrown) => settle(outcomeOfFailure(thrown, url, isOfHandshake(thrown))));
     });
   }
 }

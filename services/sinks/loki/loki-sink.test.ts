@@ -160,7 +160,7 @@ test('an incomplete answer about what Loki holds is never the last: it is asked 
 test.each([
   [400, 'max entries limit per query exceeded, limit > max_entries_limit_per_query (5000 > 1000)'],
   [422, 'no'],
-  [401, 'no'],
+  [403, 'no'],
 ])('a Loki that refuses queries with %i is not asked again, and is told of once', async (status, text) => {
   let queries = 0;
   const url = await serve(
@@ -191,6 +191,41 @@ test.each([301, 302, 307])(
     await expect(sink.find(batchOf(0, 2), signal)).rejects.toMatchObject(redirected);
   },
 );
+
+test.each([
+  [401, 'the token has expired', 'LOKI_QUERY_UNAUTHENTICATED'],
+  [400, 'Client sent an HTTP request to an HTTPS server.\n', 'LOKI_WITH_TLS'],
+])('a query that is answered with %i (%s) is no denial of queries: the start and look-ups need an operator', async (status, text, code) => {
+  let isMended = false;
+  const url = await serve(
+    (_, response) => void response.writeHead(422).end(),
+    (_, response) => void (isMended ? response.end(resultOf(ids(0, 2))) : response.writeHead(status).end(text)),
+  );
+  const warn = vi.fn();
+  const sink = await openSink(url, {}, { log: { ...log, warn } });
+  await expect(sink.check(signal)).rejects.toMatchObject({ code, retryable: false });
+  await expect(sink.find(batchOf(0, 2), signal)).rejects.toMatchObject({ code, retryable: false });
+  isMended = true;
+  expect([...((await sink.find(batchOf(0, 2), signal)) ?? [])]).toEqual(ids(0, 2));
+  expect(warn).not.toHaveBeenCalled();
+});
+
+test('TLS that breaks at a look-up needs an operator, as at a push', async () => {
+  const url = await serve((_, response) => void response.writeHead(204).end());
+  const sink = await openSink(url.replace('http:', 'https:'));
+  await expect(sink.find(batchOf(0, 2), signal)).rejects.toMatchObject({ code: 'LOKI_TLS', retryable: false });
+});
+
+test('a new sink asks once for what nobody is known to have begun, and twice where Loki holds some of it', async () => {
+  const answers = [[], ids(0, 1), ids(0, 2)];
+  const url = await serve(
+    (_, response) => void response.writeHead(204).end(),
+    (_, response) => void response.end(resultOf(answers.shift() ?? [])),
+  );
+  const sink = await openSink(url, {}, { settleMs: 10 });
+  const find = async () => [...((await sink.find({ ...batchOf(0, 2), begun: 0 }, signal)) ?? [])];
+  expect([await find(), answers.length, await find(), answers.length]).toEqual([[], 2, ids(0, 2), 0]);
+});
 
 test('what one of two answers knows is stored', async () => {
   const answers = [ids(0, 2), ids(1, 2)];

@@ -132,6 +132,8 @@ export class LokiSink implements Sink {
     try {
       const found = await this.#ask(own, batch, signal);
       if (found.size === batch.items.length) return found;
+      // A new sink before a full bus: nothing is under way that nobody has begun.
+      if (found.size === 0 && batch.begun === 0) return found;
       // What is missing may still be under way: of a killed process, of the partition's owner before, in a Loki that was stalled.
       await sleep(this.#settleMs, signal);
       // One of several Lokis may know less than the one that was asked first.

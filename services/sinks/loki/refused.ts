@@ -24,7 +24,7 @@ export function matchRefused(body: string, sent: SentPush): Refused {
   for (const clause of inOrderOfChecks(clauses)) {
     const found = entriesOf(clause, sent, refused);
     if (found === undefined) continue;
-    if (found.length !== countOf(clause, sent)) isExact = false;
+    if (found.length !== countOf(clause)) isExact = false;
     for (const entry of found) refused.set(entry, clause.text);
   }
   const behind = matchBehind(clauses, sent);
@@ -35,19 +35,17 @@ export function matchRefused(body: string, sent: SentPush): Refused {
 
 /** Loki asks for the age before the size: an entry is refused for the first. */
 function inOrderOfChecks(clauses: readonly Clause[]): Clause[] {
-  const order: readonly Clause['kind'][] = ['labels', 'old', 'new', 'long', 'metadata', 'behind', 'rate'];
+  const order: readonly Clause['kind'][] = ['old', 'new', 'long', 'metadata', 'behind', 'rate'];
   return [...clauses].sort((a, b) => order.indexOf(a.kind) - order.indexOf(b.kind));
 }
 
-function countOf(clause: Clause, sent: SentPush): number {
-  if (clause.kind === 'labels') return sent.count;
+function countOf(clause: Clause): number {
   return 'count' in clause ? clause.count : 0;
 }
 
 /** Entries that a clause of the distributor is about and that no clause before it was; undefined: it does not tell. */
 function entriesOf(clause: Clause, sent: SentPush, before: ReadonlyMap<number, string>): number[] | undefined {
   const such = (fits: (entry: number) => boolean) => range(sent.count).filter((entry) => !before.has(entry) && fits(entry));
-  if (clause.kind === 'labels') return such(() => true);
   if (clause.kind === 'long') return such((entry) => sent.lineBytes(entry) === clause.bytes);
   if (clause.kind !== 'old' && clause.kind !== 'new') return undefined;
   // The limit may fall within the second: the oldest (newest) of it are beyond.

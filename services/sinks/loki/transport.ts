@@ -1,6 +1,7 @@
 import { subscribe } from 'node:diagnostics_channel';
 import { type ClientRequest, Agent as HttpAgent, type IncomingMessage, type OutgoingHttpHeaders } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
+import type { TLSSocket } from 'node:tls';
 import LokiTransport from 'winston-loki';
 import { post } from 'winston-loki/src/requests.js';
 import type { TlsMaterial } from '../../../core/tls.ts';
@@ -29,12 +30,35 @@ function listenToResponses(): void {
   });
 }
 
+/** What ended connections before their TLS handshake had ended: nothing of a request was read. */
+const handshakeFailures = new WeakSet<object>();
+
+/** Whether a request failed because the TLS handshake of its connection did. */
+export function isOfHandshake(thrown: unknown): boolean {
+  return typeof thrown === 'object' && thrown !== null && handshakeFailures.has(thrown);
+}
+
+class WatchedHttpsAgent extends HttpsAgent {
+  override createConnection(...call: Parameters<HttpsAgent['createConnection']>): ReturnType<HttpsAgent['createConnection']> {
+    const socket = super.createConnection(...call) as TLSSocket;
+    const note = (thrown: Error) => handshakeFailures.add(thrown);
+    // The request's own listener comes behind this one.
+    socket.once('error', note).once('secureConnect', () => socket.off('error', note));
+    return socket;
+  }
+}
+
 /** A connection of its own: kept alive, one request at a time. */
 function agentFor(url: URL, tls: TlsMaterial, timeoutMs: number): HttpAgent {
   // Not the requests' own: Node leaves a kept connection at the shorter time for which the server keeps idle ones, unless a
   // request asks for another time than the agent does. A slower answer would be taken for none.
   const options = { keepAlive: true, maxSockets: 1, timeout: timeoutMs + 1 };
-  return url.protocol === 'https:' ? new HttpsAgent({ ...options, ...tls }) : new HttpAgent(options);
+  return url.protocol === 'https:' ? new WatchedHttpsAgent({ ...options, ...tls }) : new HttpAgent(options);
+}
+
+/** Node connects to an IPv6 address without the brackets that a URL has around it. */
+function addressOf({ protocol, hostname, port, pathname }: URL): Parameters<typeof post>[0] {
+  return { protocol, hostname: hostname.replace(/^\[(.*)\]$/, '$1'), port, pathname };
 }
 
 export interface PushTransportOptions {
@@ -87,7 +111,7 @@ export class PushTransport extends LokiTransport {
     const agent = this.agent(tls);
     listeners.set(agent, responded);
     try {
-      await post(this.url, this.batcher.contentType, headers, body, this.#timeoutMs, agent, agent);
+      await post(addressOf(this.url), this.batcher.contentType, headers, body, this.#timeoutMs, agent, agent);
     } finally {
       if (listeners.get(agent) === responded) listeners.delete(agent);
     }

@@ -4,7 +4,7 @@ declare module 'winston-loki/src/requests.js' {
 
   /** Posts; resolves with the body of a 2xx, rejects for any other status and when there is no connection. */
   export function post(
-    url: URL,
+    url: Pick<URL, 'protocol' | 'hostname' | 'port' | 'pathname'>,
     contentType: string,
     headers: OutgoingHttpHeaders,
     body: Buffer,
