@@ -21,14 +21,14 @@ export function fetchBytes(partitions: number): number {
 
 /** One assigned partition. */
 export interface Partition {
+  /** What the group has committed there, with what it is about to send. */
   position: Position;
-  /** Whether the group has a position there. */
-  isCommitted: boolean;
+  /** The offset committed with it; undefined: nothing yet. */
+  offset: number | undefined;
   /** Last event the store held when the partition was assigned, past the committed position. */
   readonly stored: StoredOrigin | undefined;
-  /** Messages below this offset may have been sent by the life before, as far as its one fetch went. */
-  readonly suspectUntil: number;
-  suspectBytes: number;
+  /** Messages below this offset lives before are known to have begun to send. */
+  readonly begun: number;
 }
 
 /** What an assignment looks at. */
@@ -50,7 +50,11 @@ export async function assign({ name, bus, sink, log }: AssignContext, partition:
       'the committed metadata cannot be read: counts start anew at the committed offset',
     );
   }
-  position ??= commit === undefined && earliest === 0 ? { ...noPosition, nextEvent: 0 } : noPosition;
+  if (position === undefined) {
+    const nextEvent = commit === undefined && earliest === 0 ? 0 : undefined;
+    // All of the log may be in the store, or nothing.
+    position = { ...noPosition, nextEvent, guessed: sink.find === undefined ? undefined : next };
+  }
 
   let stored = sink.delivered?.(partition);
   if (stored !== undefined && !isBehind(stored.rawOffset, stored.ordinal, position.origin)) stored = undefined;
@@ -65,7 +69,7 @@ export async function assign({ name, bus, sink, log }: AssignContext, partition:
     );
     stored = undefined;
   }
-  return { position, isCommitted: commit !== undefined, stored, suspectUntil: next, suspectBytes: uncommittedBytes };
+  return { position, offset: commit?.offset, stored, begun: position.begun ?? 0 };
 }
 
 /** How many of the new items the store holds already. */
@@ -76,12 +80,12 @@ export function alreadyStored({ view, items }: Intake, stored: StoredOrigin | un
   return held;
 }
 
-/** Whether a life before this one may have sent events of the fetch and not have committed them. */
-export function isSuspect(partition: Partition, fetch: Fetch): boolean {
-  const first = fetch.messages[0];
-  if (first === undefined || first.offset >= partition.suspectUntil || partition.suspectBytes <= 0) return false;
-  for (const { value } of fetch.messages) partition.suspectBytes -= value.length;
-  return true;
+/** How many of the first new items are of messages below an offset. */
+export function countBelow(offset: number, { messages }: Fetch, intake: Intake, items: Uint32Array): number {
+  if (messages[0] === undefined || messages[0].offset >= offset) return 0;
+  let count = 0;
+  while (count < items.length && intake.messageOffset(items[count]) < offset) count++;
+  return count;
 }
 
 /**

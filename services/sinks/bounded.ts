@@ -13,8 +13,7 @@ export function bounded(sink: Sink, { maxBytes }: { readonly maxBytes: number })
       let from = 0;
       while (from < batch.items.length) {
         const to = endOfPart(batch, from, maxBytes);
-        const part = from === 0 && to === batch.items.length ? batch : { ...batch, items: batch.items.subarray(from, to) };
-        const delivery = await sink.deliver(part, signal);
+        const delivery = await sink.deliver(partOf(batch, from, to), signal);
         for (const { item, error } of delivery.rejected ?? []) rejected.push({ item: item + from, error });
         if (delivery.retry !== undefined || delivery.unknown !== undefined)
           return unsettled(delivery, rejected, from, to, batch.items.length);
@@ -23,6 +22,13 @@ export function bounded(sink: Sink, { maxBytes }: { readonly maxBytes: number })
       return rejected.length > 0 ? { rejected } : {};
     },
   };
+}
+
+function partOf(batch: Batch, from: number, to: number): Batch {
+  if (from === 0 && to === batch.items.length) return batch;
+  const within = (count: number): number => Math.min(Math.max(0, count - from), to - from);
+  const { possiblyStored = 0, begun = possiblyStored } = batch;
+  return { ...batch, items: batch.items.subarray(from, to), possiblyStored: within(possiblyStored), begun: within(begun) };
 }
 
 function endOfPart({ view, items }: Batch, from: number, maxBytes: number): number {

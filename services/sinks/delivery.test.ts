@@ -167,9 +167,48 @@ test('what a life before may have stored is asked for first', async () => {
   const store = new ScriptedStore([], []);
   store.stored.push(idOf(0), idOf(1), idOf(2));
   const { sink, counters } = wrapped(store);
-  await sink.deliver({ ...batchOf(5), possiblyStored: true }, signal);
+  await sink.deliver({ ...batchOf(5), possiblyStored: 5 }, signal);
   expect(store.requests).toEqual([[idOf(3), idOf(4)]]);
   expect(counters).toMatchObject({ unknownEvents: 5, foundEvents: 3, possiblyDuplicatedEvents: 0 });
+});
+
+test.each([1e6, 1])('of a batch only the part that may be stored is asked for (requests of up to %d bytes)', async (maxBytes) => {
+  const store = new ScriptedStore([], []);
+  store.stored.push(idOf(0));
+  const { sink, counters } = wrapped(store, maxBytes);
+  await sink.deliver({ ...batchOf(5), possiblyStored: 2 }, signal);
+  expect(store.requests.flat()).toEqual([1, 2, 3, 4].map(idOf));
+  expect(counters).toMatchObject({ unknownEvents: 2, foundEvents: 1, possiblyDuplicatedEvents: 0 });
+});
+
+test.each([1e6, 1])(
+  'of what may be stored only what was begun is counted where the store does not tell (requests of up to %d bytes)',
+  async (maxBytes) => {
+    const store = new ScriptedStore([], ['deny', 'deny', 'deny', 'deny', 'deny']);
+    const { sink, counters } = wrapped(store, maxBytes);
+    await sink.deliver({ ...batchOf(5), possiblyStored: 4, begun: 3 }, signal);
+    expect(store.requests.flat()).toEqual([0, 1, 2, 3, 4].map(idOf));
+    expect(counters).toMatchObject({ unknownEvents: 4, foundEvents: 0, possiblyDuplicatedEvents: 3 });
+  },
+);
+
+test.each([
+  ['none', [], 50],
+  ['the first', [0, 1, 2], 550],
+  ['the last', [498, 499], 550],
+  ['all', Array.from({ length: 500 }, (_, number) => number), 550],
+])('of many events that are a guess the ends are asked for, and all where some of them are there: %s', async (_, held, asked) => {
+  const store = new ScriptedStore([], []);
+  store.stored.push(...held.map(idOf));
+  let count = 0;
+  store.find = async ({ view, items }) => {
+    count += items.length;
+    return new Set(Array.from(items, (row) => view.id(row)).filter((id) => store.stored.includes(id)));
+  };
+  const { sink } = wrapped(store, 1e9);
+  await sink.deliver({ ...batchOf(500), possiblyStored: 500, begun: 0 }, signal);
+  expect(count).toBe(asked);
+  expect(store.requests.flat().length).toBe(500 - held.length);
 });
 
 test('requests are halved when the store asks, and one event that is still too large is rejected', async () => {

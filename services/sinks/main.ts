@@ -34,6 +34,8 @@ export interface Sinks {
   stats(): readonly SinkCounters[];
   /** Messages appended and not yet committed, by sink and partition. */
   lag(): Promise<ReadonlyMap<string, ReadonlyMap<number, number>>>;
+  /** What stores of files take on this machine's disk, bytes by sink. */
+  diskBytes(): Promise<ReadonlyMap<string, number>>;
   /** Sends a batch once to one sink alone, until the signal's deadline: an outcome for each of its items. */
   replay(sink: string, batch: Batch, signal: AbortSignal): Promise<ReplayOutcome[]>;
   /** Ends replays under way; what has no answer by then is doubtful. */
@@ -68,6 +70,10 @@ export async function startSinks({ bus, config, dataDir, clusterName, log, polic
     async lag() {
       const lags = await Promise.all(runners.map(async (runner) => [runner.counters.sink, await runner.lag()] as const));
       return new Map(lags);
+    },
+    async diskBytes() {
+      const held = await Promise.all(runners.map(async (runner) => [runner.counters.sink, await runner.diskBytes()] as const));
+      return new Map(held.filter((entry): entry is [string, number] => entry[1] !== undefined));
     },
     async replay(sink, batch, signal) {
       const runner = runners.find(({ counters }) => counters.sink === sink);

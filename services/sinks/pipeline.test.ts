@@ -67,15 +67,21 @@ function messagesOf(steps: readonly Step[], refused = Number.POSITIVE_INFINITY) 
   return { messages, delivered, expected };
 }
 
-/** Lives one after the other over the same data, each killed after some steps; the last one runs to the end. */
-async function live(data: TestBusData, kills: readonly number[], perFetch: number, open: (life: Life) => Promise<Sink>): Promise<void> {
-  for (const steps of [...kills, Number.POSITIVE_INFINITY]) {
-    const life = new Life(steps);
-    const counters = newDeliveryCounters();
-    const sink = delivering(await open(life), { name: 'test', policy, counters, observer, maxBytes: 1 << 20 });
-    const consumer = await startPipeline({ name: 'test', bus: new TestBus(data, life, perFetch), sink, counters, log });
-    await Promise.race([consumer.finished, life.died]);
-  }
+/** One life, killed after some steps. Resolves with how many events it counted as possibly stored twice. */
+async function liveOnce(data: TestBusData, steps: number, perFetch: number, open: (life: Life) => Promise<Sink>): Promise<number> {
+  const life = new Life(steps);
+  const counters = newDeliveryCounters();
+  const sink = delivering(await open(life), { name: 'test', policy, counters, observer, maxBytes: 1 << 20 });
+  const consumer = await startPipeline({ name: 'test', bus: new TestBus(data, life, perFetch), sink, counters, log });
+  await Promise.race([consumer.finished, life.died]);
+  return counters.possiblyDuplicatedEvents;
+}
+
+/** Lives one after the other over the same data; the last one runs to the end. Resolves as liveOnce, for all of them. */
+async function live(data: TestBusData, kills: readonly number[], perFetch: number, open: (life: Life) => Promise<Sink>): Promise<number> {
+  let counted = 0;
+  for (const steps of [...kills, Number.POSITIVE_INFINITY]) counted += await liveOnce(data, steps, perFetch, open);
+  return counted;
 }
 
 const kills = fc.array(fc.nat({ max: 14 }), { maxLength: 6 });
@@ -158,6 +164,86 @@ test('a store that can be asked holds each event once, and the DLQ what it refus
     { numRuns: 300 },
   );
 }, 120_000);
+
+/** A store that may not be asked what it holds, and takes two events at a time. */
+function silentStore(stored: string[], life: Life): Sink {
+  return {
+    check: async () => undefined,
+    close: async () => undefined,
+    find: async () => undefined,
+    async deliver({ view, items }) {
+      for (let at = 0; at < items.length; at += 2)
+        await life.run(async () => void stored.push(...[...items.subarray(at, at + 2)].map((row) => view.id(row))));
+      return {};
+    },
+  };
+}
+
+test('a store that may not be asked gets each event; what it may hold twice is counted: of each kill the fetch that was begun, and no more', async () => {
+  await fc.assert(
+    fc.asyncProperty(stream, kills, fc.integer({ min: 1, max: 4 }), async (steps, points, perFetch) => {
+      const { messages, delivered } = messagesOf(steps);
+      const data = new TestBusData();
+      data.messages(topics.events, 0).push(...messages);
+      const stored: string[] = [];
+      const counted = await live(data, points, perFetch, async (life) => silentStore(stored, life));
+      expect([...new Set(stored)].sort()).toEqual(delivered.map(idOf).sort());
+      const twice = stored.length - delivered.length;
+      expect(twice).toBeLessThanOrEqual(counted);
+      const newEvents = steps.map((step) => (typeof step === 'string' ? 0 : step.count));
+      const ofFetch = Math.max(0, ...newEvents.map((_, at) => newEvents.slice(at, at + perFetch).reduce((sum, count) => sum + count, 0)));
+      expect(counted).toBeLessThanOrEqual(points.length * ofFetch);
+    }),
+    { numRuns: 500 },
+  );
+}, 120_000);
+
+test('what lives before had begun is doubtful until it is committed, however fetches are cut; what none had begun is not', async () => {
+  const data = new TestBusData();
+  data.messages(topics.events, 0).push(...[0, 1, 2, 3, 4, 5].map((number) => encodeEvents(number, 1)));
+  const stored: string[] = [];
+  const once = (steps: number, perFetch: number) => liveOnce(data, steps, perFetch, async (life) => silentStore(stored, life));
+  const committed = () => {
+    const { offset, metadata = '' } = data.commits.get(group) ?? {};
+    return [offset, decodePosition(metadata)?.begun];
+  };
+  // Four were begun, two of them are stored.
+  expect([await once(4, 4), committed(), stored.length]).toEqual([0, [0, 4], 2]);
+  // The first one is sent again and committed.
+  expect([await once(3, 1), committed(), stored.length]).toEqual([1, [1, 4], 3]);
+  // The rest, in one go.
+  expect([await once(Number.POSITIVE_INFINITY, 6), committed(), stored.length]).toEqual([3, [6, undefined], 8]);
+  expect(await once(Number.POSITIVE_INFINITY, 6)).toBe(0);
+});
+
+test.each([
+  { what: 'the first ones', held: [0, 1, 2] },
+  { what: 'those in the middle, as it removed the oldest by itself', held: [2, 3] },
+  { what: 'all', held: [0, 1, 2, 3, 5] },
+  { what: 'none', held: [] },
+])('where the commits were lost and the store holds $what, it gets nothing twice, whoever has the partition next', async ({ held }) => {
+  const data = new TestBusData();
+  data.messages(topics.events, 0).push(...[0, 1, 2, 3, 4, 5].map((number) => encodeEvents(number, 1)));
+  // What another version wrote, or a hand.
+  data.commits.set(group, { offset: 0, metadata: '' });
+  const stored = held.map(idOf);
+  const lives: number[] = [];
+  // Each begins, sends and commits a fetch at most; one of them is killed in between.
+  for (const steps of [3, 4, 2, 5, 4, Number.POSITIVE_INFINITY])
+    lives.push(await liveOnce(data, steps, 1, async (life) => askedStore(stored, life)));
+  expect([stored.sort(), lives]).toEqual([[0, 1, 2, 3, 5].map(idOf), [0, 0, 0, 0, 0, 0]]);
+  expect(decodePosition(data.commits.get(group)?.metadata ?? '')).toMatchObject({ begun: undefined, guessed: undefined });
+});
+
+test('where the commits were lost and the store may not be asked, what was begun since is counted, and no more', async () => {
+  const data = new TestBusData();
+  data.messages(topics.events, 0).push(...[0, 1, 2, 3, 4, 5].map((number) => encodeEvents(number, 1)));
+  const stored: string[] = [];
+  const once = (steps: number) => liveOnce(data, steps, 2, async (life) => silentStore(stored, life));
+  // The first one is killed in its first fetch, of two events.
+  expect([await once(3), stored.length]).toEqual([0, 2]);
+  expect([await once(Number.POSITIVE_INFINITY), stored.length]).toEqual([2, 8]);
+});
 
 test('metadata of a commit fits the 4 KiB of the bus, with every count at its largest', async () => {
   const data = new TestBusData();

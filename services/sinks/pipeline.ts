@@ -2,7 +2,7 @@ import { appendRetrying } from '../../core/bus/append-retrying.ts';
 import type { Bus, Commit, Consumer, Fetch } from '../../core/bus/bus.ts';
 import type { Log } from '../../core/log.ts';
 import { topics } from '../../proto/bus.ts';
-import { alreadyStored, assign, fetchBytes, isSuspect, type Partition } from './assignment.ts';
+import { alreadyStored, assign, countBelow, fetchBytes, type Partition } from './assignment.ts';
 import { deadLettersOf } from './dead-letters.ts';
 import { type Intake, takeIn } from './intake.ts';
 import type { DeliveryCounters, Dispositions } from './metrics.ts';
@@ -43,17 +43,25 @@ export async function startPipeline(options: PipelineOptions): Promise<Consumer>
     options.assigned?.(partition, found.position.dispositions);
   }
 
-  /** A sink whose store takes nothing from the first event on must be known to be behind, too. */
-  async function tellStart(partition: Partition, fetch: Fetch): Promise<void> {
-    if (partition.isCommitted) return;
-    partition.isCommitted = true;
-    const offset = Math.min(fetch.next, ...fetch.messages.slice(0, 1).map((first) => first.offset), ...fetch.holes.map(({ from }) => from));
-    await (await consumer).commit(fetch.partition, { offset, metadata: encodePosition(partition.position) });
+  /**
+   * Commits, before anything is sent, how far this may get: whoever has the partition next asks the store for that, or counts it,
+   * and no more. A sink whose store takes nothing from the first event on must be known to be behind, too.
+   */
+  async function begin(partition: Partition, fetch: Fetch, isSending: boolean): Promise<void> {
+    const before = partition.position.begun;
+    const begun = isSending && sink.find !== undefined ? Math.max(fetch.next, before ?? 0) : before;
+    if (partition.offset !== undefined && begun === before) return;
+    await commit(partition, fetch.partition, partition.offset ?? startOf(fetch), { ...partition.position, begun });
+  }
+
+  async function commit(partition: Partition, number: number, offset: number, position: Position): Promise<void> {
+    await (await consumer).commit(number, { offset, metadata: encodePosition(position) });
+    partition.offset = offset;
+    partition.position = position;
   }
 
   async function handle(fetch: Fetch, signal: AbortSignal): Promise<void> {
     const partition = partitions.get(fetch.partition) as Partition;
-    await tellStart(partition, fetch);
     const intake = takeIn(fetch, partition.position);
     if (intake.renumbered > 0)
       log.warn(
@@ -62,16 +70,19 @@ export async function startPipeline(options: PipelineOptions): Promise<Consumer>
       );
     const items = intake.items.subarray(alreadyStored(intake, partition.stored));
     counters.resumedEvents += intake.items.length - items.length;
-    const possiblyStored = sink.find !== undefined && isSuspect(partition, fetch);
-    const batch = { partition: fetch.partition, view: intake.view, items, ...(possiblyStored && { possiblyStored }) };
-    const delivery = items.length > 0 ? await sink.deliver(batch, signal) : {};
+    await begin(partition, fetch, items.length > 0);
+    const suspectsBelow = (offset: number): number => (sink.find === undefined ? 0 : countBelow(offset, fetch, intake, items));
+    const possiblyStored = suspectsBelow(Math.max(partition.begun, partition.position.guessed ?? 0));
+    const batch = { partition: fetch.partition, view: intake.view, items, possiblyStored, begun: suspectsBelow(partition.begun) };
+    const delivery: Delivery = items.length > 0 ? await sink.deliver(batch, signal) : {};
     const letters = [...deadLettersOf(name, fetch, intake, items, delivery)];
     if (letters.length > 0)
       await appendRetrying(bus, topics.deadLetters, fetch.partition % bus.partitions(topics.deadLetters), letters, log, signal);
-    const position = settled(intake, delivery);
-    await (await consumer).commit(fetch.partition, { offset: fetch.next, metadata: encodePosition(position) });
-    partition.position = position;
-    options.committed?.(fetch.partition, position.dispositions);
+    const beyond = (offset = 0): number | undefined => (offset > fetch.next ? offset : undefined);
+    const { begun, guessed } = partition.position;
+    const position = { ...settled(intake, delivery), begun: beyond(begun), guessed: beyond(guessed) };
+    await commit(partition, fetch.partition, fetch.next, position);
+    options.committed?.(fetch.partition, partition.position.dispositions);
   }
 
   const consumer: Promise<Consumer> = bus.consume({
@@ -86,6 +97,11 @@ export async function startPipeline(options: PipelineOptions): Promise<Consumer>
     },
   });
   return consumer;
+}
+
+/** Where a fetch begins, holes included. */
+function startOf({ messages, holes, next }: Fetch): number {
+  return Math.min(next, ...messages.slice(0, 1).map(({ offset }) => offset), ...holes.map(({ from }) => from));
 }
 
 /** The position behind a fetch of which everything is in the store or in the DLQ. */

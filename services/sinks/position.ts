@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { parseMetadata } from '../../core/bus/commit-metadata.ts';
 import { type Dispositions, lossReasons, newDispositions } from './metrics.ts';
 import type { Origin } from './sink.ts';
 
@@ -10,6 +11,8 @@ const schema = z.object({
   origin: z.tuple([count, count]).optional(),
   next: count.optional(),
   hole: reason.optional(),
+  begun: count.optional(),
+  guess: count.optional(),
   in: count,
   delivered: count,
   rejected: count,
@@ -26,19 +29,25 @@ export interface Position {
   readonly nextEvent?: number | undefined;
   /** Why offsets behind the last event could not be read: what a gap in front of the next event is put down to. */
   readonly hole?: (typeof lossReasons)[number] | undefined;
+  /** Of sinks that can be asked what they hold: messages below this offset may have been sent when this was committed. */
+  readonly begun?: number | undefined;
+  /** Of such sinks: messages below this offset may have been sent by somebody whose commits were lost. */
+  readonly guessed?: number | undefined;
   readonly dispositions: Readonly<Dispositions>;
 }
 
 export const noPosition: Position = { dispositions: newDispositions() };
 
 /** The position as the metadata of a commit: some 300 bytes of JSON. */
-export function encodePosition({ origin, nextEvent, hole, dispositions }: Position): string {
+export function encodePosition({ origin, nextEvent, hole, begun, guessed, dispositions }: Position): string {
   const { in: read, delivered, rejected, repeat, lost, undecodableMessages: undecodable } = dispositions;
   const body: z.input<typeof schema> = {
     v: 1,
     origin: origin && [origin.rawOffset, origin.ordinal],
     next: nextEvent,
     hole,
+    begun,
+    guess: guessed,
     in: read,
     delivered,
     rejected,
@@ -51,20 +60,16 @@ export function encodePosition({ origin, nextEvent, hole, dispositions }: Positi
 
 /** The position from a commit's metadata, or undefined where another version or hand wrote it. */
 export function decodePosition(metadata: string): Position | undefined {
-  let json: unknown;
-  try {
-    json = JSON.parse(metadata);
-  } catch {
-    return undefined;
-  }
-  const { success, data } = schema.safeParse(json);
-  if (!success) return undefined;
-  const { origin, next: nextEvent, hole, in: read, delivered, rejected, repeat, lost, undecodable: undecodableMessages } = data;
+  const found = parseMetadata(schema, metadata);
+  if (found === undefined) return undefined;
+  const { origin, next: nextEvent, hole, begun, guess: guessed, in: read, delivered, rejected, repeat, lost } = found;
   return {
     origin: origin && { rawOffset: origin[0], ordinal: origin[1] },
     nextEvent,
     hole,
-    dispositions: { in: read, delivered, rejected, repeat, lost, undecodableMessages },
+    begun,
+    guessed,
+    dispositions: { in: read, delivered, rejected, repeat, lost, undecodableMessages: found.undecodable },
   };
 }
 

@@ -6,6 +6,7 @@ import { type AppError, errorTable } from '../../core/app-error.ts';
 import { openEmbeddedLog } from '../../core/bus/embedded-log.ts';
 import { encodeDeadLetter } from '../../core/dead-letter.ts';
 import { claimMs, DeadLetterBox, type LetterFilter } from '../../core/dead-letter-box.ts';
+import { createLog, type Log } from '../../core/log.ts';
 import { topics } from '../../proto/bus.ts';
 import { encodeSingleEvent } from '../../schema/event-batch.ts';
 import { mortal } from '../../test/support/mortal-bus.ts';
@@ -13,9 +14,10 @@ import { newDeliveryCounters } from './metrics.ts';
 import { replayOnce } from './replay.ts';
 import { type ReplayedLetter, replayLetters } from './replay-letters.ts';
 import type { Batch, Sink } from './sink.ts';
-import { idOf, viewOf } from './test-events.ts';
+import { idOf, lineOf, viewOf } from './test-events.ts';
 
 const signal = new AbortController().signal;
+const log = createLog('silent');
 const testError = errorTable({
   NEVER: { message: 'the mapping refuses it', retryable: false, remedy: 'mend it' },
   DOWN: { message: 'no connection', retryable: true, remedy: 'start it' },
@@ -56,6 +58,7 @@ const rawLetter = encodeDeadLetter({
 /** A store whose answer is scripted by event. */
 function storeOf(judge: (id: string) => AppError | undefined) {
   const stored: string[] = [];
+  const lines: string[] = [];
   const batches: number[] = [];
   const sink: Sink = {
     check: async () => undefined,
@@ -63,6 +66,7 @@ function storeOf(judge: (id: string) => AppError | undefined) {
     async deliver({ view, items }) {
       const ids = Array.from(items, (row) => view.id(row));
       batches.push(ids.length);
+      lines.push(...Array.from(items, (row) => Buffer.from(view.line(row)).toString()));
       const judged = ids.map((id, item) => ({ item, id, error: judge(id) }));
       stored.push(...judged.filter(({ error }) => error === undefined).map(({ id }) => id));
       const failed = judged.flatMap(({ item, error }) => (error === undefined ? [] : [{ item, error }]));
@@ -73,6 +77,7 @@ function storeOf(judge: (id: string) => AppError | undefined) {
   };
   return {
     stored,
+    lines,
     batches,
     sinks: {
       replay: (name: string, batch: Batch) =>
@@ -100,7 +105,7 @@ test('a letter is replayed through its sink alone; what is delivered waits no mo
   await bus.append(topics.deadLetters, 1, [letterOf(3, 'store', 1)]);
   const { sinks, stored } = storeOf((id) => (id === idOf(2) ? testError('NEVER') : undefined));
   expect((await waitingIds(box)).length).toBe(6);
-  const replayed = await collect(replayLetters(box, sinks, {}, signal));
+  const replayed = await collect(replayLetters(box, sinks, {}, signal, log));
   expect(Object.fromEntries(replayed)).toEqual({
     '0-0': undefined,
     '0-1': 'SINK_NOT_OPEN',
@@ -117,22 +122,23 @@ test('a letter is replayed through its sink alone; what is delivered waits no mo
   await again.bus.close();
 });
 
-test('many letters go in few requests, and a store that is down is asked once', async () => {
+test('many letters, of more than one fetch, go in few requests as they are, and a store that is down is asked once', async () => {
   const { bus, box } = await boxIn(await folder());
   await bus.append(
     topics.deadLetters,
     0,
-    Array.from({ length: 1_200 }, (_, number) => letterOf(number)),
+    Array.from({ length: 8_100 }, (_, number) => letterOf(number)),
   );
   const down = storeOf(() => testError('DOWN'));
-  const failed = await collect(replayLetters(box, down.sinks, { target: 'store' }, signal));
-  expect(failed.length).toBe(1_200);
+  const failed = await collect(replayLetters(box, down.sinks, { target: 'store' }, signal, log));
+  expect(failed.length).toBe(8_100);
   expect(new Set(failed.map(([, code]) => code))).toEqual(new Set(['DOWN']));
   expect(down.batches).toEqual([500]);
   const up = storeOf(() => undefined);
-  await collect(replayLetters(box, up.sinks, { target: 'store' }, signal));
-  expect(up.batches).toEqual([500, 500, 200]);
-  expect(new Set(up.stored).size).toBe(1_200);
+  await collect(replayLetters(box, up.sinks, { target: 'store' }, signal, log));
+  expect(up.batches).toEqual([...Array(16).fill(500), 100]);
+  expect(new Set(up.stored).size).toBe(8_100);
+  expect(up.lines).toEqual(up.stored.map((id) => lineOf(Number(id.split('-')[1]))));
   expect(await waitingIds(box)).toEqual([]);
   await bus.close();
 });
@@ -166,7 +172,7 @@ test('a sink that knows its own position takes no old event', async () => {
   const sinks = {
     replay: (name: string, batch: Batch) => replayOnce(name, { sink, maxBytes: 1e6 }, batch, newDeliveryCounters(), signal),
   };
-  expect(await collect(replayLetters(box, sinks, {}, signal))).toEqual([['0-0', 'SINK_TAKES_NO_REPLAY']]);
+  expect(await collect(replayLetters(box, sinks, {}, signal, log))).toEqual([['0-0', 'SINK_TAKES_NO_REPLAY']]);
   await bus.close();
 });
 
@@ -207,7 +213,7 @@ async function afterKill(store: ReturnType<typeof askedStore>, count: number) {
       resolve();
     });
   });
-  const killed = replayLetters(new DeadLetterBox(first.bus), store.sinks, {}, signal).next();
+  const killed = replayLetters(new DeadLetterBox(first.bus), store.sinks, {}, signal, log).next();
   killed.catch(() => undefined);
   await taken;
   store.before(async () => undefined);
@@ -217,12 +223,16 @@ async function afterKill(store: ReturnType<typeof askedStore>, count: number) {
 test('a replay that was killed behind the delivery doubles nothing when it is repeated: until its claim is over nobody sends, then the store is asked', async () => {
   const store = askedStore();
   const { bus, box } = await afterKill(store, 3);
-  expect(new Set((await collect(replayLetters(box, store.sinks, {}, signal))).map(([, code]) => code))).toEqual(
+  expect(new Set((await collect(replayLetters(box, store.sinks, {}, signal, log))).map(([, code]) => code))).toEqual(
     new Set(['DEAD_LETTER_CLAIMED']),
   );
   vi.spyOn(Date, 'now').mockReturnValue(Date.now() + claimMs + 1);
   onTestFinished(() => void vi.restoreAllMocks());
-  expect((await collect(replayLetters(box, store.sinks, {}, signal))).map(([, code]) => code)).toEqual([undefined, undefined, undefined]);
+  expect((await collect(replayLetters(box, store.sinks, {}, signal, log))).map(([, code]) => code)).toEqual([
+    undefined,
+    undefined,
+    undefined,
+  ]);
   expect(store.stored).toEqual([idOf(0), idOf(1), idOf(2)]);
   expect(store.counters).toMatchObject({ foundEvents: 3, possiblyDuplicatedEvents: 0 });
   expect(await waitingIds(box)).toEqual([]);
@@ -240,7 +250,7 @@ test.each([
   vi.spyOn(Date, 'now').mockReturnValue(Date.now() + claimMs + 1);
   onTestFinished(() => void vi.restoreAllMocks());
   const doubled: boolean[] = [];
-  for await (const { id, possiblyDoubled } of replayLetters(box, store.sinks, {}, signal))
+  for await (const { id, possiblyDoubled } of replayLetters(box, store.sinks, {}, signal, log))
     doubled[['0-0', '0-1'].includes(id) ? Number(id.at(-1)) : 2] = possiblyDoubled;
   expect(doubled).toEqual([true, true, false]);
   expect([...store.stored].sort()).toEqual([...expected].sort());
@@ -257,7 +267,7 @@ test('two replays at once send each event once', async () => {
   );
   const store = askedStore({ mayBeAsked: false });
   store.before(() => new Promise((resolve) => setTimeout(resolve, 5)));
-  const outcomes = await Promise.all([box, new DeadLetterBox(bus)].map((one) => collect(replayLetters(one, store.sinks, {}, signal))));
+  const outcomes = await Promise.all([box, new DeadLetterBox(bus)].map((one) => collect(replayLetters(one, store.sinks, {}, signal, log))));
   expect(store.stored.length).toBe(1_200);
   expect(new Set(store.stored).size).toBe(1_200);
   expect(outcomes.flat().filter(([, code]) => code === undefined).length).toBe(1_200);
@@ -275,7 +285,7 @@ test('who goes away while letters are sent finds them settled', async () => {
   const store = askedStore();
   const client = new AbortController();
   store.before(async () => client.abort());
-  expect((await collect(replayLetters(box, store.sinks, {}, client.signal))).length).toBe(500);
+  expect((await collect(replayLetters(box, store.sinks, {}, client.signal, log))).length).toBe(500);
   expect(store.stored.length).toBe(500);
   expect((await waitingIds(box)).length).toBe(200);
   await bus.close();
@@ -285,7 +295,7 @@ test('an event that was given up twice is sent once', async () => {
   const { bus, box } = await boxIn(await folder());
   await bus.append(topics.deadLetters, 0, [letterOf(0), letterOf(1), letterOf(0), letterOf(1, 'other')]);
   const store = askedStore({ mayBeAsked: false });
-  const outcomes = await collect(replayLetters(box, store.sinks, {}, signal));
+  const outcomes = await collect(replayLetters(box, store.sinks, {}, signal, log));
   expect(outcomes.sort()).toEqual(['0-0', '0-1', '0-2', '0-3'].map((id) => [id, undefined]));
   expect(store.stored).toEqual([idOf(0), idOf(1), idOf(1)]);
   await bus.close();
@@ -304,7 +314,7 @@ test('what was sent without an answer is delivered when the store holds it, and 
   const sinks = {
     replay: (name: string, batch: Batch) => replayOnce(name, { sink, maxBytes: 1e6 }, batch, newDeliveryCounters(), signal),
   };
-  expect(await collect(replayLetters(box, sinks, {}, signal))).toEqual([
+  expect(await collect(replayLetters(box, sinks, {}, signal, log))).toEqual([
     ['0-0', 'DOWN'],
     ['0-1', undefined],
   ]);
@@ -321,17 +331,63 @@ test('letters that are there twice: two replays at once send each event once, an
   await bus.append(topics.deadLetters, 0, twice(0, 300));
   const store = askedStore({ mayBeAsked: false });
   store.before(() => new Promise((resolve) => setTimeout(resolve, 100)));
-  await Promise.all([box, new DeadLetterBox(bus)].map((one) => collect(replayLetters(one, store.sinks, {}, signal))));
+  await Promise.all([box, new DeadLetterBox(bus)].map((one) => collect(replayLetters(one, store.sinks, {}, signal, log))));
   expect(store.stored.length).toBe(300);
   expect(await waitingIds(box)).toEqual([]);
   await bus.append(topics.deadLetters, 0, twice(300, 2));
   const client = new AbortController();
   store.before(async () => client.abort());
-  await collect(replayLetters(box, store.sinks, {}, client.signal));
-  await collect(replayLetters(new DeadLetterBox(bus), store.sinks, {}, signal));
+  await collect(replayLetters(box, store.sinks, {}, client.signal, log));
+  await collect(replayLetters(new DeadLetterBox(bus), store.sinks, {}, signal, log));
   expect(store.stored.length).toBe(302);
   expect(new Set(store.stored).size).toBe(302);
   expect(await waitingIds(box)).toEqual([]);
+  await bus.close();
+});
+
+test('letters of one event hundreds of others apart: by a replay that is interrupted between them and the next, by two at once, by their ids, it is sent once', async () => {
+  const { bus, box } = await boxIn(await folder());
+  const append = (first: number) =>
+    bus.append(
+      topics.deadLetters,
+      0,
+      [first, ...Array.from({ length: 700 }, (_, at) => first + 1 + at), first].map((n) => letterOf(n)),
+    );
+  const store = askedStore({ mayBeAsked: false });
+  const client = new AbortController();
+  const timesStored = (number: number) => store.stored.filter((id) => id === idOf(number)).length;
+  await append(0);
+  store.before(async () => client.abort());
+  const told = await collect(replayLetters(box, store.sinks, {}, client.signal, log));
+  expect(told.filter(([id]) => ['0-0', '0-701'].includes(id))).toEqual([
+    ['0-0', undefined],
+    ['0-701', undefined],
+  ]);
+  store.before(async () => undefined);
+  await collect(replayLetters(new DeadLetterBox(bus), store.sinks, {}, signal, log));
+  expect([timesStored(0), store.stored.length]).toEqual([1, 701]);
+
+  const at = await append(1_000);
+  expect(await collect(replayLetters(box, store.sinks, { ids: [`0-${at + 701}`] }, signal, log))).toEqual([
+    [`0-${at}`, undefined],
+    [`0-${at + 701}`, undefined],
+  ]);
+  store.before(() => new Promise((resolve) => setTimeout(resolve, 20)));
+  await Promise.all([box, new DeadLetterBox(bus)].map((one) => collect(replayLetters(one, store.sinks, {}, signal, log))));
+  expect([timesStored(1_000), store.stored.length, await waitingIds(box)]).toEqual([1, 1_402, []]);
+  expect(store.counters.possiblyDuplicatedEvents).toBe(0);
+  await bus.close();
+});
+
+test('a letter that holds another event than it says is not replayed as either', async () => {
+  const { bus, box } = await boxIn(await folder());
+  const from = { stage: 'sink', target: 'store', topic: topics.events, partition: 0, offset: 0 } as const;
+  const event = { id: idOf(1), rawOffset: 1, ordinal: 0 };
+  const forged = encodeDeadLetter({ ...from, error: testError('NEVER'), event, payload: encodeSingleEvent(viewOf(2, 1), 0) });
+  await bus.append(topics.deadLetters, 0, [forged]);
+  const store = askedStore();
+  expect(await collect(replayLetters(box, store.sinks, {}, signal, log))).toEqual([['0-0', 'LETTER_NOT_AN_EVENT']]);
+  expect([store.stored, await waitingIds(box)]).toEqual([[], ['0-0']]);
   await bus.close();
 });
 
@@ -340,7 +396,7 @@ test('an event whose first letter was not delivered is not sent for its second',
   await bus.append(topics.deadLetters, 0, [letterOf(0), letterOf(1, 'other'), letterOf(0)]);
   const rival = await new DeadLetterBox(bus).claim(['0-0'], signal);
   const store = askedStore({ mayBeAsked: false });
-  const outcomes = await collect(replayLetters(box, store.sinks, {}, signal));
+  const outcomes = await collect(replayLetters(box, store.sinks, {}, signal, log));
   expect(outcomes.sort()).toEqual([
     ['0-0', 'DEAD_LETTER_CLAIMED'],
     ['0-1', undefined],
@@ -351,7 +407,7 @@ test('an event whose first letter was not delivered is not sent for its second',
   await bus.close();
 });
 
-test('what is stored is told, although the claim cannot be ended', async () => {
+test('what is stored is told, although the claim cannot be ended; the log says until when it lasts', async () => {
   const { bus, box: calm } = await boxIn(await folder());
   await bus.append(topics.deadLetters, 0, [letterOf(0)]);
   let appends = 0;
@@ -362,8 +418,12 @@ test('what is stored is told, although the claim cannot be ended', async () => {
   };
   const box = new DeadLetterBox({ ...mortal(bus).bus, append });
   const store = askedStore();
-  expect(await collect(replayLetters(box, store.sinks, {}, signal))).toEqual([['0-0', undefined]]);
+  const warn = vi.fn<Log['warn']>();
+  expect(await collect(replayLetters(box, store.sinks, {}, signal, { ...log, warn }))).toEqual([['0-0', undefined]]);
   expect(appends).toBe(3);
+  expect(warn.mock.calls.map(([fields]) => fields)).toEqual([
+    { code: 'DEAD_LETTER_CLAIM_LASTS', until: expect.stringMatching(/^\d{4}-/) as string, cause: 'closed' },
+  ]);
   expect(await waitingIds(calm)).toEqual([]);
   await bus.close();
 });
@@ -383,8 +443,8 @@ test('a claim that others may take for over before anything is sent is given bac
   };
   const box = new DeadLetterBox({ ...mortal(bus).bus, append });
   const store = askedStore();
-  expect(await collect(replayLetters(box, store.sinks, {}, signal))).toEqual([['0-0', 'DEAD_LETTER_CLAIMED_LATE']]);
+  expect(await collect(replayLetters(box, store.sinks, {}, signal, log))).toEqual([['0-0', 'DEAD_LETTER_CLAIMED_LATE']]);
   expect(store.stored).toEqual([]);
-  expect(await collect(replayLetters(rival, store.sinks, {}, signal))).toEqual([['0-0', undefined]]);
+  expect(await collect(replayLetters(rival, store.sinks, {}, signal, log))).toEqual([['0-0', undefined]]);
   await bus.close();
 });

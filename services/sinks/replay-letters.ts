@@ -1,8 +1,10 @@
-import { AppError } from '../../core/app-error.ts';
+import { AppError, messageOf } from '../../core/app-error.ts';
 import { claimMs, type DeadLetterBox, deadLetterError, type LetterFilter, type WaitingLetter } from '../../core/dead-letter-box.ts';
+import type { Log } from '../../core/log.ts';
 import type { EventBatchView } from '../../schema/batch.ts';
 import { decodeEventBatch, joinEventBatches } from '../../schema/event-batch.ts';
 import { sinkError } from './errors.ts';
+import { LettersByEvent } from './letters-by-event.ts';
 import type { Sinks } from './main.ts';
 import type { ReplayOutcome } from './replay.ts';
 
@@ -17,9 +19,9 @@ export interface ReplayedLetter {
   readonly possiblyDoubled: boolean;
 }
 
-/** An event with its letters: one that was given up twice is sent once. */
+/** An event with all of its letters: one that was given up twice is sent once. */
 interface Letters {
-  readonly ids: string[];
+  readonly ids: readonly string[];
   readonly eventId: string;
   readonly view: EventBatchView;
 }
@@ -28,7 +30,7 @@ interface Letters {
 interface Group {
   readonly target: string;
   readonly partition: number;
-  readonly events: Map<string, Letters>;
+  readonly events: Letters[];
   /** Letters. */
   count: number;
   bytes: number;
@@ -36,8 +38,6 @@ interface Group {
 
 const maxLetters = 500;
 const maxBytes = 1024 * 1024;
-/** Events whose outcome is remembered, so that a later letter of one is not sent beside the first. */
-const maxOutcomes = 100_000;
 /** A delivery ends so long before others may take its claim for over, whatever their clocks say. */
 const marginMs = claimMs / 2;
 /** Nothing is sent when less time is left. */
@@ -45,29 +45,31 @@ const minDeliveryMs = 5_000;
 
 /**
  * Sends dead letters of sinks once more, each through its sink alone. Those that are delivered wait no more; all others stay.
- * The signal ends it between two requests: what was sent is settled first.
+ * An event's other letters for the same sink go with it, whatever the filter, and are told, too. The signal ends it between
+ * two requests: what was sent is settled first.
  */
 export function replayLetters(
   box: DeadLetterBox,
   sinks: Pick<Sinks, 'replay'>,
   filter: LetterFilter,
   signal: AbortSignal,
+  log: Log,
 ): AsyncGenerator<ReplayedLetter> {
-  return new Replay(box, sinks, signal).run(filter);
+  return new Replay(box, sinks, signal, log).run(filter);
 }
 
 class Replay {
   readonly #box: DeadLetterBox;
   readonly #sinks: Pick<Sinks, 'replay'>;
   readonly #signal: AbortSignal;
+  readonly #log: Log;
   /** Sinks that took nothing of a group: the rest is not sent to them. */
   readonly #down = new Map<string, AppError>();
-  /** Of events, by sink: why they were not delivered, if they were not. */
-  readonly #outcomes = new Map<string, AppError | undefined>();
   /** Not the client's signal: what was sent has to be settled. */
   readonly #always = new AbortController().signal;
 
-  constructor(box: DeadLetterBox, sinks: Pick<Sinks, 'replay'>, signal: AbortSignal) {
+  constructor(box: DeadLetterBox, sinks: Pick<Sinks, 'replay'>, signal: AbortSignal, log: Log) {
+    this.#log = log;
     this.#box = box;
     this.#sinks = sinks;
     this.#signal = signal;
@@ -75,6 +77,7 @@ class Replay {
 
   async *run(filter: LetterFilter): AsyncGenerator<ReplayedLetter> {
     let group: Group | undefined;
+    let letters: LettersByEvent | undefined;
     for await (const letter of this.#box.waiting(filter, this.#signal)) {
       const { id, target, eventId, partition, payload } = letter;
       let view: EventBatchView;
@@ -90,26 +93,21 @@ class Replay {
         group = undefined;
         if (this.#signal.aborted) return;
       }
+      const own = Number(id.split('-')[0]);
+      if (letters?.partition !== own) letters = await LettersByEvent.read(this.#box, own, filter, this.#signal);
       const event = view.id(0);
-      const key = `${target} ${event}`;
-      if (this.#outcomes.has(key)) {
-        const error = this.#outcomes.get(key);
-        if (error === undefined) await this.#box.settle([id], this.#always);
-        yield { id, target, eventId: event, error, possiblyDoubled: false };
-        continue;
-      }
-      group ??= { target, partition, events: new Map(), count: 0, bytes: 0 };
-      const known = group.events.get(event);
-      if (known === undefined) group.events.set(event, { ids: [id], eventId: event, view });
-      else known.ids.push(id);
-      group.count++;
+      const ids = letters.take(target, event);
+      // Told with an earlier one of its event; or younger than the replay.
+      if (ids === undefined) continue;
+      group ??= { target, partition, events: [], count: 0, bytes: 0 };
+      group.events.push({ ids, eventId: event, view });
+      group.count += ids.length;
       group.bytes += payload.length;
     }
     if (group !== undefined && !this.#signal.aborted) yield* this.#send(group);
   }
 
-  async *#send({ target, partition, events }: Group): AsyncGenerator<ReplayedLetter> {
-    const all = [...events.values()];
+  async *#send({ target, partition, events: all }: Group): AsyncGenerator<ReplayedLetter> {
     const cause = this.#down.get(target);
     if (cause !== undefined) {
       for (const letters of all) yield* this.#told(target, letters, { error: cause, isDoubtful: false });
@@ -121,10 +119,7 @@ class Replay {
     );
     const doubtful: string[] = [];
     const told: ReplayedLetter[] = [];
-    const tell = (letters: Letters, outcome: ReplayOutcome): void => {
-      if (this.#outcomes.size < maxOutcomes) this.#outcomes.set(`${target} ${letters.eventId}`, outcome.error);
-      told.push(...this.#told(target, letters, outcome));
-    };
+    const tell = (letters: Letters, outcome: ReplayOutcome): void => void told.push(...this.#told(target, letters, outcome));
     const leave = (letters: Letters, code: 'DEAD_LETTER_CLAIMED' | 'DEAD_LETTER_CLAIMED_LATE'): void =>
       tell(letters, { error: deadLetterError(code, { id: letters.ids[0] }), isDoubtful: false });
     // All letters of an event or none: who has the others may be sending it.
@@ -152,13 +147,21 @@ class Replay {
       else if (leftMs < minDeliveryMs) leave(letters, 'DEAD_LETTER_CLAIMED_LATE');
     }
     // A courtesy: one that cannot be ended is over after its time, and what it held is doubtful then.
-    const ended = held.end(doubtful).catch(() => undefined);
+    const ended = held.end(doubtful).catch((thrown: unknown) => this.#tellLasting(held.untilMs, thrown));
     try {
       yield* told;
       if (failure !== undefined) throw failure.thrown;
     } finally {
       await ended;
     }
+  }
+
+  #tellLasting(untilMs: number, cause: unknown): void {
+    const until = new Date(untilMs).toISOString();
+    this.#log.warn(
+      { code: 'DEAD_LETTER_CLAIM_LASTS', until, cause: messageOf(cause) },
+      'the end of a replay could not be told to others: letters of it that still wait are replayed by nobody until its claim is over',
+    );
   }
 
   /** What became of an event, for each of its letters; it is doubled once. */
@@ -168,9 +171,10 @@ class Replay {
   }
 
   /** Sends events, and settles the letters of those that are in the store: what is told as delivered does not come back. */
-  async #deliver(target: string, partition: number, events: readonly Letters[], possiblyStored: boolean, endsAt: AbortSignal) {
+  async #deliver(target: string, partition: number, events: readonly Letters[], mayBeStored: boolean, endsAt: AbortSignal) {
     const view = joinEventBatches(events.map((event) => event.view));
     const items = Uint32Array.from({ length: view.count }, (_, row) => row);
+    const possiblyStored = mayBeStored ? items.length : 0;
     const outcomes: readonly ReplayOutcome[] = await this.#sinks.replay(target, { partition, view, items, possiblyStored }, endsAt);
     const first = outcomes[0]?.error;
     if (first !== undefined && (first.retryable || events.length > 1) && outcomes.every(({ error }) => error === first))
@@ -186,14 +190,15 @@ function viewOf({ stage, eventId, payload, reason }: WaitingLetter): EventBatchV
   if (stage !== 'sink') throw sinkError('LETTER_NOT_OF_A_SINK', { stage });
   // A message that could not be decoded has no id; another version may decode it.
   if (eventId === undefined) throw sinkError('LETTER_NOT_AN_EVENT', { reason });
-  const view = decodeEventBatch(payload.slice());
+  // A copy, as the bus reads on into the same bytes: `slice()` copies nothing of a Buffer.
+  const view = decodeEventBatch(new Uint8Array(payload));
   if (view.count !== 1) throw sinkError('LETTER_NOT_AN_EVENT', { reason: `it holds ${view.count} events, expected 1` });
+  if (view.id(0) !== eventId) throw sinkError('LETTER_NOT_AN_EVENT', { reason: `it holds another event than ${eventId}` });
   return view;
 }
 
 /** One partition of events and one of letters a group: a request of one order, and one claim. */
 function fits({ target, partition, events, count, bytes }: Group, letter: WaitingLetter): boolean {
-  const [first] = events.values();
-  const ofSamePartition = first?.ids[0].split('-')[0] === letter.id.split('-')[0];
+  const ofSamePartition = events[0]?.ids[0].split('-')[0] === letter.id.split('-')[0];
   return target === letter.target && partition === letter.partition && ofSamePartition && count < maxLetters && bytes < maxBytes;
 }

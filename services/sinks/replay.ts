@@ -51,7 +51,7 @@ export async function replayOnce(
 
 /** Whether the store may hold an event although it did not say so: a replay before may have sent it. */
 function mayBeThere(sink: Sink, batch: Batch, item: number, held: ReadonlySet<string> | undefined): boolean {
-  if (batch.possiblyStored !== true || sink.find === undefined) return false;
+  if (item >= (batch.possiblyStored ?? 0) || sink.find === undefined) return false;
   return held === undefined || (sink.mayMiss?.(part(batch, [item])) ?? 0) > 0;
 }
 

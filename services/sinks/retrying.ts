@@ -43,6 +43,11 @@ interface RequestSize {
 }
 
 const successesToGrow = 16;
+/**
+ * Of what is only a guess so many of the first and of the last are asked for: events are sent in their order, so a store that
+ * holds none of them holds none in between. A new sink before a full bus need not ask for all of it.
+ */
+const endItems = 25;
 
 /** The way of one batch. Items are positions in `batch.items` throughout. */
 class Attempts {
@@ -64,7 +69,11 @@ class Attempts {
 
   async run(): Promise<Delivery> {
     let todo: readonly number[] = positionsOf(this.#batch);
-    if (this.#batch.possiblyStored) todo = await this.#missing(todo);
+    const { possiblyStored = 0, begun = possiblyStored } = this.#batch;
+    if (possiblyStored > 0) {
+      const missing = await this.#missing(todo.slice(0, possiblyStored), begun);
+      todo = [...missing, ...todo.slice(possiblyStored)];
+    }
     while (todo.length > 0) {
       const part = todo.length > this.#size.limit ? todo.slice(0, this.#size.limit) : todo;
       const again = await this.#request(part);
@@ -112,27 +121,35 @@ class Attempts {
     return again.sort((a, b) => a - b);
   }
 
-  /** The items that the store does not hold. */
-  async #missing(items: readonly number[]): Promise<number[]> {
+  /** The items that the store does not hold. @param begun those from this position on are a guess (Batch) */
+  async #missing(items: readonly number[], begun = Number.POSITIVE_INFINITY): Promise<number[]> {
     const { counters } = this.#options;
+    const known = (those: readonly number[]): number[] => those.filter((item) => item < begun);
     counters.unknownEvents += items.length;
     while (this.#sink.find !== undefined) {
       this.#signal.throwIfAborted();
       try {
-        const part = this.#part(items);
-        const held = await this.#sink.find(part, this.#signal);
+        const held = await this.#held(items, known(items).length);
         if (held === undefined) break;
-        const missing = items.filter((item) => !held.has(part.view.id(this.#batch.items[item])));
+        const missing = items.filter((item) => !held.has(this.#batch.view.id(this.#batch.items[item])));
         counters.foundEvents += items.length - missing.length;
-        counters.possiblyDuplicatedEvents += this.#sink.mayMiss?.(this.#part(missing)) ?? 0;
+        counters.possiblyDuplicatedEvents += this.#sink.mayMiss?.(this.#part(known(missing))) ?? 0;
         return missing;
       } catch (thrown) {
         if (!this.#signal.aborted) countFailure(counters, this.#expected(thrown).code);
         await this.#recover(thrown);
       }
     }
-    counters.possiblyDuplicatedEvents += items.length;
+    counters.possiblyDuplicatedEvents += known(items).length;
     return [...items];
+  }
+
+  /** The ids of these that the store holds. @param begun how many of them are no guess */
+  async #held(items: readonly number[], begun: number): Promise<ReadonlySet<string> | undefined> {
+    const ask = async (those: readonly number[]) => this.#sink.find?.({ ...this.#part(those), begun }, this.#signal);
+    if (begun > 0 || items.length <= 2 * endItems) return ask(items);
+    const ofEnds = await ask([...items.slice(0, endItems), ...items.slice(-endItems)]);
+    return ofEnds === undefined || ofEnds.size === 0 ? ofEnds : ask(items);
   }
 
   async #recover(thrown: unknown): Promise<void> {

@@ -65,6 +65,11 @@ export class SinkRunner {
     return (await this.#consumer?.lag()) ?? new Map();
   }
 
+  /** What the store takes on this machine's disk, bytes; undefined: nothing, or not known. */
+  async diskBytes(): Promise<number | undefined> {
+    return this.#opened?.sink.diskBytes?.();
+  }
+
   /** Sends a batch once, beside the partitions; see replayOnce. */
   async replay(batch: Batch, signal: AbortSignal): Promise<ReplayOutcome[]> {
     const limit = new AbortController();

@@ -37,8 +37,13 @@ export interface Batch {
   readonly view: EventBatchView;
   /** Indices into the view, rising: what is to be delivered. */
   readonly items: Uint32Array;
-  /** Some may be stored already: a delivery before was cut off by a crash. find() before sending. */
-  readonly possiblyStored?: boolean;
+  /** So many of the first items may be stored already: a delivery before was cut off by a crash. find() before sending them. */
+  readonly possiblyStored?: number;
+  /**
+   * So many of those a life before is known to have begun to send: counted where the store does not tell. The others are a
+   * guess: asked for, and not counted. Left out: all of them.
+   */
+  readonly begun?: number;
 }
 
 /** The rows of the view that some positions in `items` stand for. */
@@ -67,6 +72,8 @@ export interface Sink {
   mayMiss?(batch: Batch): number;
   /** Last event that is durable in the store, where the store itself knows (files). Such a sink rejects no items. */
   delivered?(partition: number): StoredOrigin | undefined;
+  /** What it takes on this machine's disk, where it is files, bytes; undefined: it cannot be measured. */
+  diskBytes?(): Promise<number | undefined>;
   /** What the adapter itself counts, by name. */
   readonly counters?: Readonly<Record<string, number>>;
   /** Lets go of everything; a second call does nothing. */

@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
@@ -82,7 +82,10 @@ test('events go from the bus to files, poison to the DLQ, and a second start goe
     const expected = [...Array.from({ length: 20 }, (_, number) => number), 25, 26, 27, 28, 29].map(lineOf).join('');
     expect(await readFile(join(events, '0-000001.ndjson'), 'utf8')).toBe(expected);
     expect(await readFile(join(events, '1-000001.ndjson'), 'utf8')).toBe([0, 1, 2].map(lineOf).join(''));
-    expect((await readdir(events)).sort()).toEqual(['0-000001.ndjson', '1-000001.ndjson', 'manifest.json']);
+    const names = ['0-000001.ndjson', '1-000001.ndjson', 'manifest.json'];
+    expect((await readdir(events)).sort()).toEqual(names);
+    const sizes = await Promise.all(names.map(async (name) => (await stat(join(events, name))).size));
+    expect(await sinks.diskBytes()).toEqual(new Map([['file', sizes.reduce((total, bytes) => total + bytes)]]));
   } finally {
     await rm(dataDir, { recursive: true, force: true });
   }

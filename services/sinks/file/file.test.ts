@@ -79,6 +79,9 @@ test('files are closed before they grow past the size, compressed, and the oldes
   for (const name of names.slice(0, 2)) expect(gunzipSync(await readFile(join(dir, name))).length).toBeLessThanOrEqual(2000);
   const last = Number(/-(\d+)/.exec(names[2])?.[1]);
   expect(sink.counters.removedFiles).toBe(last - 3);
+  await writeFile(join(dir, '0-000001.ndjson.orphan'), 'moved aside');
+  const held = await Promise.all((await readdir(dir)).map(async (name) => (await readFile(join(dir, name))).length));
+  expect(await sink.diskBytes()).toBe(held.reduce((total, bytes) => total + bytes));
   expect(sink.counters.rotations).toBe(last - 1);
   await sink.close();
 });

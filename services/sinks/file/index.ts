@@ -8,6 +8,7 @@ import { Compressor } from './compress.ts';
 import { fileSinkSchema } from './config.ts';
 import { type FileCounters, newFileCounters } from './counters.ts';
 import { pathOf } from './file-names.ts';
+import { folderBytes } from './folder-bytes.ts';
 import { Manifest } from './manifest.ts';
 import { type Recovered, recover } from './recover.ts';
 import { retain } from './retain.ts';
@@ -94,6 +95,10 @@ export class FileSink implements Sink {
 
   delivered(partition: number): StoredOrigin | undefined {
     return this.#manifest.entry(partition)?.last;
+  }
+
+  diskBytes(): Promise<number | undefined> {
+    return folderBytes(this.#options.dir);
   }
 
   /** Resolves when closed files are compressed. */

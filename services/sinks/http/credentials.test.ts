@@ -117,3 +117,23 @@ test.each([
   expect(said).toMatch(/^401 no: \w+ …, that is …/);
   expect(new Credentials({}, log).hidden('as it is')).toBe('as it is');
 });
+
+test('what a server repeats is not told either when the secret was renewed meanwhile, over many renewals', () => {
+  let nowMs = 0;
+  vi.spyOn(performance, 'now').mockImplementation(() => nowMs);
+  try {
+    const sent: string[] = [];
+    writeFileSync(file, 'renewed');
+    const credentials = new Credentials(credentialsSchema.parse({ username: 'jo', passwordFile: file }), log);
+    // Each begins with the one before.
+    for (let password = 'renewed'; sent.length < 2 * 10; password += 'more') {
+      writeFileSync(file, password);
+      nowMs += 10_000;
+      sent.push(password, credentials.authorization()?.split(' ')[1] ?? '');
+      expect(credentials.hidden(sent.join('|'))).toMatch(/^…(\|…)*$/);
+    }
+    expect(new Set(sent).size).toBe(sent.length);
+  } finally {
+    vi.restoreAllMocks();
+  }
+});

@@ -46,6 +46,8 @@ export const credentialsSchema = z
 export type CredentialsConfig = z.output<typeof credentialsSchema>;
 
 const minSecretLength = 4;
+/** A file is looked at every 5 s: those of 80 s, which is longer than a request takes. */
+const maxKnownHeaders = 16;
 
 /** What a request is sent with, so that the server knows who sends it. */
 export class Credentials {
@@ -53,7 +55,9 @@ export class Credentials {
   readonly #file: FollowedFile | undefined;
   readonly #field: string;
   readonly #header: Followed<string | undefined>;
-  /** What must not be told of the header, the longest first. */
+  /** What was sent, the newest first: a request that was under way when the file changed is answered after that. */
+  #headers: readonly string[] = [];
+  /** What must not be told of these headers, the longest first. */
   #secrets: readonly string[] = [];
 
   constructor(config: CredentialsConfig, log: Log) {
@@ -65,7 +69,7 @@ export class Credentials {
     this.#header = new Followed(this.#file === undefined ? [] : [this.#file], {
       make: () => {
         const header = this.#make();
-        this.#secrets = secretsOf(header);
+        if (header !== undefined) this.#hide(header);
         return header;
       },
       refused: (cause) => log.error({ code: 'CREDENTIALS_NOT_RENEWED' }, `${what}: ${messageOf(cause)}`),
@@ -87,6 +91,11 @@ export class Credentials {
     return this.#header.current();
   }
 
+  #hide(header: string): void {
+    this.#headers = [...new Set([header, ...this.#headers])].slice(0, maxKnownHeaders);
+    this.#secrets = [...new Set(this.#headers.flatMap(secretsOf))].sort((a, b) => b.length - a.length);
+  }
+
   #make(): string | undefined {
     const { apiKey, apiKeyFile, username, password, bearerToken, bearerTokenFile } = this.#config;
     const text = (written: string | undefined): string => written ?? this.#file?.readSecret() ?? '';
@@ -105,8 +114,8 @@ export class Credentials {
 }
 
 /** The header's word; of a user the password, too, and of an API key its two parts, where it is encoded as Elasticsearch does. */
-function secretsOf(header: string | undefined): string[] {
-  const [scheme = '', word = ''] = header?.split(' ') ?? [];
+function secretsOf(header: string): string[] {
+  const [scheme = '', word = ''] = header.split(' ');
   const decoded = scheme === 'Bearer' ? '' : Buffer.from(word, 'base64').toString('utf8');
   const secrets = [word, decoded, decoded.slice(decoded.indexOf(':') + 1)];
   // What is shorter hides nothing, and would cut words to pieces.
