@@ -39,15 +39,3 @@ export function startTicks({ bus, log, figures, signal }: TickOptions): NodeJS.T
     for (let partition = 0; partition < bus.partitions(topics.raw); partition++) if (!waiting.has(partition)) void tick(partition);
   }, tickMs);
 }
-
-/** Does something over and over, each time only when the time before is over. */
-export function startRepeating(periodMs: number, action: () => Promise<void>, failed: (thrown: unknown) => void): NodeJS.Timeout {
-  let isRunning = false;
-  return setInterval(() => {
-    if (isRunning) return;
-    isRunning = true;
-    action()
-      .catch(failed)
-      .finally(() => (isRunning = false));
-  }, periodMs);
-}

@@ -9,6 +9,7 @@ import { eventually } from '../../test/lab/eventually.ts';
 import { beat, folder, gatewayOn, openBus, session, TestCollector } from '../../test/support/gateway-run.ts';
 import { startGateway } from './main.ts';
 import { partitionOf } from './partition.ts';
+import { streamKey } from './positions.ts';
 
 test('the socket is for its owner alone, whatever the umask, which stays as it was', async () => {
   const dir = folder();
@@ -21,8 +22,10 @@ test('the socket is for its owner alone, whatever the umask, which stays as it w
 });
 
 test('ticks are in every partition, counted up; a gateway of a replay writes none', async () => {
-  const dir = folder();
-  const bus = await openBus(dir);
+  const [dir, replayDir] = [folder(), folder()];
+  const [bus, replayBus] = [await openBus(dir), await openBus(replayDir)];
+  // Started before the other one: of two ticks it would have written one.
+  await gatewayOn(replayDir, replayBus, { ticks: false });
   await gatewayOn(dir, bus, { ticks: true });
   await eventually(
     'two ticks are there',
@@ -33,6 +36,7 @@ test('ticks are in every partition, counted up; a gateway of a replay writes non
     for await (const { messages } of bus.read(topics.raw, partition, 0, { until: 2 }))
       for (const { value } of messages) numbers.push(RawMessage.decode(value).tick?.number ?? 0);
     expect(numbers).toEqual([1, 2]);
+    expect((await replayBus.offsets(topics.raw, partition)).next).toBe(0);
   }
 });
 
@@ -43,11 +47,11 @@ test('a partition that is full stops its own ticks alone, and no positions', asy
   let isFull = true;
   const append: Bus['append'] = (topic, partition, values) => (isFull && partition === 0 ? full() : bus.append(topic, partition, values));
   await gatewayOn(dir, overlaid(bus, { append }), { ticks: true });
-  const node = ['a', 'b', 'c', 'd'].find((name) => partitionOf(name, 2) === 1);
+  const node = ['a', 'b', 'c', 'd'].find((name) => partitionOf(name, 2) === 1) ?? '';
   await new TestCollector(dir).hello({ node }).send(beat(1)).until(1);
   await eventually('ticks of the other go on', async () => (await bus.offsets(topics.raw, 1)).next >= 3);
   const saved = async () => (await bus.committed('gateway', topics.raw, 1))?.metadata;
-  await eventually('its positions are written', async () => (await saved()) === JSON.stringify({ [session.toString('hex')]: 1 }));
+  await eventually('its positions are written', async () => (await saved()) === JSON.stringify({ [streamKey(node, session)]: 1 }));
   expect((await bus.offsets(topics.raw, 0)).next).toBe(0);
   isFull = false;
   await eventually('time goes on', async () => (await bus.offsets(topics.raw, 0)).next >= 2);

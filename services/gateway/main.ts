@@ -4,12 +4,13 @@ import { messageOf } from '../../core/app-error.ts';
 import { appendRetrying } from '../../core/bus/append-retrying.ts';
 import type { Bus } from '../../core/bus/bus.ts';
 import { Deadline } from '../../core/deadline.ts';
+import { sharedAbort } from '../../core/joined-signal.ts';
 import { type Log, LogLimiter } from '../../core/log.ts';
 import { sleep } from '../../core/retry.ts';
 import { type PipelineFiguresBody, topics } from '../../proto/bus.ts';
 import type { GatewayBody } from '../../proto/collect.ts';
 import { peerOf, refusalOf } from './authorization.ts';
-import { startRepeating, startTicks } from './clock.ts';
+import { startTicks } from './clock.ts';
 import { collectImplementation, collectService } from './collect-service.ts';
 import { gatewayError } from './errors.ts';
 import { MemoryBudget } from './memory-budget.ts';
@@ -68,7 +69,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const limiter = new LogLimiter();
   /** With the time at which what vouches for them ends. */
   const streams = new Map<CollectorStream, number>();
-  const stopping = new AbortController();
+  const stopping = sharedAbort();
   const positions = new Positions(bus);
   await positions.load();
 
@@ -91,8 +92,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     const peer = certified ? peerOf(call) : undefined;
     const stream = new CollectorStream(call, {
       partitionOf: (node) => partitionOf(node, bus.partitions(topics.raw)),
-      acked: (session) => positions.acked(session),
-      advance: (session, seq, partition) => positions.advance(session, seq, partition),
+      acked: (key) => positions.acked(key),
+      advance: (key, seq, partition) => positions.advance(key, seq, partition),
       append: async (partition, values, signal) => void (await appendRetrying(bus, topics.raw, partition, values, log, signal)),
       budget,
       metrics,
@@ -133,14 +134,12 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     const { message } = gatewayError('GATEWAY_CERTIFICATE_EXPIRED');
     for (const [stream, notAfterMs] of streams) if (nowMs >= notAfterMs) stream.breakOff(message, status.UNAUTHENTICATED);
   };
+  const save = (): void =>
+    void positions.save().catch((thrown: unknown) => log.debug({ cause: messageOf(thrown) }, 'positions not written'));
   const { ticks, figures } = options;
   const timers = [
     setInterval(expire, expiryMs),
-    startRepeating(
-      saveMs,
-      () => positions.save(),
-      (thrown) => log.debug({ cause: messageOf(thrown) }, 'positions not written'),
-    ),
+    setInterval(save, saveMs),
     ...(ticks ? [startTicks({ bus, log, figures: (partition) => figures?.(partition, metrics), signal: stopping.signal })] : []),
   ];
   return {
@@ -163,7 +162,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       // grpc-js waits for ever for a session that was destroyed and has not said so yet.
       await Promise.race([ended, sleep(Math.min(maxEndMs, deadline.share(streamShare)), patience.signal)]);
       // Brokers that are away are waited for; positions that are not written cost repeats.
-      const saved = positions.save().catch(() => undefined);
+      const saved = positions.saveLast().catch(() => undefined);
       await Promise.race([saved, sleep(Math.max(minSaveMs, deadline.leftMs), patience.signal)]);
       patience.abort();
     },

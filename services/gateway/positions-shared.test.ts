@@ -1,16 +1,16 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import type { Bus } from '../../core/bus/bus.ts';
 import { text } from '../../core/bus/contract.ts';
 import { openEmbeddedLog } from '../../core/bus/embedded-log.ts';
 import { topics } from '../../proto/bus.ts';
 import { Positions } from './positions.ts';
 
-async function openBus(): Promise<Bus> {
+async function openBus(partitions = 1): Promise<Bus> {
   const dir = mkdtempSync(join(tmpdir(), 'jitterscope-positions-'));
-  const raw = { name: topics.raw, partitions: 1, maxBytes: 2 ** 24, retain: 'oldest' } as const;
+  const raw = { name: topics.raw, partitions, maxBytes: 2 ** 24, retain: 'oldest' } as const;
   const bus = await openEmbeddedLog({ dir, commitMs: 1, topics: [raw] });
   onTestFinished(async () => {
     await bus.close();
@@ -19,9 +19,18 @@ async function openBus(): Promise<Bus> {
   return bus;
 }
 
-async function loaded(bus: Bus): Promise<Positions> {
-  const positions = new Positions(bus);
+/** @param over methods of the bus that are others once the positions are loaded */
+async function loaded(bus: Bus, over: Partial<Bus> = {}): Promise<Positions> {
+  let isLoaded = false;
+  const overlaid = new Proxy(bus, {
+    get(target, name) {
+      const value: unknown = (isLoaded ? Reflect.get(over, name) : undefined) ?? Reflect.get(target, name, target);
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
+  const positions = new Positions(overlaid);
   await positions.load();
+  isLoaded = true;
   return positions;
 }
 
@@ -73,4 +82,31 @@ test('a position never goes back, and what is none is not taken', async () => {
   for (const metadata of [JSON.stringify(rubbish), 'null', '[1]', '{'])
     await bus.commit('gateway', topics.raw, 0, { offset: 1, metadata }).then(() => positions.save());
   expect([1, 2, 3, 4].map((n) => positions.acked(sessionOf(n)))).toEqual([10, 0, 0, 3]);
+});
+
+test('a partition that nobody answers for holds up the positions of no other, and is written once it answers', async () => {
+  const bus = await openBus(3);
+  for (let partition = 0; partition < 3; partition++) await bus.append(topics.raw, partition, [text('x')]);
+  let answer = (): void => undefined;
+  const answered = new Promise<void>((resolve) => (answer = resolve));
+  const offsets: Bus['offsets'] = async (topic, partition) => {
+    if (partition === 0) await answered;
+    return bus.offsets(topic, partition);
+  };
+  const positions = await loaded(bus, { offsets });
+  for (let partition = 0; partition < 3; partition++) positions.advance(sessionOf(partition), 10, partition);
+  const first = positions.save();
+  const told = async (): Promise<(string | undefined)[]> =>
+    Promise.all([0, 1, 2].map(async (partition) => (await bus.committed('gateway', topics.raw, partition))?.metadata));
+  const metadata = (partition: number, seq: number): string => JSON.stringify({ [sessionOf(partition)]: seq });
+  await vi.waitUntil(async () => (await told()).filter((one) => one !== undefined).length === 2, 30_000);
+  // While the first one still waits others are written again.
+  for (let partition = 0; partition < 3; partition++) positions.advance(sessionOf(partition), 20, partition);
+  await positions.save();
+  expect(await told()).toEqual([undefined, metadata(1, 20), metadata(2, 20)]);
+  positions.advance(sessionOf(0), 30, 0);
+  const last = positions.saveLast();
+  answer();
+  await Promise.all([first, last]);
+  expect(await told()).toEqual([metadata(0, 30), metadata(1, 20), metadata(2, 20)]);
 });

@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
+import type { Bus } from '../../core/bus/bus.ts';
 import { RawMessage, topics } from '../../proto/bus.ts';
 import { CollectorMessage } from '../../proto/collect.ts';
-import { beat, folder, gatewayOn, openBus, TestCollector } from '../../test/support/gateway-run.ts';
+import { beat, folder, gatewayOn, openBus, stored, TestCollector } from '../../test/support/gateway-run.ts';
 import { encodeStreamMessage } from './raw-encoder.ts';
 
 test('positions survive a clean end, and a kill', async () => {
@@ -22,6 +23,55 @@ test('positions survive a clean end, and a kill', async () => {
   await gatewayOn(dir, bus);
   await new TestCollector(dir).hello().until(3);
 });
+
+test('two nodes with one session id (a machine that was cloned) have a position each', async () => {
+  const dir = folder();
+  const bus = await openBus(dir);
+  const nodes = ['node1', 'node2', 'node3', 'node4'];
+  const first = await gatewayOn(dir, bus);
+  for (const [index, node] of nodes.entries()) {
+    const collector = new TestCollector(dir).hello({ node });
+    await collector.until(0);
+    expect(collector.acked, node).toBe(0);
+    const beats = Array.from({ length: index + 1 }, (_, n) => beat(n + 1));
+    await collector.send(...beats).until(beats.length);
+    collector.close();
+  }
+  expect((await stored(bus)).map(({ node, seq }) => `${node} ${seq}`).sort()).toEqual(
+    nodes.flatMap((node, index) => Array.from({ length: index + 1 }, (_, n) => `${node} ${n + 1}`)),
+  );
+  const positions = async () => {
+    const welcomed: number[] = [];
+    for (const node of nodes) {
+      const collector = new TestCollector(dir).hello({ node });
+      await collector.until(0);
+      welcomed.push(collector.acked);
+      collector.close();
+    }
+    return welcomed;
+  };
+  // Of what is remembered, of what a commit holds, and of what is read in the log.
+  expect(await positions()).toEqual([1, 2, 3, 4]);
+  await first.close(5_000);
+  await gatewayOn(dir, bus);
+  expect(await positions()).toEqual([1, 2, 3, 4]);
+  const other = folder();
+  await gatewayOn(other, withoutCommits(bus));
+  const collector = new TestCollector(other).hello({ node: 'node2' });
+  await collector.until(0);
+  expect(collector.acked).toBe(2);
+});
+
+/** A bus of which no group has committed anything. */
+function withoutCommits(bus: Bus): Bus {
+  return new Proxy(bus, {
+    get(target, name) {
+      if (name === 'committed') return () => Promise.resolve(undefined);
+      const value: unknown = Reflect.get(target, name, target);
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
+}
 
 test('more sessions than a commit holds are repeats at worst', async () => {
   const dir = folder();

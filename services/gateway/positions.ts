@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { Bus } from '../../core/bus/bus.ts';
 import { RawMessage, topics } from '../../proto/bus.ts';
 import { CollectorMessage } from '../../proto/collect.ts';
@@ -9,7 +10,15 @@ const maxSessions = 48;
 const maxRemembered = 16_384;
 
 /**
- * How far each session is durable, so that a stream goes on where it broke off. Kept as the metadata of a group's
+ * Whose stream it is, as positions know it: 32 hex digits. Of both, because two nodes may have a session of one id (machines that
+ * were cloned). A replay has no node of its own (''): its session stands for the capture.
+ */
+export function streamKey(node: string, session: Uint8Array): string {
+  return createHash('sha256').update(node).update('\0').update(session).digest('hex').slice(0, 32);
+}
+
+/**
+ * How far each node's session is durable, so that a stream goes on where it broke off. Kept as the metadata of a group's
  * commit beside the raw topic; what was appended after the last commit is read again at start. Several gateways share the
  * commit: each takes over what the others wrote, and writes its own again until it finds it there, because they may
  * overwrite each other. What is lost between them costs repeats: no position is ever higher than what is durable.
@@ -17,8 +26,10 @@ const maxRemembered = 16_384;
 export class Positions {
   readonly #bus: Bus;
   readonly #seqs = new Map<string, { seq: number; partition: number }>();
-  /** Sessions by partition, of this process, that were not found in the commit as they are; those used last at the end. */
+  /** Streams by partition, of this process, that were not found in the commit as they are; those used last at the end. */
   readonly #untold = new Map<number, Set<string>>();
+  /** Partitions that are being written, with what ends it. */
+  readonly #saves = new Map<number, Promise<void>>();
 
   constructor(bus: Bus) {
     this.#bus = bus;
@@ -28,7 +39,7 @@ export class Positions {
     for (let partition = 0; partition < this.#bus.partitions(topics.raw); partition++) {
       const commit = await this.#bus.committed(group, topics.raw, partition);
       if (commit !== undefined) {
-        for (const [session, seq] of Object.entries(parse(commit.metadata))) this.#remember(session, seq, partition);
+        for (const [key, seq] of Object.entries(parse(commit.metadata))) this.#remember(key, seq, partition);
       }
       const { earliest, next } = await this.#bus.offsets(topics.raw, partition);
       const from = Math.max(earliest, commit?.offset ?? earliest);
@@ -39,59 +50,80 @@ export class Positions {
     }
   }
 
-  /** Highest durable seq of a session, 0 if none is known. */
-  acked(session: string): number {
-    return this.#seqs.get(session)?.seq ?? 0;
+  /** Highest durable seq of a stream, 0 if none is known. */
+  acked(key: string): number {
+    return this.#seqs.get(key)?.seq ?? 0;
   }
 
   /** Never goes back: of two streams of a session the slower one repeats what is durable. */
-  advance(session: string, seq: number, partition: number): void {
-    this.#remember(session, Math.max(seq, this.acked(session)), partition);
+  advance(key: string, seq: number, partition: number): void {
+    this.#remember(key, Math.max(seq, this.acked(key)), partition);
     const untold = this.#untold.get(partition) ?? new Set();
-    untold.delete(session);
-    untold.add(session);
+    untold.delete(key);
+    untold.add(key);
     this.#untold.set(partition, untold);
   }
 
-  /** Writes what is not there yet. */
+  /** Writes what is not there yet, but for partitions that are still being written: one that nobody answers for holds up no other. */
   async save(): Promise<void> {
-    for (const partition of [...this.#untold.keys()]) await this.#savePartition(partition);
+    await all([...this.#untold.keys()].filter((partition) => !this.#saves.has(partition)).map((partition) => this.#begin(partition)));
+  }
+
+  /** Writes what is not there yet, at the end: behind what is still being written. */
+  async saveLast(): Promise<void> {
+    const last = async (partition: number): Promise<void> => {
+      await this.#saves.get(partition)?.catch(() => undefined);
+      await this.#begin(partition);
+    };
+    await all([...this.#untold.keys()].map(last));
+  }
+
+  #begin(partition: number): Promise<void> {
+    const save = this.#savePartition(partition).finally(() => this.#saves.delete(partition));
+    this.#saves.set(partition, save);
+    return save;
   }
 
   async #savePartition(partition: number): Promise<void> {
     const { next } = await this.#bus.offsets(topics.raw, partition);
     const written = parse((await this.#bus.committed(group, topics.raw, partition))?.metadata ?? '');
     const untold = this.#untold.get(partition) ?? new Set();
-    for (const session of untold) if ((written[session] ?? 0) >= this.acked(session)) untold.delete(session);
-    for (const [session, seq] of Object.entries(written)) if (seq > this.acked(session)) this.#remember(session, seq, partition);
+    for (const key of untold) if ((written[key] ?? 0) >= this.acked(key)) untold.delete(key);
+    for (const [key, seq] of Object.entries(written)) if (seq > this.acked(key)) this.#remember(key, seq, partition);
     if (untold.size === 0) {
       this.#untold.delete(partition);
       return;
     }
-    const others = [...this.#seqs].filter(([, position]) => position.partition === partition).map(([session]) => session);
-    const kept = [...new Set([...[...others, ...Object.keys(written)].filter((session) => !untold.has(session)), ...untold])];
-    const metadata = JSON.stringify(Object.fromEntries(kept.slice(-maxSessions).map((session) => [session, this.acked(session)])));
+    const others = [...this.#seqs].filter(([, position]) => position.partition === partition).map(([key]) => key);
+    const kept = [...new Set([...[...others, ...Object.keys(written)].filter((key) => !untold.has(key)), ...untold])];
+    const metadata = JSON.stringify(Object.fromEntries(kept.slice(-maxSessions).map((key) => [key, this.acked(key)])));
     await this.#bus.commit(group, topics.raw, partition, { offset: next, metadata });
   }
 
   /** Re-inserted: the map's order is that of the last use. */
-  #remember(session: string, seq: number, partition: number): void {
-    this.#seqs.delete(session);
-    this.#seqs.set(session, { seq, partition });
+  #remember(key: string, seq: number, partition: number): void {
+    this.#seqs.delete(key);
+    this.#seqs.set(key, { seq, partition });
     if (this.#seqs.size > maxRemembered) this.#seqs.delete(this.#seqs.keys().next().value as string);
   }
 
   #learn(value: Uint8Array, partition: number): void {
     try {
       const raw = RawMessage.decode(value);
-      if (raw.replay) this.advance(Buffer.from(raw.replay.session ?? []).toString('hex'), raw.replay.seq ?? 0, partition);
+      if (raw.replay) this.advance(streamKey('', raw.replay.session ?? new Uint8Array(0)), raw.replay.seq ?? 0, partition);
       else if (raw.session.length === 16) {
-        this.advance(Buffer.from(raw.session).toString('hex'), CollectorMessage.decode(raw.message).seq, partition);
+        this.advance(streamKey(raw.node, raw.session), CollectorMessage.decode(raw.message).seq, partition);
       }
     } catch {
       // Not readable: the aggregator keeps it in the DLQ; here it only means that its seq is not known.
     }
   }
+}
+
+/** Waits for each, also where one has failed; then rejects as the first of those that did. */
+async function all(saves: readonly Promise<void>[]): Promise<void> {
+  const failed = (await Promise.allSettled(saves)).find((result) => result.status === 'rejected');
+  if (failed !== undefined) throw failed.reason;
 }
 
 /** Of what others may have written only what is a position: one that is too high would cost messages. */
@@ -102,6 +134,7 @@ function parse(metadata: string): Record<string, number> {
   } catch {
     return {};
   }
-  const isPosition = ([session, seq]: [string, unknown]): boolean => /^[0-9a-f]{32}$/.test(session) && Number.isSafeInteger(seq);
+  const isPosition = ([key, seq]: [string, unknown]): boolean =>
+    /^[0-9a-f]{32}$/.test(key) && Number.isSafeInteger(seq) && Number(seq) >= 0;
   return Object.fromEntries(Object.entries(found ?? {}).filter(isPosition));
 }

@@ -7,15 +7,16 @@ import type { Refusal } from './authorization.ts';
 import { gatewayError } from './errors.ts';
 import type { BudgetedStream, MemoryBudget, PartitionBudget } from './memory-budget.ts';
 import { countRefused, type GatewayMetrics } from './metrics.ts';
+import { streamKey } from './positions.ts';
 import { encodeReplayed, encodeStreamMessage } from './raw-encoder.ts';
 
 /** What a stream needs from the gateway. */
 export interface StreamPorts {
   partitionOf(node: string): number;
-  acked(session: string): number;
+  acked(key: string): number;
   /** Durable when resolved; retried inside for as long as the bus may recover, until the signal aborts. */
   append(partition: number, values: readonly MessageValue[], signal: AbortSignal): Promise<void>;
-  advance(session: string, seq: number, partition: number): void;
+  advance(key: string, seq: number, partition: number): void;
   readonly budget: MemoryBudget;
   readonly metrics: GatewayMetrics;
   /** Why it may not write as this node; undefined when it may. */
@@ -36,7 +37,8 @@ interface Queued {
 interface Opened {
   readonly node: string;
   readonly session: Buffer;
-  readonly sessionHex: string;
+  /** Under which its position is kept. */
+  readonly key: string;
   readonly replay: boolean;
   readonly partition: number;
 }
@@ -152,10 +154,11 @@ export class CollectorStream implements BudgetedStream {
       this.#refuse(refusal.error.message, refusal.status);
       return;
     }
-    const sessionHex = session.toString('hex');
+    const replay = hello.replay ?? false;
+    const key = streamKey(replay ? '' : node, session);
     const partition = this.#ports.partitionOf(node);
-    this.#hello = { node, session, sessionHex, replay: hello.replay ?? false, partition };
-    this.#lastSeq = this.#ports.acked(sessionHex);
+    this.#hello = { node, session, key, replay, partition };
+    this.#lastSeq = this.#ports.acked(key);
     this.#call.write({ welcome: { ackedSeq: this.#lastSeq } });
     this.#budget = this.#ports.budget.part(partition);
     this.#budget.join(this);
@@ -172,7 +175,7 @@ export class CollectorStream implements BudgetedStream {
         this.#queue = [];
         await this.#append(batch, hello);
         const { seq } = batch[batch.length - 1];
-        this.#ports.advance(hello.sessionHex, seq, hello.partition);
+        this.#ports.advance(hello.key, seq, hello.partition);
         if (!this.#ended) this.#call.write({ ack: { seq } });
       }
     } catch (thrown) {
