@@ -38,7 +38,8 @@ export function fileCheckpoints(dir: string): CheckpointStore {
         await writeDurably(file, framesOf(snapshot, blocks));
       } catch (thrown) {
         await rm(`${file}.tmp`, { force: true }).catch(() => undefined);
-        throw aggregatorError('AGGREGATOR_CHECKPOINT_FAILED', { file, cause: messageOf(thrown) }, thrown);
+        const remedy = 'Free space in the data folder.';
+        throw aggregatorError('AGGREGATOR_CHECKPOINT_FAILED', { file, cause: messageOf(thrown), remedy }, thrown);
       }
       const old = (await list(folder)).slice(0, -keep);
       await Promise.all(old.map((name) => unlink(join(folder, name))));
@@ -60,10 +61,10 @@ export function fileCheckpoints(dir: string): CheckpointStore {
   };
 }
 
-/** What a save that was cut short left behind. */
+/** What a save that was cut short left behind. A disk that refuses keeps it: the next save tells of the disk. */
 async function removeLeftovers(folder: string): Promise<void> {
   const names = await readdir(folder).catch(() => []);
-  for (const name of names) if (name.endsWith('.ckpt.tmp')) await rm(join(folder, name), { force: true });
+  for (const name of names) if (name.endsWith('.ckpt.tmp')) await rm(join(folder, name), { force: true }).catch(() => undefined);
 }
 
 async function list(folder: string): Promise<string[]> {

@@ -15,8 +15,7 @@ export const aggregatorError = errorTable({
   AGGREGATOR_CHECKPOINT_FAILED: {
     message: 'cannot write the checkpoint {file}: {cause}',
     retryable: true,
-    remedy:
-      'Work goes on and it is tried again. Until then the raw log is kept, and at its cap collectors spool. Free space in the data folder.',
+    remedy: 'Work goes on and it is tried again. Until then the raw log is kept, and at its cap collectors spool. {remedy}',
   },
   AGGREGATOR_CHECKPOINT_DAMAGED: {
     message: 'checkpoint {file} is unusable: {cause}',

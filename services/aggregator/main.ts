@@ -1,6 +1,8 @@
 import type { EventDescription } from '../../bpf/event.ts';
+import { messageOf } from '../../core/app-error.ts';
 import { appendRetrying } from '../../core/bus/append-retrying.ts';
 import type { Bus, Commit, Consumer, Fetch } from '../../core/bus/bus.ts';
+import { sharedAbort } from '../../core/joined-signal.ts';
 import type { Log } from '../../core/log.ts';
 import { topics } from '../../proto/bus.ts';
 import type { CheckpointStore } from './checkpoint.ts';
@@ -41,7 +43,7 @@ export interface AggregatorOptions {
 
 /** A running aggregator. */
 export interface Aggregator {
-  /** State of each assigned partition: what the metrics and the loss identity are read from. */
+  /** State of each assigned partition: what the metrics and the loss identity are read from. Behind close(): what they ended with. */
   partitions(): ReadonlyMap<number, PartitionState>;
   /** What its steps took, per partition. */
   times(): ReadonlyMap<number, Readonly<WorkerTimes>>;
@@ -69,7 +71,7 @@ export async function startAggregator(given: Omit<AggregatorOptions, 'append' | 
   /** By partition: a start that takes longer than its assignment lasts must not leave a worker behind. */
   const assignments = new Map<number, symbol>();
   const { bus, log } = given;
-  const stopping = new AbortController();
+  const stopping = sharedAbort();
   let fail: (error: unknown) => void = () => undefined;
   const failed = new Promise<never>((_, reject) => (fail = reject));
   failed.catch(() => undefined);
@@ -109,8 +111,11 @@ export async function startAggregator(given: Omit<AggregatorOptions, 'append' | 
     },
   });
   const consumer = await joining;
+  const states = (): ReadonlyMap<number, PartitionState> => new Map([...workers].map(([partition, worker]) => [partition, worker.state]));
+  /** A member that leaves gives its partitions up, and what became of their items is to be told all the same. */
+  let ended: ReturnType<typeof states> | undefined;
   return {
-    partitions: () => new Map([...workers].map(([partition, worker]) => [partition, worker.state])),
+    partitions: () => ended ?? states(),
     times: () => new Map([...workers].map(([partition, { times }]) => [partition, times])),
     pending: () => [...workers.values()].some((worker) => worker.pending),
     async lag() {
@@ -129,10 +134,16 @@ export async function startAggregator(given: Omit<AggregatorOptions, 'append' | 
       await Promise.all([...workers.values()].map((worker) => worker.replaceRules(next)));
     },
     statesLost: () => new Set([...workers].filter(([, worker]) => worker.stateLost).map(([partition]) => partition)),
-    finished: Promise.race([consumer.finished, failed]),
+    finished: Promise.race([consumer.finished, failed]).catch((thrown: unknown) => {
+      if (!stopping.signal.aborted) throw thrown;
+      // What the end of the drain cut off is no failure: the next start makes it again.
+      if (thrown !== stopping.signal.reason)
+        log.warn({ code: 'AGGREGATOR_DRAIN_CUT_OFF', cause: messageOf(thrown) }, 'the drain was cut off; the next start does the rest');
+    }),
     async close(graceMs = 10_000) {
       // A disk that stays full must not hold the end up: what is not written is made again from the raw log.
       const deadline = setTimeout(() => stopping.abort(new Error('the drain took too long')), graceMs);
+      ended ??= states();
       await consumer.close(graceMs).finally(() => clearTimeout(deadline));
     },
   };

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { parseMetadata } from '../../core/bus/commit-metadata.ts';
 
 const count = z.int().nonnegative();
 
@@ -22,12 +23,6 @@ export function encodeReport({ heldBytes, refusedMessages, stateLost }: Aggregat
 
 /** From a commit's metadata; undefined where another version or hand wrote it. */
 export function decodeReport(metadata: string): AggregatorReport | undefined {
-  let json: unknown;
-  try {
-    json = JSON.parse(metadata);
-  } catch {
-    return undefined;
-  }
-  const { success, data } = schema.safeParse(json);
-  return success ? { heldBytes: data.held, refusedMessages: data.refused, stateLost: data.lost } : undefined;
+  const found = parseMetadata(schema, metadata);
+  return found && { heldBytes: found.held, refusedMessages: found.refused, stateLost: found.lost };
 }

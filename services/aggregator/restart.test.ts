@@ -2,11 +2,14 @@ import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writ
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
+import type { Bus } from '../../core/bus/bus.ts';
 import { type EmbeddedLog, openEmbeddedLog } from '../../core/bus/embedded-log.ts';
+import { busError } from '../../core/bus/errors.ts';
 import { createLog } from '../../core/log.ts';
 import { topics } from '../../proto/bus.ts';
 import { decodeEventBatch } from '../../schema/event-batch.ts';
 import { eventually } from '../../test/lab/eventually.ts';
+import { mortal } from '../../test/support/mortal-bus.ts';
 import { fileCheckpoints } from './checkpoint.ts';
 import { type Aggregator, type AggregatorOptions, startAggregator } from './main.ts';
 import { rawStream } from './test-raw-stream.ts';
@@ -34,7 +37,7 @@ async function start(dir: string, more: Settings = {}): Promise<Running> {
   return { bus, aggregator };
 }
 
-function startOn(bus: EmbeddedLog, dir: string, more: Settings): Promise<Aggregator> {
+function startOn(bus: Bus, dir: string, more: Settings): Promise<Aggregator> {
   return startAggregator({
     bus,
     checkpoints: fileCheckpoints(join(dir, 'state')),
@@ -122,6 +125,25 @@ test('a clean end and a start go on where they were', async () => {
   expect(lines).toEqual(whole.lines);
   expect(numbers).toEqual(lines.map((_, index) => index));
   expect(aggregator.partitions().get(0)?.dispositions).toEqual(whole.state.dispositions);
+  await aggregator.close();
+  expect(aggregator.partitions().get(0)?.dispositions, 'the summary of a run tells them').toEqual(whole.state.dispositions);
+});
+
+test('an end that cuts off an append to a bus that takes nothing is no failure', async () => {
+  const dir = folder();
+  const bus = await openBus(dir);
+  onTestFinished(() => bus.close());
+  let refused = 0;
+  const append: Bus['append'] = (topic, ...call) =>
+    topic === topics.events
+      ? Promise.reject(busError('BUS_FULL', { topic, partition: 0, found: ++refused, limit: 0 }))
+      : bus.append(topic, ...call);
+  const aggregator = await startOn({ ...mortal(bus).bus, append }, dir, {});
+  const ended = aggregator.finished.then(() => 'ended', String);
+  await bus.append(topics.raw, 0, rawStream(40));
+  await eventually('events wait for the bus', () => refused > 0);
+  await aggregator.close(50);
+  expect(await ended).toBe('ended');
 });
 
 test('an event after a pause goes out at once; those behind it wait for their batch', async () => {

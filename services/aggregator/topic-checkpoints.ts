@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { type AppError, messageOf } from '../../core/app-error.ts';
+import { AppError, messageOf } from '../../core/app-error.ts';
 import type { Bus } from '../../core/bus/bus.ts';
 import { topics } from '../../proto/bus.ts';
 import { type CheckpointStore, decodeFrames, framesOf, type LoadedCheckpoint } from './checkpoint.ts';
@@ -31,7 +31,8 @@ export function topicCheckpoints(bus: Bus): CheckpointStore {
         await bus.checkpointed(topics.state, partition, first ?? 0);
       } catch (thrown) {
         const file = `${topics.state}/${partition}`;
-        throw aggregatorError('AGGREGATOR_CHECKPOINT_FAILED', { file, cause: messageOf(thrown) }, thrown);
+        const remedy = thrown instanceof AppError ? thrown.remedy : 'Look into the log of the broker.';
+        throw aggregatorError('AGGREGATOR_CHECKPOINT_FAILED', { file, cause: messageOf(thrown), remedy }, thrown);
       }
     },
     async load(partition) {

@@ -120,6 +120,17 @@ export const collectorError = errorTable({
     retryable: true,
     remedy: 'Check the disk of the data folder. The spool is left where it is and tried again at the next start; other sessions are sent.',
   },
+  COLLECTOR_BASELINES_NOT_WRITTEN: {
+    message: 'baselines of counters cannot be written: {cause}',
+    retryable: true,
+    remedy: 'Free space in the data folder. Totals may begin anew if the collector ends before.',
+  },
+  COLLECTOR_SPOOL_UNUSABLE: {
+    message: 'the spool {folder} cannot be opened: {cause}',
+    retryable: true,
+    remedy: 'Free space on the file system of the data folder, and check that it can be written. What is spooled already is kept.',
+    exitCode: 75,
+  },
   COLLECTOR_SPOOL_REFUSED: {
     message: 'the spool takes no batch: {cause}',
     retryable: true,

@@ -1,8 +1,9 @@
 import { mkdir } from 'node:fs/promises';
-import { messageOf } from '../../core/app-error.ts';
+import { AppError, messageOf } from '../../core/app-error.ts';
 import type { BusObserver } from '../../core/bus/bus.ts';
 import type { PartitionStats } from '../../core/bus/partition-log.ts';
 import type { Log, LogLimiter } from '../../core/log.ts';
+import { isSystemError } from '../../core/system-error.ts';
 import { type CollectorBody, CollectorMessage } from '../../proto/collect.ts';
 import { collectorError } from './errors.ts';
 import { messageBytes } from './message-size.ts';
@@ -48,7 +49,17 @@ export class Shipper {
     this.#catchingUp = this.#catchUp(older, observer);
   }
 
+  /** Rejects with COLLECTOR_SPOOL_UNUSABLE when the disk refuses. */
   static async start(options: ShipperOptions): Promise<Shipper> {
+    try {
+      return await Shipper.#open(options);
+    } catch (thrown) {
+      if (!isSystemError(thrown) && !(thrown instanceof AppError)) throw thrown;
+      throw collectorError('COLLECTOR_SPOOL_UNUSABLE', { folder: options.spoolDir, cause: messageOf(thrown) }, thrown);
+    }
+  }
+
+  static async #open(options: ShipperOptions): Promise<Shipper> {
     const { spoolDir, session, maxBytes, log } = options;
     await mkdir(spoolDir, { recursive: true });
     const found = (await Spool.leftBehind(spoolDir, session.node)).filter((old) => old.session !== session.session);

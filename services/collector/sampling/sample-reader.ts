@@ -3,6 +3,7 @@ import type { Log, LogLimiter } from '../../../core/log.ts';
 import type { Native } from '../../../native/addon.ts';
 import type { CollectorBody, Samples } from '../../../proto/collect.ts';
 import type { Counter } from '../counters.ts';
+import { collectorError } from '../errors.ts';
 import type { CgroupTarget } from '../identity/cri/container-cgroup.ts';
 import type { CollectorMetrics } from '../metrics.ts';
 import type { Baselines } from '../sources/baselines.ts';
@@ -139,12 +140,8 @@ export class SampleReader {
     try {
       baselines.write(this.#baselinesOf());
     } catch (thrown) {
-      limiter.once('baselines', (heldBack) =>
-        log.warn(
-          { heldBack, code: 'COLLECTOR_BASELINES_NOT_WRITTEN', cause: messageOf(thrown) },
-          'baselines of counters cannot be written: totals may begin anew at the next start',
-        ),
-      );
+      const { code, remedy, message } = collectorError('COLLECTOR_BASELINES_NOT_WRITTEN', { cause: messageOf(thrown) }, thrown);
+      limiter.once(code, (heldBack) => log.warn({ code, heldBack, remedy }, message));
     }
   }
 
