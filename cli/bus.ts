@@ -4,7 +4,6 @@ import { join, resolve } from 'node:path';
 import type { AppError } from '../core/app-error.ts';
 import type { Bus, BusObserver, Commit, LogStats, TopicSpec } from '../core/bus/bus.ts';
 import { openEmbeddedLog } from '../core/bus/embedded-log.ts';
-import { openKafkaBus } from '../core/bus/kafka/kafka-bus.ts';
 import { deadLetterGroup } from '../core/dead-letter-box.ts';
 import { type Log, LogLimiter } from '../core/log.ts';
 import { topics } from '../proto/bus.ts';
@@ -50,13 +49,15 @@ export interface OpenBusOptions {
 }
 
 /** Opens the bus: the logs of a data folder whose lock is held, or the topics of a cluster. */
-export function openBus(config: Config, dataDir: string, { log, observer, signal }: OpenBusOptions): Promise<PipelineBus> {
+export async function openBus(config: Config, dataDir: string, { log, observer, signal }: OpenBusOptions): Promise<PipelineBus> {
   const observed = observer === undefined ? {} : { observer };
   if (config.bus.type === 'embedded')
     return openEmbeddedLog({ dir: join(dataDir, 'bus'), topics: topicSpecs(config, 1), commitMs: config.bus.commitInterval, ...observed });
   const { kafka } = config.bus;
   const specs = topicSpecs(config, kafka.partitions);
   const state = { name: topics.state, partitions: kafka.partitions, maxBytes: config.bus.rawSize, retain: 'checkpoint' } as const;
+  // Its library is loaded only where it is used.
+  const { openKafkaBus } = await import('../core/bus/kafka/kafka-bus.ts');
   return openKafkaBus({
     config: kafka,
     topics: [...specs, state],

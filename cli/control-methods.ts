@@ -1,6 +1,7 @@
 import type { ConfigReloader } from '../core/config/reload.ts';
 import type { ControlMethod } from '../core/control.ts';
 import { DeadLetterBox } from '../core/dead-letter-box.ts';
+import type { Log } from '../core/log.ts';
 import type { Collector } from '../services/collector/main.ts';
 import type { Config } from './config.ts';
 import { viewOfRunning } from './config-view.ts';
@@ -17,6 +18,7 @@ export function controlMethods(
   collector: Collector | undefined,
   reloader: Pick<ConfigReloader<Config>, 'status'>,
   rates: Pick<StorageRates, 'report'>,
+  log: Log,
 ): ReadonlyMap<string, ControlMethod> {
   return new Map<string, ControlMethod>([
     ['tap', (params, signal) => tapOf(pipeline, filterOf(params), signal)],
@@ -56,7 +58,7 @@ export function controlMethods(
         yield viewOfRunning(reloader.status);
       },
     ],
-    ...deadLetterMethods(new DeadLetterBox(pipeline.bus), pipeline),
+    ...deadLetterMethods(new DeadLetterBox(pipeline.bus), pipeline, log),
     ['explain', (params, signal) => explainRunning(pipeline, params, signal)],
     [
       'counters',

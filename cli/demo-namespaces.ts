@@ -1,7 +1,8 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { errorTable, messageOf } from '../core/app-error.ts';
+import { AppError, errorTable, messageOf } from '../core/app-error.ts';
+import { type DataDirLock, lockDataDir } from '../core/lock.ts';
 
 const demoError = errorTable({
   DEMO_NAMESPACES: {
@@ -9,6 +10,12 @@ const demoError = errorTable({
     retryable: false,
     remedy: 'The demo needs root, and `ip` of the package iproute2.',
     exitCode: 77,
+  },
+  DEMO_RUNS: {
+    message: 'another demo runs on this machine: process {pid}: {command}',
+    retryable: true,
+    remedy: 'Wait for its end, or stop it: its network namespaces have the same names.',
+    exitCode: 75,
   },
   DEMO_NAMESPACE_FOREIGN: {
     message: 'there is a network namespace {name} that the demo did not make; it is left as it is',
@@ -43,7 +50,20 @@ export interface DemoFolders {
 
 const folders: DemoFolders = { netns: '/run/netns', marks: '/run/jitterscope-demo' };
 
-/** Makes both namespaces, joined by a veth pair. Throws DEMO_NAMESPACE_FOREIGN where somebody else has one of that name. */
+/** Takes the demo's namespaces for this process alone, whatever way it ends. Rejects with DEMO_RUNS, which names the other one. */
+export async function lockDemo({ marks }: DemoFolders = folders): Promise<DataDirLock> {
+  try {
+    return await lockDataDir(marks);
+  } catch (thrown) {
+    if (!(thrown instanceof AppError) || thrown.code !== 'DATA_DIR_LOCKED') throw thrown;
+    throw demoError('DEMO_RUNS', thrown.details, thrown);
+  }
+}
+
+/**
+ * Makes both namespaces, joined by a veth pair, for the holder of the demo's lock. Throws DEMO_NAMESPACE_FOREIGN where
+ * somebody else has one of that name.
+ */
 export function makeNamespaces(): void {
   for (const name of names) if (isForeign(name)) throw demoError('DEMO_NAMESPACE_FOREIGN', { name });
   try {
@@ -69,8 +89,8 @@ export function makeNamespaces(): void {
 export function removeNamespaces(): void {
   for (const name of names) {
     if (existsSync(join(folders.netns, name)) && !isForeign(name)) ip('netns', 'del', name);
+    rmSync(join(folders.marks, name), { force: true });
   }
-  rmSync(folders.marks, { recursive: true, force: true });
 }
 
 /** Notes that the namespace of this name, as it is now, is the demo's. */

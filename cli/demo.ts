@@ -8,7 +8,7 @@ import { errorTable } from '../core/app-error.ts';
 import { askControl } from '../core/control.ts';
 import { sleep } from '../core/retry.ts';
 import { faults, stopFaults } from './demo-faults.ts';
-import { client, makeNamespaces, removeNamespaces, web } from './demo-namespaces.ts';
+import { client, lockDemo, makeNamespaces, removeNamespaces, web } from './demo-namespaces.ts';
 import { linesOfFiles } from './demo-replay.ts';
 import { DemoReport } from './demo-report.ts';
 import { interrupted, interruptedExitCode, untilInterrupted } from './interruption.ts';
@@ -47,6 +47,7 @@ export async function demo(dataDir: string): Promise<number> {
 async function liveDemo(dataDir: string): Promise<number> {
   const stop = new AbortController();
   untilInterrupted().addEventListener('abort', () => stop.abort(), { once: true });
+  const lock = await lockDemo();
   let own: Awaited<ReturnType<typeof startOwn>> | undefined;
   try {
     own = (await isRunning(dataDir)) ? undefined : await startOwn(stop.signal);
@@ -56,6 +57,7 @@ async function liveDemo(dataDir: string): Promise<number> {
     return interruptedExitCode();
   } finally {
     await own?.stop();
+    await lock.release();
   }
 }
 
@@ -129,9 +131,9 @@ async function isRunning(dataDir: string): Promise<boolean> {
 async function startOwn(signal: AbortSignal): Promise<{ readonly dataDir: string; stop(): Promise<void> }> {
   say('no jitterscope is running here, so the demo starts one for itself');
   const dataDir = mkdtempSync(join(tmpdir(), 'jitterscope-demo-'));
-  const main = join(dirname(fileURLToPath(import.meta.url)), 'main.js');
-  const args = [main, 'run', '--data-dir', dataDir, '--set', 'metrics.listen="off"'];
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'inherit'] });
+  const program = join(dirname(fileURLToPath(import.meta.url)), 'demo-agent.js');
+  const args = [program, 'run', '--data-dir', dataDir, '--set', 'metrics.listen="off"'];
+  const child = spawn(process.execPath, args, { stdio: ['pipe', 'ignore', 'inherit'] });
   const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));
   const stop = async (): Promise<void> => {
     child.kill('SIGTERM');

@@ -1,8 +1,10 @@
 import type { AppError } from '../core/app-error.ts';
 import type { ControlMethod, ControlParams } from '../core/control.ts';
 import { type DeadLetterBox, deadLetterError, type LetterFilter, type WaitingLetter } from '../core/dead-letter-box.ts';
+import type { Log } from '../core/log.ts';
 import { decodeEventBatch } from '../schema/event-batch.ts';
 import type { Sinks } from '../services/sinks/main.ts';
+import { sinkRegistry } from '../services/sinks/registry.ts';
 import { replayLetters } from '../services/sinks/replay-letters.ts';
 import { checkSinks } from './roles.ts';
 
@@ -44,6 +46,9 @@ export interface ReplayRow {
 }
 
 const defaultLimit = 100;
+/** `unknown`: of letters that cannot be read. */
+const stages = ['aggregator', 'sink', 'unknown'];
+const targets = [...Object.keys(sinkRegistry), 'prometheus'];
 /** Letters are settled in portions of so many. */
 const purgePortion = 1_000;
 
@@ -54,7 +59,7 @@ interface LetterHops {
 }
 
 /** What a process with a bus answers about dead letters: those of all processes. Only one with sinks replays. */
-export function deadLetterMethods(box: DeadLetterBox, { bus, sinks }: LetterHops): [string, ControlMethod][] {
+export function deadLetterMethods(box: DeadLetterBox, { bus, sinks }: LetterHops, log: Log): [string, ControlMethod][] {
   const methods: [string, ControlMethod][] = [
     ['dlq-list', (params, signal) => list(box, params, signal)],
     [
@@ -67,7 +72,7 @@ export function deadLetterMethods(box: DeadLetterBox, { bus, sinks }: LetterHops
       'dlq-replay',
       (params, signal) => {
         checkSinks(sinks);
-        return replay(box, sinks, filterOf(params), signal);
+        return replay(box, sinks, filterOf(params), signal, log);
       },
     ],
     ['dlq-purge', (params, signal) => purge(box, filterOf(params), signal)],
@@ -100,9 +105,10 @@ async function* replay(
   sinks: Pick<Sinks, 'replay'>,
   filter: LetterFilter,
   signal: AbortSignal,
+  log: Log,
 ): AsyncGenerator<ReplayRow> {
   const left = new Set(filter.ids);
-  for await (const { id, target, eventId, error, possiblyDoubled } of replayLetters(box, sinks, filter, signal)) {
+  for await (const { id, target, eventId, error, possiblyDoubled } of replayLetters(box, sinks, filter, signal, log)) {
     left.delete(id);
     const why = error === undefined ? {} : { code: error.code, reason: error.message, remedy: error.remedy };
     const doubled = possiblyDoubled ? { possiblyDoubled } : {};
@@ -124,8 +130,14 @@ async function* purge(box: DeadLetterBox, filter: LetterFilter, signal: AbortSig
     if (portion.push(id) >= purgePortion) await settle();
   }
   if (portion.length > 0) await settle();
+  // Also where an id is unknown: what was taken away is told.
+  if (purged > 0 || left.size === 0) yield { purged };
   for (const id of left) throw deadLetterError('DEAD_LETTER_UNKNOWN', { id });
-  yield { purged };
+}
+
+function checkName(option: string, found: unknown, names: readonly string[]): void {
+  if (typeof found !== 'string' || names.includes(found)) return;
+  throw deadLetterError('DEAD_LETTER_FILTER', { option, found: found.slice(0, 40), expected: names.join(', ') });
 }
 
 function rowOf({ id, atMs, stage, target, code, reason, eventId, topic, partition, offset, payload }: WaitingLetter): LetterRow {
@@ -146,7 +158,10 @@ function shownOf(letter: WaitingLetter): ShownLetter {
   return { ...row, payloadBase64: Buffer.from(letter.payload).toString('base64') };
 }
 
+/** Throws DEAD_LETTER_FILTER for a name that no letter can have: that none waits would be no answer to a slip of the pen. */
 function filterOf({ ids, stage, target, code }: ControlParams): LetterFilter {
+  checkName('stage', stage, stages);
+  checkName('target', target, targets);
   return {
     ...(Array.isArray(ids) && { ids: ids.map(String) }),
     ...(typeof stage === 'string' && { stage }),

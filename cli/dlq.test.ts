@@ -9,6 +9,7 @@ import { askControl, ControlServer } from '../core/control.ts';
 import { encodeDeadLetter } from '../core/dead-letter.ts';
 import { DeadLetterBox } from '../core/dead-letter-box.ts';
 import { Deadline } from '../core/deadline.ts';
+import { createLog } from '../core/log.ts';
 import { DeadLetter, topics } from '../proto/bus.ts';
 import { encodeSingleEvent } from '../schema/event-batch.ts';
 import type { Sinks } from '../services/sinks/main.ts';
@@ -22,6 +23,7 @@ import { shortSocketPath } from './socket-path.ts';
 const testError = errorTable({
   REFUSED: { message: 'found \u001b[31mhost-3, expected an address', retryable: false, remedy: 'mend the mapping' },
 });
+const log = createLog('silent');
 let dataDir: string;
 let bus: EmbeddedLog;
 let control: ControlServer;
@@ -47,7 +49,7 @@ beforeEach(async () => {
   };
   control = await ControlServer.listen(
     shortSocketPath(join(dataDir, 'control.sock')),
-    new Map(deadLetterMethods(new DeadLetterBox(bus), { bus: {}, sinks })),
+    new Map(deadLetterMethods(new DeadLetterBox(bus), { bus: {}, sinks }, log)),
   );
   out = '';
   vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
@@ -129,6 +131,18 @@ test('purge takes away what it names, and nothing else', async () => {
   expect(out).toBe('No dead letters wait.\n');
 });
 
+test('what was purged is told, also beside an id that is unknown; a name that no letter can have is refused', async () => {
+  await expect(purgeLetters(text(), { ids: ['0-1', '0-99'] })).rejects.toMatchObject({
+    message: expect.stringContaining('no dead letter 0-99'),
+  });
+  expect(out).toBe('1 purged\n');
+  for (const filter of [{ target: 'elastic' }, { stage: 'sinks' }])
+    for (const act of [purgeLetters, replayLetters])
+      await expect(act(text(), filter)).rejects.toMatchObject({
+        message: expect.stringMatching(/^no dead letter has the \w+ \w+; expected one of /),
+      });
+});
+
 test('a letter that is rubbish hides no other', async () => {
   const times = [2 ** 53, -(2 ** 40), 1].map((seconds) => DeadLetter.encode({ stage: 'sink', at: { seconds, nanos: 2 ** 31 } }).finish());
   await bus.append(topics.deadLetters, 0, [...times, new Uint8Array(0), Buffer.from([0x6a, 0xff]), Buffer.from('no letter')]);
@@ -149,7 +163,7 @@ test('a process without sinks, or whose brokers are away, says so instead of wai
     [{ bus: {}, sinks: absentSinks }, 'runs no sinks'],
     [{ bus: { problem: unreachable }, sinks: absentSinks }, unreachable.message],
   ] as const) {
-    const methods = new Map(deadLetterMethods(new DeadLetterBox(bus), hops));
+    const methods = new Map(deadLetterMethods(new DeadLetterBox(bus), hops, log));
     expect(() => methods.get('dlq-replay')?.({}, new AbortController().signal)).toThrow(message);
   }
 });
@@ -170,7 +184,7 @@ test('a process that ends while a store does not answer a replay leaves no claim
       return Array.from(items, () => ({ error: testError('REFUSED'), isDoubtful: true }));
     },
   };
-  const server = await ControlServer.listen(path, new Map(deadLetterMethods(new DeadLetterBox(bus), { bus: {}, sinks })));
+  const server = await ControlServer.listen(path, new Map(deadLetterMethods(new DeadLetterBox(bus), { bus: {}, sinks }, log)));
   const client = askControl(path, 'dlq-replay', { ids: ['0-0', '0-1'] });
   const told = client.next().catch(() => undefined);
   await isAsked;

@@ -65,7 +65,7 @@ test('findings are never left out', async () => {
   }
   printer.end();
   expect(text().match(/full/g)).toHaveLength(100);
-  expect(text()).toContain('more: all of them are in the files');
+  expect(text()).toContain('more: the sinks deliver all of them');
 });
 
 test.each([true, false])('JSON on a terminal (%s) steers nothing; into files and pipes it goes as it is', async (isTTY) => {

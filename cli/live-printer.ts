@@ -46,7 +46,7 @@ export class LivePrinter {
 
   /** Tells what was not shown. */
   end(): void {
-    if (this.#hidden > 0) this.#out.write(pc.dim(`... and ${this.#hidden} more: all of them are in the files\n`));
+    if (this.#hidden > 0) this.#out.write(pc.dim(`... and ${this.#hidden} more: the sinks deliver all of them\n`));
     this.#hidden = 0;
   }
 }

@@ -3,37 +3,34 @@
 import { resolve } from 'node:path';
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import pc from 'picocolors';
-import { AppError } from '../core/app-error.ts';
+import { AppError, messageOf } from '../core/app-error.ts';
 import { printable } from '../core/printable.ts';
 import { parseSize } from '../core/quantity.ts';
-import { readConfig } from './config.ts';
+import { isOutOfSpace } from '../core/system-error.ts';
 import { addConfigCommand } from './config-command.ts';
-import { demo } from './demo.ts';
 import { addDlqCommand } from './dlq-command.ts';
-import { doctor } from './doctor.ts';
-import { explain } from './explain.ts';
 import { interrupted } from './interruption.ts';
 import { durationMs, pastTime } from './option-values.ts';
-import { flushed } from './output.ts';
+import { flushed, outputError } from './output.ts';
 import { type PodFilter, parsePod } from './pod-filter.ts';
 import { addProbesCommand } from './probes-command.ts';
-import { type ReplayCommand, replay, replayTo } from './replay.ts';
+import type { ReplayCommand } from './replay.ts';
 import { type Role, roles } from './roles.ts';
-import { checkRules, listRules } from './rules.ts';
-import { testRules } from './rules-test.ts';
-import { run } from './run.ts';
-import { tap } from './tap.ts';
 import { packageVersion } from './version.ts';
 
 const exitUsage = 2;
 const defaultDataDir = './data';
 
+// Commands are loaded by who runs them: all of them together take half a second.
 const program = new Command('jitterscope')
   .description('Explains why container networks jitter: kernel events of every Pod in, explained anomalies out.')
   .version(packageVersion(), '-V, --version')
   .showHelpAfterError('(jitterscope --help lists the commands)')
   .showSuggestionAfterError()
   .exitOverride();
+
+/** Whether the command works on when nothing that it prints is taken any more. */
+let outlivesOutput = false;
 
 const collect = (value: string, all: readonly string[]): readonly string[] => [...all, value];
 
@@ -73,6 +70,8 @@ program
   .action(
     async (o: { config?: string; role: Role; dataDir: string; duration?: number; set: string[]; record?: string; json?: boolean }) => {
       const { duration, ...rest } = o;
+      outlivesOutput = true;
+      const { run } = await import('./run.ts');
       process.exitCode = await run({ ...rest, dataDir: resolve(o.dataDir), ...(duration === undefined ? {} : { durationMs: duration }) });
     },
   );
@@ -91,6 +90,7 @@ program
     const filter = findings === true ? { ...rest, kind: 'alert' as const } : rest;
     if (filter.namespace !== undefined && pod?.namespace !== undefined && pod.namespace !== filter.namespace)
       program.error(`error: --pod ${pod.namespace}/${pod.pod} is not in --namespace ${filter.namespace}: leave one of them out`);
+    const { tap } = await import('./tap.ts');
     process.exitCode = await tap({ dataDir: resolve(dataDir), json: json === true, filter: { ...filter, ...pod } });
   });
 
@@ -106,6 +106,7 @@ program
   .option('--json', 'print events as JSON lines')
   .option('--quiet', 'print the summary only')
   .action(async (file: string, o: Omit<ReplayCommand, 'file'> & { dataDir: string; set: string[] }) => {
+    const { replay, replayTo } = await import('./replay.ts');
     const command = { ...o, file: resolve(file), dataDir: resolve(o.dataDir) };
     process.exitCode = await (o.gateway === undefined ? replay(command) : replayTo(o.gateway, command));
   });
@@ -115,6 +116,7 @@ program
   .description('break the network between two namespaces of its own, for a running jitterscope to see')
   .option('-d, --data-dir <dir>', "the running one's data folder", defaultDataDir)
   .action(async (o: { dataDir: string }) => {
+    const { demo } = await import('./demo.ts');
     process.exitCode = await demo(resolve(o.dataDir));
   });
 
@@ -126,6 +128,7 @@ program
   .option('--set <path=value>', 'set one field of the configuration; may be repeated', collect, [])
   .option('--json', 'print JSON')
   .action(async (o: { config?: string; dataDir: string; set: string[]; json?: boolean }) => {
+    const [{ doctor }, { readConfig }] = await Promise.all([import('./doctor.ts'), import('./config.ts')]);
     process.exitCode = await doctor(resolve(o.dataDir), o.json === true, readConfig(o));
   });
 
@@ -147,6 +150,7 @@ rules
   .option('--set <path=value>', 'set one field of the configuration; may be repeated', collect, [])
   .option('--json', 'print a JSON line for each')
   .action(async (files: string[], o: RulesOptions) => {
+    const { listRules } = await import('./rules.ts');
     process.exitCode = await listRules({ ...o, files, json: o.json === true });
   });
 
@@ -158,6 +162,7 @@ rules
   .option('--set <path=value>', 'set one field of the configuration; may be repeated', collect, [])
   .option('--json', 'print JSON')
   .action(async (files: string[], o: RulesOptions) => {
+    const { checkRules } = await import('./rules.ts');
     process.exitCode = await checkRules({ ...o, files, json: o.json === true });
   });
 
@@ -178,6 +183,7 @@ rules
       o: { entity: string; at?: number; capture?: string; config?: string; dataDir: string; set: string[]; json?: boolean },
     ) => {
       const { at: atS, capture, json, dataDir, ...rest } = o;
+      const { explain } = await import('./explain.ts');
       process.exitCode = await explain({ ...rest, rule, atS, capture, dataDir: resolve(dataDir), json: json === true });
     },
   );
@@ -194,6 +200,7 @@ rules
   .option('--set <path=value>', 'set one field of the configuration; may be repeated', collect, [])
   .option('--json', 'print a JSON line for each test')
   .action(async (files: string[], o: RulesOptions) => {
+    const { testRules } = await import('./rules-test.ts');
     process.exitCode = await testRules({ ...o, files, json: o.json === true });
   });
 
@@ -207,8 +214,12 @@ program
 // `jitterscope tap | head` closes the pipe early: that is no failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(0);
-  throw error;
+  if (!isOutOfSpace(error)) throw error;
+  const exitCode = report(outputError('OUTPUT_FULL', { cause: messageOf(error) }, error));
+  if (!outlivesOutput) process.exit(exitCode);
 });
+// There is nowhere left to tell it.
+process.stderr.on('error', () => undefined);
 
 try {
   await program.parseAsync();

@@ -1,4 +1,15 @@
 import type { Writable } from 'node:stream';
+import { errorTable } from '../core/app-error.ts';
+
+/** Failures of standard output. */
+export const outputError = errorTable({
+  OUTPUT_FULL: {
+    message: 'standard output takes no more: {cause}',
+    retryable: false,
+    remedy: 'Free space on the file system that it goes to. A run goes on without it: its events are in the stores.',
+    exitCode: 75,
+  },
+});
 
 /** Writes all of the text. Resolves when the stream takes more, or when the signal aborts: a slow reader holds up the writer. */
 export async function writeAll(out: Writable, text: string, signal?: AbortSignal): Promise<void> {

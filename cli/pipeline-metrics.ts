@@ -7,6 +7,7 @@ import { addBusMetrics } from './metrics/bus-metrics.ts';
 import { addCertificateMetrics } from './metrics/certificate-metrics.ts';
 import { addCollectorMetrics } from './metrics/collector-metrics.ts';
 import { addConfigMetrics } from './metrics/config-metrics.ts';
+import { addFileMetrics } from './metrics/file-metrics.ts';
 import { addGatewayMetrics } from './metrics/gateway-metrics.ts';
 import { addLokiMetrics } from './metrics/loki-metrics.ts';
 import { MetricSet } from './metrics/metric-set.ts';
@@ -28,6 +29,7 @@ export function pipelineMetrics(
   addGatewayMetrics(set, gateway);
   addAggregatorMetrics(set, aggregator);
   addSinkMetrics(set, () => sinks.stats());
+  addFileMetrics(set, sinks);
   addLokiMetrics(set, () => sinks.stats());
   addPrometheusMetrics(set, prometheus);
   addBusMetrics(set, pipeline);

@@ -64,6 +64,8 @@ const checkpointsPerCap = 4;
 const maxLoadMs = 10_000;
 /** The end looks at least so long for what waits on the bus. */
 const minLookMs = 500;
+/** And the bus has at least so long for what waits to be durable. */
+const minFlushMs = 500;
 
 const pipelineError = errorTable({
   AGGREGATOR_STOPPED: {
@@ -103,6 +105,9 @@ export async function startPipeline(config: Config, dataDir: string, options: Pi
     await lock.release();
     throw thrown;
   });
+  // A start waits for brokers as long as it takes: who wants it to end ends the bus.
+  const giveUp = (): void => void (config.bus.type === 'kafka' && bus.close(0));
+  signal?.addEventListener('abort', giveUp, { once: true });
   const aggregator = runs(role, 'aggregator') ? await aggregatorOf(config, dataDir, bus, aggregation, log) : absentAggregator;
   const sinksLog = limitedLog(logOf(log, 'sinks'));
   const sinks = runs(role, 'sinks')
@@ -137,15 +142,21 @@ export async function startPipeline(config: Config, dataDir: string, options: Pi
         figures,
       })
     : absentGateway;
+  signal?.removeEventListener('abort', giveUp);
 
   async function settled(signal: AbortSignal): Promise<boolean> {
     // What others run goes on without this process, and what is behind is in the bus.
-    while (role === 'all' && !signal.aborted) {
-      const behind = [...(await aggregator.lag()).values(), ...[...(await sinks.lag()).values()].flatMap((lag) => [...lag.values()])];
+    if (role !== 'all') return true;
+    const aborted = new Promise<undefined>((resolve) => signal.addEventListener('abort', () => resolve(undefined), { once: true }));
+    while (!signal.aborted) {
+      // A bus that does not answer says nothing of what is behind.
+      const lags = await Promise.race([Promise.all([aggregator.lag(), sinks.lag()]), aborted]);
+      if (lags === undefined) return false;
+      const behind = [...lags[0].values(), ...[...lags[1].values()].flatMap((lag) => [...lag.values()])];
       if (behind.every((lag) => lag === 0) && !aggregator.pending()) return true;
       await sleep(20, signal).catch(() => undefined);
     }
-    return role !== 'all';
+    return false;
   }
 
   return {
@@ -170,7 +181,7 @@ export async function startPipeline(config: Config, dataDir: string, options: Pi
       await prometheus?.close();
       const groups = { aggregator: runs(role, 'aggregator'), sinks: sinks.stats().map(({ sink }) => sink) };
       const left = await leftOnBus(bus, groups, Math.max(minLookMs, deadline.leftMs));
-      await bus.close();
+      await bus.close(Math.max(minFlushMs, deadline.leftMs));
       await lock.release();
       return left;
     },

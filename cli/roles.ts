@@ -112,6 +112,7 @@ export const absentSinks: Sinks = {
   ready: () => ({ ready: true, problems: [] }),
   stats: () => [],
   lag: async () => new Map(),
+  diskBytes: async () => new Map(),
   replay: async () => withoutSinks(),
   stopReplays: () => undefined,
   close: async () => undefined,

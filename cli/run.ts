@@ -97,7 +97,7 @@ export async function run(options: RunOptions): Promise<number> {
   const rates = new StorageRates(() => logFills(pipeline, collector));
   const control = await ControlServer.listen(
     shortSocketPath(join(options.dataDir, 'control.sock')),
-    controlMethods(pipeline, collector, reloader, rates),
+    controlMethods(pipeline, collector, reloader, rates, limitedLog(logOf(log, 'dlq'))),
   );
   reloader.start();
   if (options.json !== true) {

@@ -35,9 +35,11 @@ export function summaryText(pipeline: Pipeline, collector: Collector | undefined
     for (const { rule, severity, entity } of state.rules.open())
       lines.push(`  ${pc.bold('open')}        ${severities[severity]} finding ${rule.id}: ${printable(nameOfEntity(entity))}`);
   }
-  const lost = losses(pipeline, collector);
-  if (lost.length === 0) lines.push('  lost        0');
+  const lost = lossesOfRun(pipeline, collector);
+  const lostInAll = lossesInAll(pipeline);
+  if (lost.length === 0 && lostInAll.length === 0) lines.push('  lost        0');
   for (const [reason, count] of lost) lines.push(`  ${pc.yellow('lost')}        ${count} ${reason}`);
+  for (const [reason, count] of lostInAll) lines.push(`  ${pc.yellow('lost in all')} ${count} ${reason}`);
   lines.push(...leftLines(left, pipeline));
   return `${lines.join('\n')}\n`;
 }
@@ -68,20 +70,41 @@ function seenLines(totals: CounterTotals): string[] {
   );
 }
 
-function losses(pipeline: Pipeline, collector: Collector | undefined): [string, number][] {
-  const lost = new Map<string, number>();
-  const add = (reason: string, count: number): void => void lost.set(reason, (lost.get(reason) ?? 0) + count);
-  add('ring_full (the kernel had no room)', collector?.counters().sum(metricNumbers.RING_FULL) ?? 0);
-  add('uncounted (the counter map was full)', collector?.counters().uncounted ?? 0);
+/** Losses by reason; those of none are left out. */
+class Losses {
+  readonly #byReason = new Map<string, number>();
+
+  add(reason: string, count: number): void {
+    if (count > 0) this.#byReason.set(reason, (this.#byReason.get(reason) ?? 0) + count);
+  }
+
+  list(): [string, number][] {
+    return [...this.#byReason];
+  }
+}
+
+/** What this run could not keep. What its spool gave up is in what the aggregator counts, too, as soon as that was told of it. */
+function lossesOfRun({ deadLetters }: Pipeline, collector: Collector | undefined): [string, number][] {
+  const lost = new Losses();
+  lost.add('ring_full (the kernel had no room)', collector?.counters().sum(metricNumbers.RING_FULL) ?? 0);
+  lost.add('uncounted (the counter map was full)', collector?.counters().uncounted ?? 0);
+  for (const [reason, n] of Object.entries(collector?.metrics.skipped ?? {})) lost.add(`${reason} (the spool gave them up)`, n);
+  lost.add('dead letters (deleted at bus.deadLettersSize)', deadLetters?.lost ?? 0);
+  return lost.list();
+}
+
+/** What hops count over all runs, as they do what they deliver. */
+function lossesInAll(pipeline: Pipeline): [string, number][] {
+  const lost = new Losses();
   for (const state of pipeline.aggregator.partitions().values()) {
     const { gaps, rejected, skipped } = state.dispositions;
     const declared = Object.values(skipped).reduce((sum, n) => sum + n, 0);
-    for (const [reason, n] of Object.entries(skipped)) add(`skipped: ${reason}`, n);
-    add('gaps (never arrived)', Math.max(0, gaps - declared));
-    for (const [reason, n] of Object.entries(rejected)) add(`rejected: ${reason}`, n);
+    for (const [reason, n] of Object.entries(skipped)) lost.add(`skipped: ${reason}`, n);
+    lost.add('gaps (never arrived)', Math.max(0, gaps - declared));
+    for (const [reason, n] of Object.entries(rejected)) lost.add(`rejected: ${reason}`, n);
   }
   for (const { sink, partitions } of pipeline.sinks.stats()) {
-    for (const [, d] of partitions) for (const [reason, n] of Object.entries(d.lost)) add(`${sink}: ${reason}`, n);
+    for (const [, d] of partitions) for (const [reason, n] of Object.entries(d.lost)) lost.add(`${sink}: ${reason}`, n);
   }
-  return [...lost].filter(([, count]) => count > 0);
+  return lost.list();
 }
