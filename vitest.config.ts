@@ -29,6 +29,7 @@ export default defineConfig({
     // Real kernels, processes and disks on two shared cores: CI tries a failed test once more, and its report says so.
     retry: process.env.CI ? 1 : 0,
     unstubEnvs: true,
+    setupFiles: ['test/support/plain-environment.ts'],
     projects: [
       {
         extends: true,
@@ -39,8 +40,8 @@ export default defineConfig({
           // One process after the other would import the same modules again for each file: half of the CPU seconds.
           isolate: false,
           maxWorkers: processors,
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
         },
       },
       {

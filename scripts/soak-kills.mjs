@@ -1,5 +1,6 @@
 // `npm run soak -- --kills [--rounds 10] [--kafka 3.9.2]`: kill -9 of each role over Kafka, so many times in each combination of
-// what Loki may be. It is the test of CI in another size: test/kill-9-over-kafka.loki.test.ts.
+// what Loki may be; and so many times a second aggregator and a second sinks process that join and leave every 10 s. They are
+// the tests of CI in another size: test/kill-9-over-kafka.loki.test.ts, test/rebalance-over-kafka.loki.test.ts.
 import { fileURLToPath } from 'node:url';
 import { kafkaOf } from './servers/kafka.mjs';
 import { prepareServer, prepareTier } from './servers/prepare.mjs';
@@ -8,7 +9,8 @@ import { seconds } from './step.mjs';
 import { obstacleOf, runVitest } from './test-tiers.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const file = 'test/kill-9-over-kafka.loki.test.ts';
+const files = ['test/kill-9-over-kafka.loki.test.ts', 'test/rebalance-over-kafka.loki.test.ts'];
+const staySeconds = 10;
 
 async function obstacle(version) {
   return (
@@ -31,10 +33,14 @@ export async function soakKills({ rounds, version }) {
   Object.assign(process.env, {
     JITTERSCOPE_KILL_ROUNDS: String(rounds),
     JITTERSCOPE_KILL_COMBINATIONS: 'all',
+    JITTERSCOPE_REBALANCE_ROUNDS: String(rounds),
+    JITTERSCOPE_REBALANCE_SECONDS: String(staySeconds),
     JITTERSCOPE_KAFKA: version,
   });
-  const { passed, failed } = runVitest(root, 'loki', [file], []);
-  say(`Kafka ${version}, ${rounds} times each role: ${passed} combinations passed, ${failed} failed, in ${seconds(Date.now() - started)}`);
+  const { passed, failed } = runVitest(root, 'loki', files, []);
+  say(
+    `Kafka ${version}, ${rounds} times each role, and ${rounds} rebalances: ${passed} tests passed, ${failed} failed, in ${seconds(Date.now() - started)}`,
+  );
   return failed > 0 || passed === 0 ? 1 : 0;
 }
 

@@ -12,6 +12,8 @@ export interface ElasticsearchOptions {
   readonly overrides?: Readonly<Record<string, string | number | boolean>>;
   /** TLS, and users of the file realm. Default false. */
   readonly secured?: boolean;
+  /** A secured server takes only clients with a certificate of its authority. Default false: they may have none. */
+  readonly clientCertificates?: boolean;
   /** Beside elasticsearchUser. */
   readonly users?: readonly { readonly name: string; readonly password: string; readonly role: string }[];
   /** As in roles.yml, by name. */

@@ -110,17 +110,24 @@ function writeConfig(config, dataDir, { httpPort, transportPort }, heap, certifi
 /** Users and roles of a secured server: the file realm, by the archive's own tool. */
 async function writeUsers(config, roles, users, env) {
   for (const file of ['users', 'users_roles', 'roles.yml', 'role_mapping.yml']) cpSync(join(home(), 'config', file), join(config, file));
-  writeFileSync(join(config, 'roles.yml'), JSON.stringify(roles));
+  // A role begins where a line does.
+  const lines = Object.entries(roles).map(([role, rights]) => `${role}: ${JSON.stringify(rights)}\n`);
+  writeFileSync(join(config, 'roles.yml'), lines.join(''));
   for (const { name: user, password, role } of users)
     await promisify(execFile)(join(home(), 'bin', 'elasticsearch-users'), ['useradd', user, '-p', password, '-r', role], { env });
+}
+
+/** What a client connects with to a secured server, which may ask for a certificate. */
+function clientOf({ ca, client }) {
+  return { ca: readFileSync(ca), cert: readFileSync(client.cert), key: readFileSync(client.key) };
 }
 
 /** Whether the node's cluster can be used. Its root answers 405. */
 function answers(httpPort, certificates) {
   const path = '/_cluster/health?wait_for_status=yellow&timeout=1s';
   const auth = `${elasticsearchUser.name}:${elasticsearchUser.password}`;
-  const secured = { protocol: 'https:', auth, ca: certificates && readFileSync(certificates.ca) };
-  const options = { host: '127.0.0.1', port: httpPort, path, timeout: 3_000, ...(certificates === undefined ? {} : secured) };
+  const secured = certificates && { protocol: 'https:', auth, ...clientOf(certificates) };
+  const options = { host: '127.0.0.1', port: httpPort, path, timeout: 3_000, ...secured };
   return new Promise((resolve) => {
     const get = certificates === undefined ? http.get : https.get;
     const request = get(options, (response) => {
@@ -133,10 +140,12 @@ function answers(httpPort, certificates) {
 
 /**
  * Starts a node. A start in a folder that has been started in takes the ports from before. `port`: of HTTP, at the first
- * start. `heap`: as 512m. `overrides`: further settings. `secured`: TLS with certificates that it makes, and users:
- * elasticsearchUser, and `users` ({ name, password, role }) with `roles` (as in roles.yml).
+ * start. `heap`: as 512m. `overrides`: further settings. `secured`: TLS with certificates that it makes, which clients may
+ * have and with `clientCertificates` must, and users: elasticsearchUser, and `users` ({ name, password, role }) with
+ * `roles` (as in roles.yml).
  */
-async function start({ dataDir, port, heap = '512m', overrides = {}, secured = false, users = [], roles = {} }) {
+async function start(options) {
+  const { dataDir, port, heap = '512m', overrides = {}, secured = false, clientCertificates = false, users = [], roles = {} } = options;
   const config = join(dataDir, 'config');
   const temporary = join(dataDir, 'tmp');
   const pidFile = join(dataDir, 'elasticsearch.pid');
@@ -158,7 +167,8 @@ async function start({ dataDir, port, heap = '512m', overrides = {}, secured = f
     CLI_JAVA_OPTS: shortLived,
     ES_JAVA_HOME: await javaHome(),
   };
-  writeConfig(config, dataDir, ports, heap, certificates, overrides);
+  const asks = clientCertificates && { 'xpack.security.http.ssl.client_authentication': 'required' };
+  writeConfig(config, dataDir, ports, heap, certificates, { ...asks, ...overrides });
   if (secured && !again) await writeUsers(config, roles, [{ ...elasticsearchUser, role: 'superuser' }, ...users], env);
   writeFileSync(portsFile, JSON.stringify(ports));
   rmSync(pidFile, { force: true });

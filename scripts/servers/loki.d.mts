@@ -20,6 +20,8 @@ export interface LokiOptions {
 export interface RunningLoki extends RunningServer {
   /** Of a secured server. */
   readonly certificates: Certificates | undefined;
+  /** All that single tenants have, from within a second on; of a server that was started with `tenantLimits`. */
+  limitTenants(tenantLimits: NonNullable<LokiOptions['tenantLimits']>): void;
 }
 
 export const loki: Server<LokiOptions, RunningLoki>;

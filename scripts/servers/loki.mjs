@@ -2,7 +2,7 @@
 import { execFile, execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import https from 'node:https';
 import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
@@ -156,7 +156,7 @@ function configOf(dataDir, { httpPort, grpcPort }, { tenants, limits, tenantLimi
       per_stream_rate_limit_burst: '256MB',
       ...limits,
     },
-    ...(tenantLimits === undefined ? {} : { runtime_config: { file: tenantLimits } }),
+    ...(tenantLimits === undefined ? {} : { runtime_config: { file: tenantLimits, period: '1s' } }),
     ...(overrides.distributor && { distributor: overrides.distributor }),
     ...(overrides.querier && { querier: overrides.querier }),
     ruler: {
@@ -180,6 +180,12 @@ async function isReady(url, certificates) {
   return response.statusCode === 200;
 }
 
+/** Loki looks at the file each second. */
+function writeTenantLimits(file, overrides) {
+  writeFileSync(`${file}.new`, JSON.stringify({ overrides }));
+  renameSync(`${file}.new`, file);
+}
+
 /**
  * Starts a server. A start in a folder that has been started in takes the ports from before. `port`: of HTTP, at the first
  * start. `tenants`: X-Scope-OrgID is asked for. `limits`: entries of limits_config, `tenantLimits`: those of tenants, by their ids;
@@ -200,14 +206,15 @@ async function start({ dataDir, port, tenants = false, limits = {}, tenantLimits
     config,
     JSON.stringify(configOf(dataDir, ports, { tenants, limits, tenantLimits: limitsFile, overrides, certificates }), null, 2),
   );
-  if (limitsFile !== undefined) writeFileSync(limitsFile, JSON.stringify({ overrides: tenantLimits }));
+  if (limitsFile !== undefined) writeTenantLimits(limitsFile, tenantLimits);
   const log = join(dataDir, 'loki.log');
   writeFileSync(log, '');
   const address = `${secured ? 'https' : 'http'}://127.0.0.1:${ports.httpPort}`;
   const ready = async () => isReady(`${address}/ready`, certificates);
   const command = join(folderOf(name), 'loki');
   const server = await startServer({ name: 'Loki', command, args: [`-config.file=${config}`], log, ready });
-  return { ...server, address, port: ports.httpPort, certificates };
+  const limitTenants = (next) => writeTenantLimits(limitsFile, next);
+  return { ...server, address, port: ports.httpPort, certificates, limitTenants };
 }
 
 export const loki = {
