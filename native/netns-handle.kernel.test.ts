@@ -2,6 +2,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { readdirSync, statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { ownPrefix } from '../test/lab/lab-owner.ts';
 import { NetnsLab } from '../test/lab/netns-lab.ts';
 import type { NetnsHandle } from './addon.ts';
 import { addonPath, loadNative } from './index.ts';
@@ -122,7 +123,7 @@ test('files stay open only as long as descriptors are left for others', () => {
 });
 
 test('a namespace whose name is gone lives as long as the handle, and not longer', async () => {
-  const name = `jst-${process.pid}-held`;
+  const name = `${ownPrefix}-held`;
   execFileSync('ip', ['netns', 'add', name]);
   const handle = open(`/run/netns/${name}`);
   execFileSync('ip', ['-n', name, 'link', 'set', 'lo', 'up']);

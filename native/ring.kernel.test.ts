@@ -143,7 +143,11 @@ test('records of odd lengths are dropped and counted, discarded ones are nothing
 test('a record that is reserved but not committed yet is left alone', async () => {
   const object = open('lifecycle');
   const first: (number | undefined)[] = [];
-  const reader = object.startReader('events', { drainMs: 1, chunkBytes: 4096, maxChunks: 4 }, (chunk) => first.push(chunk[0]));
+  // On a busy machine a chunk has several records.
+  const take = (chunk: Buffer): void => {
+    for (let at = 0; at < chunk.length; at += 128) first.push(chunk[at]);
+  };
+  const reader = object.startReader('events', { drainMs: 1, chunkBytes: 4096, maxChunks: 4 }, take);
   // Many times the drain timer, each.
   for (let turn = 0; turn < 5; turn++) object.testRun('emit_slowly', new Uint8Array(new Uint32Array([1 << 23]).buffer));
   await reader.stop();

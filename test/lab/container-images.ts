@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { labFile } from './lab-owner.ts';
 
 export const pauseImage = 'test.local/pause:1';
 export const busyboxImage = 'test.local/busybox:1';
@@ -13,8 +13,7 @@ const applets = ['sh', 'sleep', 'nc', 'wget', 'httpd', 'ip', 'cat', 'echo', 'tru
 /** Builds the lab's two images, without a registry: a sandbox's first process, and busybox. Returns the archives. */
 export function buildImages(folder: string): string[] {
   const pause = rootFs(folder, 'pause');
-  const source = fileURLToPath(new URL('pause.c', import.meta.url));
-  execFileSync('cc', ['-static', '-O2', '-s', '-o', join(pause, 'pause'), source]);
+  execFileSync('cc', ['-static', '-O2', '-s', '-o', join(pause, 'pause'), labFile('pause.c')]);
   if (!existsSync(busybox)) throw new Error(`${busybox} is missing: apt-get install busybox-static`);
   const box = rootFs(folder, 'busybox');
   mkdirSync(join(box, 'bin'));

@@ -1,16 +1,18 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, rmdirSync, rmSync, statSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { loadNative } from '../../native/index.ts';
 import { buildImages, busyboxImage } from './container-images.ts';
 import { commandPath, writeContainerdConfig } from './containerd-config.ts';
 import { CriRequests } from './cri-requests.ts';
 import { eventually } from './eventually.ts';
+import { labFile, ownPrefix } from './lab-owner.ts';
 import { type LabProcess, labProcess } from './lab-process.ts';
+import { removeLeftovers, untilAlone } from './leftovers.ts';
+import { cgroupFolders, podsCgroup, quietly, removeNode } from './node-remains.ts';
 
 /** What a Pod is made of. */
 export interface PodSpec {
@@ -53,13 +55,12 @@ export interface LabOptions {
   readonly programs?: string;
 }
 
-const parent = '/kubepods/burstable';
 const forever = ['/bin/sleep', '100000'];
 
 /**
  * A node with a real container runtime: containerd and runc in a network namespace of their own, Pods on a bridge in it
  * (10.244.1.0/24). Needs root. One at a time on a machine: shims and runc keep their state in fixed places. Everything
- * that was made is gone after `remove`, or when the process ends.
+ * that was made is gone after `remove`, or when the process ends; what one that was killed left goes when the next one starts.
  */
 export class ContainerdLab {
   readonly folder: string;
@@ -70,9 +71,6 @@ export class ContainerdLab {
   readonly #lock: { close(): void };
   readonly #programs: string | undefined;
   readonly #pods = new Set<Made>();
-  /** Ids of all sandboxes and containers that ever were. */
-  readonly #ids: string[] = [];
-  readonly #uids: string[] = [];
   readonly #children = new Set<ChildProcess>();
   #daemon: ChildProcess | undefined;
   #requests: CriRequests | undefined;
@@ -85,9 +83,9 @@ export class ContainerdLab {
   ) {
     this.#lock = lock;
     this.#programs = programs;
-    this.folder = mkdtempSync(join(tmpdir(), `jst-ctd-${label}-`));
+    this.folder = mkdtempSync(join(tmpdir(), `${ownPrefix}-ctd-${label}-`));
     this.socket = join(this.folder, 'containerd.sock');
-    this.#netnsName = `jst-${process.pid}-${label}`;
+    this.#netnsName = `${ownPrefix}-${label}`;
     this.netns = `/run/netns/${this.#netnsName}`;
     process.once('exit', this.#onExit);
     execFileSync('ip', ['netns', 'add', this.#netnsName]);
@@ -97,7 +95,15 @@ export class ContainerdLab {
 
   /** @param label names it among the labs of one process */
   static async start(label: string, options: LabOptions = {}): Promise<ContainerdLab> {
-    const lab = new ContainerdLab(label, await oneAtATime(), options);
+    const lock = await oneAtATime();
+    try {
+      removeLeftovers();
+      await untilAlone();
+    } catch (thrown) {
+      lock.close();
+      throw thrown;
+    }
+    const lab = new ContainerdLab(label, lock, options);
     try {
       await lab.#startDaemon();
       for (const archive of buildImages(join(lab.folder, 'images'))) {
@@ -127,7 +133,6 @@ export class ContainerdLab {
       command = forever,
       cpuLimit,
     } = spec;
-    this.#uids.push(uid);
     const logs = join(this.folder, 'logs', uid);
     mkdirSync(logs, { recursive: true });
     const kubelet = { 'io.kubernetes.pod.name': name, 'io.kubernetes.pod.namespace': namespace, 'io.kubernetes.pod.uid': uid };
@@ -139,12 +144,11 @@ export class ContainerdLab {
       labels: { ...kubelet, ...labels },
       annotations: { 'kubernetes.io/config.source': 'api', ...annotations },
       linux: {
-        cgroupParent: `${parent}/pod${uid}`,
+        cgroupParent: `${podsCgroup}/pod${uid}`,
         securityContext: { namespaceOptions: { network: hostNetwork ? 'NODE' : 'POD', pid: 'CONTAINER', ipc: 'POD' } },
       },
     };
     const { podSandboxId } = (await this.#ask('RunPodSandbox', { config })) as { podSandboxId: string };
-    this.#ids.push(podSandboxId);
     const { status, info } = (await this.#ask('PodSandboxStatus', { podSandboxId, verbose: true })) as {
       status: { network: { ip: string } | null };
       info: { info: string };
@@ -170,7 +174,6 @@ export class ContainerdLab {
     };
     const request = { podSandboxId: pod.sandboxId, config, sandboxConfig: (pod as Made).config };
     const { containerId } = (await this.#ask('CreateContainer', request)) as { containerId: string };
-    this.#ids.push(containerId);
     pod.containers.set(name, containerId);
     await this.#ask('StartContainer', { containerId });
     return containerId;
@@ -185,8 +188,8 @@ export class ContainerdLab {
 
   /** Starts a script of test/lab in a Pod's network namespace, and in the cgroup of its container `main`. */
   startIn(pod: LabPod, script: string, ...args: string[]): LabProcess {
-    const file = fileURLToPath(new URL(script, import.meta.url));
-    const groups = cgroupFolders(`${parent}/pod${pod.uid}/${pod.containers.get('main')}`);
+    const file = labFile(script);
+    const groups = cgroupFolders(`${podsCgroup}/pod${pod.uid}/${pod.containers.get('main')}`);
     // The limit of memory is made for busybox.
     const enter = groups.filter((group) => !group.startsWith('/sys/fs/cgroup/memory/')).map((group) => `echo $$ > ${group}/cgroup.procs`);
     const command = [...enter, `exec nsenter --net=/proc/${pod.pid}/ns/net "$@"`].join('\n');
@@ -265,13 +268,7 @@ export class ContainerdLab {
   #removeNow(): void {
     for (const child of this.#children) child.kill('SIGKILL');
     this.#daemon?.kill('SIGKILL');
-    for (const pid of shimsOf(this.socket)) killQuietly(pid);
-    const groups = this.#uids.flatMap((uid) => cgroupFolders(`${parent}/pod${uid}`));
-    for (const pid of groups.flatMap(processesIn)) killQuietly(pid);
-    for (const path of mountsBelow(this.folder)) quietly(() => execFileSync('umount', ['-l', path], { stdio: 'ignore' }));
-    for (const group of groups) removeFolders(group);
-    for (const shared of [parent, '/kubepods']) for (const folder of cgroupFolders(shared)) quietly(() => rmdirSync(folder));
-    for (const id of this.#ids) rmSync(`/run/containerd/runc/k8s.io/${id}`, { recursive: true, force: true });
+    removeNode(this.folder);
     quietly(() => execFileSync('ip', ['netns', 'del', this.#netnsName], { stdio: 'ignore' }));
     quietly(() => rmSync(this.folder, { recursive: true, force: true }));
     this.#lock.close();
@@ -293,61 +290,4 @@ async function oneAtATime(): Promise<{ close(): void }> {
     lock = loadNative().lockFile(path);
   }
   return lock;
-}
-
-/** containerd's shims are told its socket: those of other ones are not ours. */
-function shimsOf(socket: string): number[] {
-  return readdirSync('/proc').flatMap((name) => {
-    if (!/^\d+$/.test(name)) return [];
-    const command = quietly(() => readFileSync(`/proc/${name}/cmdline`, 'utf8').split('\0')) ?? [];
-    return command[0]?.includes('containerd-shim') && command.includes(socket) ? [Number(name)] : [];
-  });
-}
-
-/** A cgroup's folder in each hierarchy. */
-function cgroupFolders(path: string): string[] {
-  const roots = ['/sys/fs/cgroup', ...readdirSync('/sys/fs/cgroup').map((name) => `/sys/fs/cgroup/${name}`)];
-  return roots.map((root) => root + path).filter((folder) => statSync(folder, { throwIfNoEntry: false })?.isDirectory());
-}
-
-function processesIn(group: string): number[] {
-  const own = quietly(() => readFileSync(`${group}/cgroup.procs`, 'utf8').split('\n').filter(Boolean).map(Number)) ?? [];
-  return [...own, ...foldersIn(group).flatMap(processesIn)];
-}
-
-function removeFolders(group: string): void {
-  for (const folder of foldersIn(group)) removeFolders(folder);
-  // Processes that were killed need a moment to leave.
-  for (let attempt = 0; attempt < 50 && statSync(group, { throwIfNoEntry: false }) !== undefined; attempt++) {
-    quietly(() => rmdirSync(group));
-    if (statSync(group, { throwIfNoEntry: false }) !== undefined) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10);
-  }
-}
-
-function foldersIn(group: string): string[] {
-  const entries = quietly(() => readdirSync(group, { withFileTypes: true })) ?? [];
-  return entries.filter((entry) => entry.isDirectory()).map(({ name }) => join(group, name));
-}
-
-function mountsBelow(folder: string): string[] {
-  const points = readFileSync('/proc/self/mountinfo', 'utf8')
-    .split('\n')
-    .map((line) => line.split(' ')[4] ?? '');
-  return points
-    .filter((point) => point.startsWith(`${folder}/`))
-    .sort()
-    .reverse();
-}
-
-function killQuietly(pid: number): void {
-  quietly(() => process.kill(pid, 'SIGKILL'));
-}
-
-/** What is gone already need not be removed. */
-function quietly<Result>(action: () => Result): Result | undefined {
-  try {
-    return action();
-  } catch {
-    return undefined;
-  }
 }

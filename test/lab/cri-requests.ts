@@ -1,8 +1,8 @@
-import { fileURLToPath } from 'node:url';
 import { Client, credentials } from '@grpc/grpc-js';
 import protobuf from 'protobufjs';
+import { labFile } from './lab-owner.ts';
 
-const types = protobuf.loadSync(fileURLToPath(new URL('cri-requests.proto', import.meta.url)));
+const types = protobuf.loadSync(labFile('cri-requests.proto'));
 const deadlineMs = 60_000;
 
 /** Request and answer of each method that the lab uses (cri-requests.proto). */

@@ -1,9 +1,10 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { loadNative } from '../../native/index.ts';
+import { labFile, ownPrefix } from './lab-owner.ts';
 import { type LabProcess, labProcess } from './lab-process.ts';
+import { removeLeftovers } from './leftovers.ts';
 
 /** One namespace of the lab. */
 export interface LabNetns {
@@ -27,7 +28,8 @@ export const labInterface = 'veth0';
 
 /**
  * Two network namespaces with a cable between them: 198.51.100.1 and .2, 2001:db8::1 and ::2, loopback up. Needs root
- * and iproute2. Everything that was started or made is gone after `remove`, or when the process ends.
+ * and iproute2. Everything that was started or made is gone after `remove`, or when the process ends; what
+ * one that was killed left goes when the next one starts.
  */
 export class NetnsLab {
   readonly a: LabNetns;
@@ -37,8 +39,9 @@ export class NetnsLab {
 
   /** @param label tells labs of one process apart */
   constructor(label = '') {
-    this.a = netnsOf(`jst-${process.pid}${label}-a`, 1);
-    this.b = netnsOf(`jst-${process.pid}${label}-b`, 2);
+    removeLeftovers();
+    this.a = netnsOf(`${ownPrefix}${label}-a`, 1);
+    this.b = netnsOf(`${ownPrefix}${label}-b`, 2);
     process.once('exit', this.#onExit);
     try {
       this.#make();
@@ -68,7 +71,7 @@ export class NetnsLab {
 
   /** Starts a script of test/lab in a namespace. */
   start(netns: LabNetns, script: string, ...args: string[]): LabProcess {
-    const file = fileURLToPath(new URL(script, import.meta.url));
+    const file = labFile(script);
     const child = spawn('nsenter', [`--net=${netns.path}`, process.execPath, file, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
     this.#children.add(child);
     child.once('exit', () => this.#children.delete(child));
