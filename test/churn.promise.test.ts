@@ -8,6 +8,7 @@ import { loadNative } from '../native/index.ts';
 import { metrics } from '../schema/record.gen.ts';
 import { eventually } from './lab/eventually.ts';
 import { kernelTest } from './lab/kernel-tier.ts';
+import { ownPrefix } from './lab/lab-owner.ts';
 import { temporaryFolder } from './support/data-folder.ts';
 import { LiveRun } from './support/live-run.ts';
 import { sizeFromEnvironment } from './support/random.ts';
@@ -37,7 +38,9 @@ interface Gone {
   readonly kernel: Map<string, Map<string, number>>;
 }
 
-const prefix = `jsc-${process.pid}-`;
+/** What CI tries again has namespaces and a data folder of its own: totals of those that are gone are shown for a while. */
+let tries = 0;
+const prefix = (): string => `${ownPrefix}-churn${tries}-`;
 const folder = temporaryFolder();
 const made = new Set<string>();
 let run: LiveRun | undefined;
@@ -106,7 +109,7 @@ function pairsOfLines(lines: readonly string[]): Map<string, number> {
 
 /** A wave of namespaces that live long enough to be read: made, used, left in peace, read independently, deleted. */
 async function wave(from: number, size: number): Promise<Gone[]> {
-  const names = Array.from({ length: size }, (_, i) => `${prefix}${from + i}`);
+  const names = Array.from({ length: size }, (_, i) => `${prefix()}${from + i}`);
   for (const name of names) add(name);
   churn('traffic', String(from), ...names.map(pathOf));
   await sleep(Math.max(aliveMs, quietMs));
@@ -152,7 +155,7 @@ function held(pid: number): string[] {
   return readdirSync(`/proc/${pid}/fd`).flatMap((fd) => {
     try {
       const target = readlinkSync(`/proc/${pid}/fd/${fd}`);
-      return target.includes(prefix) ? [target] : [];
+      return target.includes(prefix()) ? [target] : [];
     } catch {
       return [];
     }
@@ -160,7 +163,8 @@ function held(pid: number): string[] {
 }
 
 kernelTest('namespaces come and go, and what is told is what the kernel counted, to the unit', { timeout: 900_000 }, async () => {
-  const dataDir = join(folder.path, 'data');
+  await run?.process.killHard();
+  const dataDir = join(folder.path, `data-${++tries}`);
   run = await LiveRun.start(dataDir, [`metrics.listen=${metricsListen}`]);
   const live = run;
   const gone: Gone[] = [];
@@ -172,7 +176,7 @@ kernelTest('namespaces come and go, and what is told is what the kernel counted,
 
   // Between two that are seen, on the same CPU: the kernel numbers namespaces by CPU, and the numbers in between are missing.
   const pinned = ['taskset', '-c', '0'];
-  const [first, second] = [`${prefix}first`, `${prefix}second`];
+  const [first, second] = [`${prefix()}first`, `${prefix()}second`];
   add(first, ...pinned);
   await sleep(aliveMs);
   for (let i = 0; i < shortLived; i++) execFileSync('taskset', ['-c', '0', 'unshare', '--net', 'true']);

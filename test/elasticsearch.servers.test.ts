@@ -124,7 +124,7 @@ test('partial bulk: what the mapping refuses is in the DLQ with the reason, what
 
   const replay = async () => {
     const outcomes = { delivered: 0, stay: 0 };
-    for await (const { error } of replayLetters(box, sinks, {}, signal)) outcomes[error === undefined ? 'delivered' : 'stay']++;
+    for await (const { error } of replayLetters(box, sinks, {}, signal, log)) outcomes[error === undefined ? 'delivered' : 'stay']++;
     return outcomes;
   };
   expect(await replay()).toEqual({ delivered: 0, stay: 1_000 });

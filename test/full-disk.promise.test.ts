@@ -1,9 +1,17 @@
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect } from 'vitest';
+import { configSchema } from '../cli/config.ts';
+import { startPipeline } from '../cli/pipeline.ts';
+import { AppError } from '../core/app-error.ts';
+import { Deadline } from '../core/deadline.ts';
+import { createLog } from '../core/log.ts';
 import { kernelTest } from './lab/kernel-tier.ts';
 import { readHops, replayPositions, temporaryFolder } from './support/data-folder.ts';
 import { countEvents } from './support/event-files.ts';
+import { ExpectedEvents } from './support/expected-events.ts';
+import { FakeCollector } from './support/fake-collector.ts';
 import { JitterscopeProcess } from './support/jitterscope-process.ts';
 import { expectAggregatorIdentity, expectedItemsOf, expectSinkIdentity, sum } from './support/loss-identity.ts';
 import { SmallDisk } from './support/small-disk.ts';
@@ -81,6 +89,47 @@ kernelTest('killed on a full disk and started on it again, it says why it cannot
     const { code } = await start(disk).finish(limitMs);
     expect(code).toBe(0);
     await expectAllAccountedFor(join(disk.path, 'data'));
+  } finally {
+    disk.remove();
+  }
+});
+
+kernelTest('started where any little space is left, it says with a remedy that there is none, or starts', async () => {
+  const disk = new SmallDisk(4);
+  const config = configSchema.parse({ sinks: { prometheus: { enabled: false } } });
+  const log = createLog('silent');
+  /** Starts all hops; resolves with the code of what it says instead. */
+  const startIn = async (dataDir: string): Promise<string> => {
+    const pipeline = await startPipeline(config, dataDir, { ticks: true, log });
+    const { gatewayAddress } = pipeline;
+    try {
+      const spoolDir = join(dataDir, 'spool');
+      const collector = await FakeCollector.start({ spoolDir, gatewayAddress, events: new ExpectedEvents(), clockS: Date.now() / 1000 });
+      await collector.close(0);
+      return 'started';
+    } finally {
+      await pipeline.close(new Deadline(0));
+    }
+  };
+  try {
+    const found: string[] = [];
+    for (let leftKib = 0; leftKib <= 80; leftKib += 4) {
+      disk.free();
+      disk.fill(leftKib * 1024);
+      const dataDir = join(disk.path, 'data');
+      const said = await startIn(dataDir).catch((thrown: unknown) => {
+        if (!(thrown instanceof AppError)) throw thrown;
+        expect(thrown).toMatchObject({
+          message: expect.stringContaining(dataDir),
+          remedy: expect.stringContaining('Free space'),
+          exitCode: 75,
+        });
+        return thrown.code;
+      });
+      if (said !== found.at(-1)) found.push(said);
+      rmSync(dataDir, { recursive: true, force: true });
+    }
+    expect(found).toEqual(['DATA_DIR_FULL', 'BUS_DISK_FULL', 'COLLECTOR_SPOOL_UNUSABLE', 'started']);
   } finally {
     disk.remove();
   }

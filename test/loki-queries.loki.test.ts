@@ -17,6 +17,7 @@ const queries = [...readFileSync(new URL('docs/loki.md', root), 'utf8').matchAll
 );
 const prefix = '00000000000000e1';
 const folder = temporaryFolder();
+const lateS = 3_600;
 let server: RunningServer;
 let nowS: number;
 
@@ -33,6 +34,16 @@ function findingAt(second: number): Uint8Array {
   return writer.finish(2_000);
 }
 
+/** A reset that was on its way for long. */
+function lateResetAt(second: number): Uint8Array {
+  const writer = new EventBatchWriter();
+  const id = { prefix: '52e9d18fa4bc6037', number: 1 };
+  const document = { message: 'reset', event: { kind: 'event', id: `${id.prefix}-1` }, destination: { ip: '10.0.0.1', port: 443 } };
+  writer.putLine(`${JSON.stringify(document)}\n`);
+  writer.add(second, 0, 1_000_001, 0, id.prefix, id.number, 1, 'tcpreset', 2, 'shop', 'web-0', 'node1', 'uid-0');
+  return writer.finish(2_001);
+}
+
 beforeAll(async () => {
   // Rules are read when the server starts.
   const rules = join(folder.path, 'loki', 'rules', 'fake');
@@ -42,7 +53,7 @@ beforeAll(async () => {
   const run = await LokiRun.start(join(folder.path, 'data'), { loki: { enabled: true, url: server.address } });
   nowS = Math.floor(Date.now() / 1000);
   const stream = new EventStream({ prefix, node: 'node1', startS: nowS - 40, stepNs: 20_000_000, lineBytes: 900 });
-  await run.bus.append(topics.events, 0, [stream.next(2_000), findingAt(nowS - 1)]);
+  await run.bus.append(topics.events, 0, [stream.next(2_000), findingAt(nowS - 1), lateResetAt(nowS - lateS)]);
   await patiently('everything is delivered', 60_000, async () => (await run.lag('loki')) === 0);
   await run.close();
 });
@@ -61,7 +72,7 @@ test('what queries take out of a line are fields of the vocabulary', () => {
 });
 
 test.each(queries)('%s', async (query) => {
-  const parameters = { query, start: `${nowS - 60}000000000`, end: `${nowS + 1}000000000`, step: '10', limit: '100' };
+  const parameters = { query, start: `${nowS - lateS - 60}000000000`, end: `${nowS + 1}000000000`, step: '10', limit: '100' };
   const answer = (await askLoki({ address: server.address }, 'query_range', parameters)) as {
     data: { result: { stream?: Record<string, string>; values: string[][] }[] };
   };

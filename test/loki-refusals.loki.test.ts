@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { claimMs, DeadLetterBox } from '../core/dead-letter-box.ts';
+import { createLog } from '../core/log.ts';
 import { topics } from '../proto/bus.ts';
 import type { RunningServer } from '../scripts/servers/server.mjs';
 import type { Sinks } from '../services/sinks/main.ts';
@@ -14,6 +15,7 @@ import { mortal } from './support/mortal-bus.ts';
 import { patiently } from './support/patiently.ts';
 
 const signal = new AbortController().signal;
+const log = createLog('silent');
 const folder = temporaryFolder();
 let server: RunningServer;
 let proxy: FaultProxy;
@@ -142,7 +144,7 @@ test('dead letters that are replayed once their limit is raised are stored once,
       resolve();
       return outcomes;
     };
-    replayLetters(new DeadLetterBox(first.bus), { replay }, {}, signal)
+    replayLetters(new DeadLetterBox(first.bus), { replay }, {}, signal, log)
       .next()
       .catch(() => undefined);
   });
@@ -150,7 +152,7 @@ test('dead letters that are replayed once their limit is raised are stored once,
   // A minute later.
   const clock = vi.spyOn(Date, 'now').mockReturnValue(Date.now() + claimMs + 1);
   const outcomes: string[] = [];
-  for await (const { error, possiblyDoubled } of replayLetters(new DeadLetterBox(bus), sinks, {}, signal))
+  for await (const { error, possiblyDoubled } of replayLetters(new DeadLetterBox(bus), sinks, {}, signal, log))
     outcomes.push(`${error?.code} ${possiblyDoubled}`);
   clock.mockRestore();
   expect(outcomes).toEqual(upTo(count).map(() => 'undefined false'));

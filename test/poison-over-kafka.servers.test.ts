@@ -7,6 +7,7 @@ import { Kafka, logLevel, type RecordMetadata } from 'kafkajs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { BusLoss } from '../cli/bus.ts';
 import { shortSocketPath } from '../cli/socket-path.ts';
+import { appendRetrying } from '../core/bus/append-retrying.ts';
 import { KafkaClient } from '../core/bus/kafka/client.ts';
 import { kafkaSchema } from '../core/bus/kafka/config.ts';
 import { type KafkaBus, openKafkaBus } from '../core/bus/kafka/kafka-bus.ts';
@@ -363,7 +364,7 @@ test('over Kafka two processes that replay at once send each event once; each le
     const outcomes = await Promise.all(
       boxes.map(async (box) => {
         let delivered = 0;
-        for await (const { error: cause } of replayLetters(box, { replay }, {}, signal)) if (cause === undefined) delivered++;
+        for await (const { error: cause } of replayLetters(box, { replay }, {}, signal, log)) if (cause === undefined) delivered++;
         return delivered;
       }),
     );
@@ -377,5 +378,59 @@ test('over Kafka two processes that replay at once send each event once; each le
     await Promise.all(counts.map((count) => count.close()));
     await admin.disconnect();
     await Promise.all(buses.map((one) => one.close()));
+  }
+});
+
+test('over Kafka: letters that retention takes while they wait are counted as lost, once, also those that go while nobody counts; the others stay', async () => {
+  const own = `retained${++runs}-`;
+  const one = await openKafkaBus({ config: configOf(own), topics: [lettersTopic], log });
+  const admin = new Kafka({ brokers: [kafka.address], logLevel: logLevel.NOTHING }).admin();
+  const box = new DeadLetterBox(one);
+  const waiting = async () => {
+    const found = new Map<string, number>();
+    for await (const { id } of box.waiting({}, signal)) found.set(id.split('-')[0], (found.get(id.split('-')[0]) ?? 0) + 1);
+    return [...found.values()];
+  };
+  /** What retention does, when it is wanted. */
+  const retain = (from: number) =>
+    admin.deleteTopicRecords({
+      topic: own + topics.deadLetters,
+      partitions: both.map((partition) => ({ partition, offset: String(from) })),
+    });
+  const counts = [new DeadLetterCount(one, log, 200)];
+  const isCounted = (wanted: object) => () => {
+    const { waiting: waits, lost } = counts[counts.length - 1];
+    return JSON.stringify({ waits, lost }) === JSON.stringify(wanted);
+  };
+  try {
+    await admin.connect();
+    const append = (partition: number) =>
+      appendRetrying(one, topics.deadLetters, partition, lettersOf('store', partition, 600), log, signal);
+    await Promise.all(both.map(append));
+    // It deletes of topics only that it has been asked of.
+    await admin.fetchTopicOffsets(own + topics.deadLetters);
+    // What a busy broker took without saying so is there twice.
+    const ends = await Promise.all(both.map(async (partition) => (await one.offsets(topics.deadLetters, partition)).next));
+    const all = ends[0] + ends[1];
+    await patiently('all are counted', 60_000, isCounted({ waits: all, lost: 0 }));
+    const purged = Array.from({ length: 100 }, (_, offset) => `0-${offset}`);
+    await box.settle(purged, signal);
+    await retain(300);
+    await patiently('what went is lost, but for what was purged', 60_000, isCounted({ waits: all - 600, lost: 200 + 300 }));
+    expect(await waiting()).toEqual(ends.map((end) => end - 300));
+    await counts[0].close();
+    await retain(400);
+    counts.push(new DeadLetterCount(one, log, 200));
+    await patiently('what went meanwhile is lost', 60_000, isCounted({ waits: all - 800, lost: 200 }));
+    expect(await waiting()).toEqual(ends.map((end) => end - 400));
+    await expect(box.read('0-399', signal)).rejects.toMatchObject({
+      code: 'DEAD_LETTER_UNKNOWN',
+      remedy: expect.stringContaining('bus.deadLettersSize'),
+    });
+    expect((await box.read('0-400', signal)).id).toBe('0-400');
+  } finally {
+    await Promise.all(counts.map((count) => count.close()));
+    await admin.disconnect();
+    await one.close();
   }
 });

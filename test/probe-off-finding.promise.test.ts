@@ -30,7 +30,7 @@ function jitterscope(...args: string[]): string {
 }
 
 kernelTest(
-  'a probe that is turned off for a while ends its findings without data, says how to turn it on, and finds again',
+  'a probe that is turned off ends its findings without data, says how to turn it on, and finds again once it is on',
   async () => {
     const { a, b } = lab as NetnsLab;
     run = await LiveRun.start(folder.path, ['metrics.listen=off']);
@@ -38,11 +38,12 @@ kernelTest(
       findingsIn(folder.path).filter((finding) => finding.rule.id === 'connect-failures' && entityOf(finding) === a.name);
     const callers = (lab as NetnsLab).start(a, 'callers.mjs', b.ipv4, '81', '10', '2000');
     await patiently('refused connects are found', limitMs, () => steps().length > 0);
-    jitterscope('probes', 'disable', 'tcplife', '--for', '15s');
+    jitterscope('probes', 'disable', 'tcplife', '--for', '1h');
     await patiently('the finding is over', limitMs, () => steps().some(({ event }) => event.action === 'anomaly-resolved'));
     expect(jitterscope('rules', 'explain', 'connect-failures', '--entity', a.name)).toContain(
       'the probe tcplife is off; turn it on with: jitterscope probes enable tcplife',
     );
+    jitterscope('probes', 'enable', 'tcplife');
     const opened = (): number => steps().filter(({ event }) => event.action === 'anomaly-opened').length;
     await patiently('it is found again', limitMs, () => opened() === 2);
     // Other labs of the machine may hold the same addresses: the peer is then not named.

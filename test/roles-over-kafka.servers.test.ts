@@ -1,6 +1,8 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Kafka, logLevel } from 'kafkajs';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { topics } from '../proto/bus.ts';
 import type { RunningKafka } from '../scripts/servers/kafka.mjs';
 import { temporaryFolder } from './support/data-folder.ts';
 import { FileStore, verdictOf } from './support/event-stores.ts';
@@ -90,6 +92,27 @@ test('a dead Kafka: collectors go on into their spools, and everything arrives o
   await expectStored();
 });
 
+test('SIGTERM while Kafka is killed: each role ends, says what it does not know, and nothing is lost', async () => {
+  await sleep(1_000);
+  await kafka.kill();
+  await patiently('collectors spool', 30_000, () => collectors.every(({ metrics }) => metrics.inFlightBytes > 0));
+  loadEnds = true;
+  const beganMs = performance.now();
+  const names = ['gateway', 'aggregator', 'sinks'] as const;
+  const ends = await Promise.all(
+    names.map(async (name) => ({ name, code: await roles.stop(name), tookMs: performance.now() - beganMs, said: roles.summary(name) })),
+  );
+  for (const { name, tookMs } of ends) process.stdout.write(`  ${name} ended ${(tookMs / 1e3).toFixed(1)} s after SIGTERM\n`);
+  for (const { name, code, said } of ends) {
+    expect(code, `${name}: ${roles.said(name)}`).toBe(143);
+    const isUnknown = said.some((line) => /^waiting .* the bus does not answer: what waits on it is not known/.test(line));
+    expect(isUnknown, `${name} says that it does not know: ${said.join(' / ')}`).toBe(name !== 'gateway');
+  }
+  kafka = await startKafka({ dataDir: join(folder.path, 'kafka') });
+  await Promise.all(names.map((name) => roles.start(name)));
+  await expectStored();
+});
+
 test('two gateways: collectors move between them, and each is killed in turn under load; nothing is lost, and nothing stored twice', async () => {
   await roles.start('gateway', 'gateway-2');
   for (const name of ['gateway', 'gateway-2']) {
@@ -105,4 +128,33 @@ test('two gateways: collectors move between them, and each is killed in turn und
     await patiently(`${name} knows the logs`, 30_000, isFilled);
   }
   await expectStored();
+});
+
+test('the shipped rule state-lost finds over Kafka that an aggregator started without its state', async () => {
+  const admin = new Kafka({ brokers: [kafka.address], logLevel: logLevel.NOTHING }).admin();
+  const files = new FileStore(roles.folderOf('sinks'));
+  const lost = () => files.findings().filter(({ rule, event }) => rule.id === 'state-lost' && event.action === 'anomaly-opened');
+  try {
+    await admin.connect();
+    await patiently('events are delivered', 60_000, async () => (await files.events('')).ids.length > 0);
+    await roles.kill('aggregator');
+    for (const [name, offset] of [
+      [topics.state, '-1'],
+      [topics.raw, '1'],
+    ]) {
+      const topic = `run${runs}-${name}`;
+      await admin.fetchTopicOffsets(topic);
+      await admin.deleteTopicRecords({ topic, partitions: Array.from({ length: partitions }, (_, partition) => ({ partition, offset })) });
+    }
+    expect(lost()).toEqual([]);
+    await roles.start('aggregator');
+    await patiently('the lost state is found', 120_000, () => lost().length > 0);
+    expect(lost()[0].message).toMatch(/the aggregator started without its state; findings that were firing may never be resolved/);
+    expect(roles.said('aggregator')).toContain('AGGREGATOR_STATE_LOST');
+  } finally {
+    loadEnds = true;
+    await loading;
+    await Promise.all(collectors.map((collector) => collector.close(0)));
+    await admin.disconnect();
+  }
 });

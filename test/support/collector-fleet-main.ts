@@ -13,7 +13,7 @@ import { Random } from './random.ts';
 const graceMs = 120_000;
 
 const options = JSON.parse(process.argv[2]) as FleetOptions;
-const { folder, gatewayAddress, nodes, firstNode, recordsPerSecond, bootMs, maxRecords = Number.POSITIVE_INFINITY } = options;
+const { folder, gatewayAddress, nodes, firstNode, recordsPerSecond, bootMs, timeFlows = false } = options;
 const ledger = new FleetLedger(join(folder, 'ledger'));
 const random = new Random(options.seed);
 const gateway = configuredTarget({ address: gatewayAddress, tls: undefined, allowPlaintext: false }, createLog('silent'));
@@ -39,10 +39,13 @@ const begunMs = performance.now();
 /** Nodes have as many records each on average, in batches of about 20 a second. */
 const mostRecords = Math.ceil(recordsPerSecond / nodes / 10);
 let made = 0;
-while (!ending && made < maxRecords) {
+let flownS = 0;
+while (!ending) {
+  const passedS = timeFlows ? Math.floor((performance.now() - begunMs) / 1000) : 0;
+  for (const collector of collectors) collector.pass(passedS - flownS);
+  flownS = passedS;
   for (const collector of collectors) {
-    const count = Math.min(random.integer(1, mostRecords + 1), maxRecords - made);
-    if (count === 0) break;
+    const count = random.integer(1, mostRecords + 1);
     ledger.note('begun', collector.prefix, collector.nextItem + count);
     collector.batch(count);
     made += count;
@@ -51,8 +54,6 @@ while (!ending && made < maxRecords) {
   for (const { prefix, nextItem } of collectors) ledger.note('spooled', prefix, nextItem);
   await sleep(Math.max(1, begunMs + (made / recordsPerSecond) * 1000 - performance.now()));
 }
-process.stdout.write('made\n');
-while (!ending) await sleep(50);
 const left = await Promise.all(collectors.map((collector) => collector.close(graceMs)));
 ledger.close();
 process.stdout.write(`left ${left.reduce((sum, count) => sum + count, 0)}\n`);

@@ -24,9 +24,9 @@ export interface FleetOptions {
   readonly firstNode: number;
   /** Of all nodes together. */
   readonly recordsPerSecond: number;
-  /** The load ends with so many records in a life. Default: none. */
-  readonly maxRecords?: number;
   readonly seed: number;
+  /** Whether the nodes' time goes on as the clock does, and not by 0.1 ms a record. */
+  readonly timeFlows?: boolean;
   /** When the nodes have been up for 7,000 s, Unix ms: the time of their first records. */
   readonly bootMs: number;
 }
@@ -53,7 +53,7 @@ export class CollectorFleet {
     for (const stream of [child.stdout, child.stderr]) stream?.setEncoding('utf8').on('data', (text: string) => (this.#said += text));
     running.add(child);
     child.once('exit', () => running.delete(child));
-    await this.#says('working');
+    await this.#says('working', 60_000);
   }
 
   /** kill -9 */
@@ -62,11 +62,6 @@ export class CollectorFleet {
     if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
     child.kill('SIGKILL');
     await once(child, 'exit');
-  }
-
-  /** Resolves when `maxRecords` are made and spooled. */
-  async made(limitMs: number): Promise<void> {
-    await this.#says('made', limitMs);
   }
 
   /** Ends the load; resolves when all is acked, with how many messages stay in the spools. */
@@ -81,7 +76,7 @@ export class CollectorFleet {
     return readLedger(join(this.#options.folder, 'ledger'));
   }
 
-  async #says(word: string, limitMs = 60_000): Promise<void> {
+  async #says(word: string, limitMs: number): Promise<void> {
     await patiently(`the fleet says "${word}"`, limitMs, () => {
       if (this.#said.includes(`${word}`)) return true;
       if (this.#child?.exitCode !== null) throw new Error(`the fleet ended: ${this.#said.slice(-2_000)}`);

@@ -20,7 +20,12 @@ export type ElasticsearchReader = string | RunningElasticsearch;
 export async function askElasticsearch(server: ElasticsearchReader, method: string, path: string, body?: object): Promise<unknown> {
   const address = typeof server === 'string' ? server : server.address;
   const certificates = typeof server === 'string' ? undefined : server.certificates;
-  const secured = certificates && { ca: readFileSync(certificates.ca), auth: `${elasticsearchUser.name}:${elasticsearchUser.password}` };
+  const secured = certificates && {
+    ca: readFileSync(certificates.ca),
+    cert: readFileSync(certificates.client.cert),
+    key: readFileSync(certificates.client.key),
+    auth: `${elasticsearchUser.name}:${elasticsearchUser.password}`,
+  };
   const headers = { 'content-type': 'application/json' };
   const options = { method, headers, ...secured, ...(body !== undefined && { body: JSON.stringify(body) }) };
   const { status, text } = await askHttp(new URL(`${address}${path}`), options);
@@ -45,12 +50,12 @@ interface Hit {
 }
 
 /** All documents of indices, by a pattern, that a search finds; a document that is twice is there twice. */
-async function* hitsOf(address: string, indices: string, search: object): AsyncGenerator<Hit> {
-  await askElasticsearch(address, 'POST', `/${indices}/_refresh?allow_no_indices=true`);
+async function* hitsOf(server: ElasticsearchReader, indices: string, search: object): AsyncGenerator<Hit> {
+  await askElasticsearch(server, 'POST', `/${indices}/_refresh?allow_no_indices=true`);
   let after: unknown;
-  const pit = (await askElasticsearch(address, 'POST', `/${indices}/_pit?keep_alive=1m`)) as { id: string };
+  const pit = (await askElasticsearch(server, 'POST', `/${indices}/_pit?keep_alive=1m`)) as { id: string };
   for (;;) {
-    const found = (await askElasticsearch(address, 'POST', '/_search', {
+    const found = (await askElasticsearch(server, 'POST', '/_search', {
       size: 10_000,
       pit: { id: pit.id, keep_alive: '1m' },
       sort: [{ _shard_doc: 'asc' }],
@@ -63,27 +68,34 @@ async function* hitsOf(address: string, indices: string, search: object): AsyncG
     yield* hits;
     after = hits[hits.length - 1].sort;
   }
-  await askElasticsearch(address, 'DELETE', '/_pit', { id: pit.id });
+  await askElasticsearch(server, 'DELETE', '/_pit', { id: pit.id });
 }
 
 /** Ids of the documents of indices, by a pattern, that a query finds; a document that is twice is there twice. */
-export async function storedIds(address: string, indices: string, query: object = { match_all: {} }): Promise<string[]> {
+export async function storedIds(server: ElasticsearchReader, indices: string, query: object = { match_all: {} }): Promise<string[]> {
   const ids: string[] = [];
-  for await (const { _id } of hitsOf(address, indices, { query, _source: false })) ids.push(_id);
+  for await (const { _id } of hitsOf(server, indices, { query, _source: false })) ids.push(_id);
   return ids;
 }
 
 /** All documents of indices, by a pattern; a document that is twice is there twice. */
-export async function storedDocuments(address: string, indices: string): Promise<StoredDocument[]> {
+export async function storedDocuments(server: ElasticsearchReader, indices: string): Promise<StoredDocument[]> {
   const documents: StoredDocument[] = [];
-  for await (const { _id: id, _index: index, _source } of hitsOf(address, indices, { _source: ['@timestamp'] }))
+  for await (const { _id: id, _index: index, _source } of hitsOf(server, indices, { _source: ['@timestamp'] }))
     documents.push({ id, index, timestamp: (_source as { '@timestamp': string })['@timestamp'] });
   return documents;
 }
 
+/** All documents of indices, by a pattern, whole, with their ids. */
+export async function storedSources(server: ElasticsearchReader, indices: string): Promise<[id: string, source: unknown][]> {
+  const documents: [string, unknown][] = [];
+  for await (const { _id, _source } of hitsOf(server, indices, {})) documents.push([_id, _source]);
+  return documents;
+}
+
 /** The documents of indices, by a pattern, that a query finds, whole. */
-export async function foundDocuments(address: string, indices: string, query: object): Promise<unknown[]> {
+export async function foundDocuments(server: ElasticsearchReader, indices: string, query: object): Promise<unknown[]> {
   const documents: unknown[] = [];
-  for await (const { _source } of hitsOf(address, indices, { query })) documents.push(_source);
+  for await (const { _source } of hitsOf(server, indices, { query })) documents.push(_source);
   return documents;
 }

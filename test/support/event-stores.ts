@@ -1,8 +1,9 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
-import { foundDocuments, storedIds } from './elasticsearch-server.ts';
+import { foundDocuments, storedIds, storedSources } from './elasticsearch-server.ts';
 import type { ExpectedEvents, Verdict } from './expected-events.ts';
+import type { FindingDocument } from './findings.ts';
 import type { LiveEvent } from './live-run.ts';
 import { countLines, type LokiReader, linesOf } from './loki-server.ts';
 
@@ -21,8 +22,12 @@ export interface EventStore {
   events(nodes: string): Promise<StoredEvents>;
   /** Whole events of one node. */
   documents(node: string): Promise<LiveEvent[]>;
+  /** All lines, findings included, by id. */
+  lines(): Promise<ReadonlyMap<string, string>>;
 }
 
+/** A query may take a minute, on a machine with much else to do, too. */
+const wholeLinesAtOnce = 1_000;
 const alertKind = '"event":{"kind":"alert"';
 const eventId = /"id":"([0-9a-f]{16}-\d+)"/;
 
@@ -44,11 +49,21 @@ export class FileStore implements EventStore {
     return [...this.#lines(`"host":{"name":"${node}"`)].map((line) => JSON.parse(line) as LiveEvent);
   }
 
+  async lines(): Promise<ReadonlyMap<string, string>> {
+    return byId([...this.#all()].map((line) => Buffer.from(line, 'latin1').toString()));
+  }
+
+  /** Findings of all partitions. */
+  findings(): FindingDocument[] {
+    return [...this.#all()].filter((line) => line.includes(alertKind)).map((line) => JSON.parse(line) as FindingDocument);
+  }
+
   *#lines(host: string): Generator<string> {
-    for (const folder of this.#folders)
-      for (const name of filesIn(folder))
-        for (const line of textOf(join(folder, name)).split('\n').slice(0, -1))
-          if (line.includes(host) && !line.includes(alertKind)) yield line;
+    for (const line of this.#all()) if (line.includes(host) && !line.includes(alertKind)) yield line;
+  }
+
+  *#all(): Generator<string> {
+    for (const folder of this.#folders) for (const name of filesIn(folder)) yield* textOf(join(folder, name)).split('\n').slice(0, -1);
   }
 }
 
@@ -94,6 +109,11 @@ export class ElasticsearchStore implements EventStore {
     const of = { bool: { filter: [{ term: { 'event.kind': 'event' } }, { term: { 'host.name': node } }] } };
     return (await foundDocuments(this.#address, this.#indices, of)) as LiveEvent[];
   }
+
+  /** As JSON.stringify writes them; the key is `_id`. */
+  async lines(): Promise<ReadonlyMap<string, string>> {
+    return new Map((await storedSources(this.#address, this.#indices)).map(([id, source]) => [id, JSON.stringify(source)]));
+  }
 }
 
 /** A cluster's events in Loki, from some time on. */
@@ -120,9 +140,21 @@ export class LokiStore implements EventStore {
   }
 
   async documents(node: string): Promise<LiveEvent[]> {
-    const found = await linesOf(this.#reader, `${this.#selector} | node="${node}"`, this.#fromS, untilS());
+    const found = await linesOf(this.#reader, `${this.#selector} | node="${node}"`, this.#fromS, untilS(), wholeLinesAtOnce);
     return found.map(({ line }) => JSON.parse(line) as LiveEvent);
   }
+
+  async lines(): Promise<ReadonlyMap<string, string>> {
+    const selector = this.#selector.replace(', event_kind="event"', '');
+    return byId((await linesOf(this.#reader, selector, this.#fromS, untilS(), wholeLinesAtOnce)).map(({ line }) => line));
+  }
+}
+
+/** Throws when an id is there twice. */
+function byId(lines: readonly string[]): Map<string, string> {
+  const found = new Map(lines.map((line) => [(JSON.parse(line) as LiveEvent).event.id, line]));
+  if (found.size !== lines.length) throw new Error(`${lines.length} lines have ${found.size} ids`);
+  return found;
 }
 
 /** Clocks of nodes may be ahead by a minute, as the fake collectors' last heartbeat is. */

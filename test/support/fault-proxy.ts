@@ -3,8 +3,11 @@ import { createServer as createTlsServer, request as requestOverTls, type Server
 import type { AddressInfo } from 'node:net';
 import type { SecureContextOptions, TlsOptions } from 'node:tls';
 
-/** What a proxy does with a request. `swallow`: the server gets it, the client no answer; so it is, too, when the server is dead. */
-export type Fault = 'pass' | 'swallow' | { readonly status: number; readonly body?: string };
+/**
+ * What a proxy does with a request. `swallow`: the server gets it, the client no answer; so it is, too, when the server is dead.
+ * `withhold`: the same, but the client waits for the answer.
+ */
+export type Fault = 'pass' | 'swallow' | 'withhold' | { readonly status: number; readonly body?: string };
 
 export interface FaultProxyOptions {
   /** It listens with TLS. */
@@ -22,7 +25,7 @@ export class FaultProxy {
   /** Each request waits so long, ms. */
   delayMs = 0;
   /** Requests by what was done with them. */
-  readonly counts = { pass: 0, swallow: 0, refused: 0 };
+  readonly counts = { pass: 0, swallow: 0, withhold: 0, refused: 0 };
   readonly #target: URL;
   readonly #server: Server | TlsServer;
   readonly #options: FaultProxyOptions;
@@ -75,9 +78,9 @@ export class FaultProxy {
     const outgoing = send(
       { hostname, port, method, path, headers: { ...incoming.headers, ...headers }, ...targetTls, agent: false },
       (answer) => {
-        if (fault === 'swallow') {
+        if (fault !== 'pass') {
           answer.resume();
-          incoming.socket.destroy();
+          if (fault === 'swallow') incoming.socket.destroy();
           return;
         }
         response.writeHead(answer.statusCode ?? 502, answer.headers);

@@ -62,10 +62,13 @@ export class JitterscopeProcess {
     return this.ended;
   }
 
-  /** Asks it to drain and end. */
+  /** Asks it to drain and end. Throws when Node.js warned of something meanwhile (a leak, something deprecated). */
   async stop(): Promise<Ended> {
     this.#child.kill('SIGTERM');
-    return this.ended;
+    const ended = await this.ended;
+    const warning = /^\(node:\d+\) .*Warning: .*$/m.exec(this.stderr);
+    if (warning !== null) throw new Error(warning[0]);
+    return ended;
   }
 
   /** Waits for its own end; throws, with what it said, when that takes too long. */

@@ -92,9 +92,23 @@ export class KafkaRoles {
     await this.#running.get(name)?.killHard();
   }
 
+  /** Sends a signal to a process: SIGSTOP, SIGCONT. */
+  signal(name: string, signal: NodeJS.Signals): void {
+    process.kill(this.#running.get(name)?.pid ?? 0, signal);
+  }
+
   /** Ends it in order; resolves with its exit code. */
   async stop(name: string): Promise<number | null | undefined> {
     return (await this.#running.get(name)?.stop())?.code;
+  }
+
+  /** What a process that ended in order said at last, line by line, without the space before each. */
+  summary(name: string): string[] {
+    const { stdout = '' } = this.#running.get(name) ?? {};
+    return stdout
+      .slice(stdout.lastIndexOf('Summary'))
+      .split('\n')
+      .map((line) => line.trim());
   }
 
   async killAll(): Promise<void> {

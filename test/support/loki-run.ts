@@ -21,7 +21,7 @@ export class LokiRun {
   }
 
   /** @param sections sections of `sinks`; files are off unless they are named. */
-  static async start(dataDir: string, sections: Readonly<Record<string, object>>): Promise<LokiRun> {
+  static async start(dataDir: string, sections: Readonly<Record<string, object>>, clusterName = 'c1'): Promise<LokiRun> {
     const spec = { partitions: 1, maxBytes: plentyBytes, retain: 'oldest' } as const;
     const bus = await openEmbeddedLog({
       dir: join(dataDir, 'bus'),
@@ -32,7 +32,7 @@ export class LokiRun {
     });
     const config = sinksSchema.parse({ file: { enabled: false }, prometheus: { enabled: false }, ...sections });
     const policy = { initialMs: 50, maxMs: 1_000, pauseMs: 500 };
-    return new LokiRun(bus, await startSinks({ bus, config, dataDir, clusterName: 'c1', log, policy }));
+    return new LokiRun(bus, await startSinks({ bus, config, dataDir, clusterName, log, policy }));
   }
 
   /** Messages that a sink has not committed. */

@@ -8,6 +8,8 @@ export async function startLoki(options: LokiOptions): Promise<RunningLoki> {
   return loki.start(options);
 }
 
+const maxAttempts = 5;
+
 /** A line as Loki returns it. */
 export interface FoundLine {
   /** Unix time in ns. */
@@ -30,15 +32,26 @@ export async function askLoki(reader: LokiReader, path: string, parameters: Read
   const url = new URL(`/loki/api/v1/${path}`, reader.address);
   for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value);
   const headers = { 'cache-control': 'no-cache', ...(reader.tenantId && { 'x-scope-orgid': reader.tenantId }) };
-  const { status, text } = await askHttp(url, { headers, ...reader.tls });
+  const { status, text } = await patientAnswer(() => askHttp(url, { headers, ...reader.tls }));
   if (status >= 300) throw new Error(`${path} ${JSON.stringify(parameters)}: ${status} ${text}`);
   return JSON.parse(text);
+}
+
+/** Loki hangs up on an answer that takes it half a minute: on a busy machine the next attempt finds what this one has loaded. */
+async function patientAnswer<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await ask();
+    } catch (thrown) {
+      if (attempt === maxAttempts || (thrown as NodeJS.ErrnoException).code !== 'ECONNRESET') throw thrown;
+    }
+  }
 }
 
 const pageSize = 5_000;
 
 /** All lines of a query between two times (Unix s), in order of time, without those that Loki shows once although it holds them twice. */
-export async function linesOf(reader: LokiReader, query: string, fromS: number, toS: number): Promise<FoundLine[]> {
+export async function linesOf(reader: LokiReader, query: string, fromS: number, toS: number, linesAtOnce = pageSize): Promise<FoundLine[]> {
   const found: FoundLine[] = [];
   const seen = new Set<string>();
   let start = BigInt(Math.floor(fromS)) * 1_000_000_000n;
@@ -48,7 +61,7 @@ export async function linesOf(reader: LokiReader, query: string, fromS: number, 
       query,
       start: String(start),
       end: String(end),
-      limit: String(pageSize),
+      limit: String(linesAtOnce),
       direction: 'forward',
     })) as { data: { result: readonly { stream: Record<string, string>; values: readonly [string, string][] }[] } };
     const page = answer.data.result
@@ -60,7 +73,7 @@ export async function linesOf(reader: LokiReader, query: string, fromS: number, 
       if (!seen.has(key)) found.push(one);
       seen.add(key);
     }
-    if (page.length < pageSize) return found;
+    if (page.length < linesAtOnce) return found;
     start = BigInt(page[page.length - 1].nanos);
   }
 }

@@ -14,7 +14,7 @@ export function mortal(bus: Bus): { readonly bus: Bus; kill(): void } {
       committed: (...call) => bus.committed(...call),
       commit: (...call) => (isDead ? never() : bus.commit(...call)),
       checkpointed: (...call) => bus.checkpointed(...call),
-      close: () => bus.close(),
+      close: (...call) => bus.close(...call),
     },
     kill: () => {
       isDead = true;

@@ -12,6 +12,7 @@ import { FaultProxy } from './fault-proxy.ts';
 import { KafkaRoles, type RoleName } from './kafka-roles.ts';
 import { expectAggregatorIdentity, expectSinkIdentity, sum } from './loss-identity.ts';
 import { patiently } from './patiently.ts';
+import type { Installation } from './single-run.ts';
 import { lokiTenants, type StoreServers } from './store-servers.ts';
 
 const partitions = 4;
@@ -26,7 +27,8 @@ export interface RolesRunOptions {
   readonly seed: number;
   readonly nodes: number;
   readonly recordsPerSecond: number;
-  readonly maxRecords?: number;
+  /** Whether the nodes' time goes on as the clock does, and not by 0.1 ms a record. Default false. */
+  readonly timeFlows?: boolean;
   /** Whether the Loki sink may query. Default true. */
   readonly mayQuery?: boolean;
   /** Whether Loki splits its streams. Default true. */
@@ -38,6 +40,8 @@ export interface RolesRunOptions {
 /** A partition as the aggregator tells it. */
 interface PartitionFigures extends Dispositions {
   readonly partition: number;
+  /** Raw messages below it are processed. */
+  readonly rawOffset: number;
   readonly nextEvent: number;
   readonly expectedItems: number;
 }
@@ -47,7 +51,8 @@ interface SinkFigures extends Omit<SinkCounters, 'partitions'> {
   readonly partitions: readonly (readonly [number, SinkDispositions])[];
 }
 
-interface Figures {
+/** What an aggregator and the sinks of events tell. */
+export interface Figures {
   readonly aggregator: readonly PartitionFigures[];
   readonly sinks: readonly SinkFigures[];
 }
@@ -70,9 +75,9 @@ export class RolesRun {
     this.roles = roles;
     this.proxies = proxies;
     this.#fromS = Math.floor(bootMs / 1000) - 60;
-    const { seed, nodes, recordsPerSecond, maxRecords } = options;
+    const { seed, nodes, recordsPerSecond, timeFlows = false } = options;
     const folder = join(servers.folder.path, options.name, 'fleet');
-    const load = { nodes, firstNode, recordsPerSecond, seed, bootMs, ...(maxRecords !== undefined && { maxRecords }) };
+    const load = { nodes, firstNode, recordsPerSecond, seed, bootMs, timeFlows };
     this.fleet = new CollectorFleet({ folder, gatewayAddress: roles.gatewayAddress, ...load });
   }
 
@@ -106,6 +111,13 @@ export class RolesRun {
       throw thrown;
     }
     return run;
+  }
+
+  /** Resolves when each sink has delivered events. */
+  delivered(): Promise<void> {
+    return patiently('each store has taken events', 60_000, async () =>
+      (await this.figures()).sinks.every(({ partitions }) => partitions.some(([, found]) => found.delivered > 0)),
+    );
   }
 
   /** kill -9, and again at work. */
@@ -174,6 +186,12 @@ export class RolesRun {
     }
   }
 
+  /** Events that the aggregator has made; the sinks' process need not run. */
+  async made(): Promise<number> {
+    const [{ aggregator }] = (await this.roles.ask('aggregator', 'dispositions')) as [Pick<Figures, 'aggregator'>];
+    return madeBy(aggregator);
+  }
+
   /** Events that each sink has not taken, by sink. */
   async behind(): Promise<Record<string, number>> {
     return this.#behind(await this.figures());
@@ -194,6 +212,12 @@ export class RolesRun {
   summary(): string {
     const { events, uncertain, items } = this.fleet.items();
     return `${this.#options.name}: ${events.count} events of ${items} records, ${uncertain.count} uncertain`;
+  }
+
+  /** Where it works: Kafka, and the names there. */
+  get installation(): Installation {
+    const { name } = this.#options;
+    return { broker: this.#servers.kafka.address, topicPrefix: `${name}-`, partitions, cluster: name };
   }
 
   /** Partitions of the fleet's nodes. */
@@ -218,16 +242,12 @@ export class RolesRun {
   }
 
   /** What an aggregator and a sinks process tell. Default: the first ones. */
-  async figures(aggregatorName = 'aggregator', sinksName: string = sinksRole): Promise<Figures> {
-    const [[{ aggregator }], [{ sinks }]] = (await Promise.all([
-      this.roles.ask(aggregatorName, 'dispositions'),
-      this.roles.ask(sinksName, 'dispositions'),
-    ])) as [[Figures], [Figures]];
-    return { aggregator, sinks: sinks.filter(({ sink }) => sink !== 'prometheus') };
+  figures(aggregatorName?: string, sinksName?: string): Promise<Figures> {
+    return figuresOf(this.roles, aggregatorName, sinksName);
   }
 
   #behind({ aggregator, sinks }: Figures): Record<string, number> {
-    const made = aggregator.reduce((total, { nextEvent }) => total + nextEvent, 0);
+    const made = madeBy(aggregator);
     return Object.fromEntries(sinks.map((sink) => [sink.sink, made - takenBy(sink)]));
   }
 
@@ -235,6 +255,19 @@ export class RolesRun {
     const { sinks } = await this.figures();
     return sinks.find(({ sink }) => sink === 'loki')?.delivery.possiblyDuplicatedEvents ?? 0;
   }
+}
+
+/** What an aggregator and a sinks process tell. Default: the first ones. */
+export async function figuresOf(roles: KafkaRoles, aggregatorName = 'aggregator', sinksName: string = sinksRole): Promise<Figures> {
+  const [[{ aggregator }], [{ sinks }]] = (await Promise.all([
+    roles.ask(aggregatorName, 'dispositions'),
+    roles.ask(sinksName, 'dispositions'),
+  ])) as [[Figures], [Figures]];
+  return { aggregator, sinks: sinks.filter(({ sink }) => sink !== 'prometheus') };
+}
+
+function madeBy(partitions: readonly PartitionFigures[]): number {
+  return partitions.reduce((total, { nextEvent }) => total + nextEvent, 0);
 }
 
 function takenBy({ partitions }: SinkFigures): number {

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { closeSync, mkdtempSync, openSync, rmdirSync, rmSync, statfsSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { ownPrefix } from '../lab/lab-owner.ts';
 
 const mebibyte = 1024 * 1024;
 
@@ -11,8 +12,9 @@ export class SmallDisk {
   readonly #filler: string;
   readonly #onExit = () => this.remove();
 
-  constructor(mebibytes: number) {
-    this.path = mkdtempSync(join(tmpdir(), 'jitterscope-disk-'));
+  /** @param path an empty folder; by default one is made */
+  constructor(mebibytes: number, path = mkdtempSync(join(tmpdir(), `${ownPrefix}-disk-`))) {
+    this.path = path;
     this.#filler = join(this.path, 'filler');
     execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${mebibytes}m`, 'tmpfs', this.path]);
     process.once('exit', this.#onExit);
