@@ -27,6 +27,11 @@ export async function perCpuSecond(units: number, work: () => Promise<void> | vo
   return units / ((user + system) / 1e6);
 }
 
+/** The middle one of an odd number of values. */
+export function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[(values.length - 1) / 2];
+}
+
 function format(value: number): string {
   return value >= 1e6 ? `${(value / 1e6).toFixed(2)} M` : value >= 1e3 ? `${(value / 1e3).toFixed(1)} k` : value.toFixed(1);
 }
