@@ -1,24 +1,10 @@
-import { afterAll, beforeAll, expect } from 'vitest';
+import { expect, onTestFinished } from 'vitest';
 import { eventually } from './lab/eventually.ts';
 import { kernelTest } from './lab/kernel-tier.ts';
 import { NetnsLab } from './lab/netns-lab.ts';
 import { temporaryFolder } from './support/data-folder.ts';
 import { freePort } from './support/free-port.ts';
 import { LiveRun } from './support/live-run.ts';
-
-const folder = temporaryFolder();
-let lab: NetnsLab | undefined;
-let run: LiveRun | undefined;
-
-beforeAll(() => {
-  if (process.getuid?.() === 0) lab = new NetnsLab('-retrans');
-});
-
-afterAll(async () => {
-  await run?.process.killHard();
-  await lab?.remove();
-  folder.remove();
-});
 
 /** Sum of a metric's series of a namespace. */
 function sumOf(text: string, metric: string, netns: string): number {
@@ -27,12 +13,16 @@ function sumOf(text: string, metric: string, netns: string): number {
 }
 
 kernelTest('under a loss of 10 % /metrics tells the retransmitted segments as the kernel counts them, from both of its hooks', async () => {
-  const here = lab as NetnsLab;
+  const folder = temporaryFolder();
+  onTestFinished(() => folder.remove());
+  const here = new NetnsLab('-retrans');
+  onTestFinished(() => here.remove());
   const { a, b } = here;
   const drop = 'add rule inet lab in tcp dport 9000 numgen random mod 100 < 10 drop';
   here.run(b, 'nft', `add table inet lab; add chain inet lab in { type filter hook input priority 0; }; ${drop}`);
   const address = `127.0.0.1:${await freePort()}`;
-  run = await LiveRun.start(folder.path, [`metrics.listen=${address}`]);
+  const run = await LiveRun.start(folder.path, [`metrics.listen=${address}`]);
+  onTestFinished(async () => void (await run.process.killHard()));
   const server = here.start(b, 'sink-server.mjs', b.ipv4, '9000');
   await server.line();
   const bytes = 5_000_000;
@@ -44,14 +34,15 @@ kernelTest('under a loss of 10 % /metrics tells the retransmitted segments as th
   const kernel = here.snmp(a).get('Tcp.RetransSegs') ?? 0;
   expect(kernel).toBeGreaterThan(20);
   let told = { source: 0, probe: 0 };
-  await eventually('both are as the kernel says', async () => {
+  const ask = async (): Promise<boolean> => {
     const text = await (await fetch(`http://${address}/metrics`)).text();
     told = {
       source: sumOf(text, 'jitterscope_snmp_tcp_retrans_segs_total', a.name),
       probe: sumOf(text, 'jitterscope_tcpretrans_segments_total', a.name),
     };
     return told.source >= kernel && told.probe >= kernel;
-  });
+  };
+  await eventually('both are as the kernel says', ask, () => ({ kernel, ...told, log: run.process.stderr.slice(-2000) }));
   expect(told).toEqual({ source: kernel, probe: kernel });
   process.stdout.write(`retransmits: ${kernel} segments by /proc/net/snmp, by /metrics and by the probe\n`);
 });
