@@ -1,6 +1,6 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect } from 'vitest';
+import { afterEach, beforeEach, expect } from 'vitest';
 import { metrics, probes } from '../schema/record.gen.ts';
 import { eventually } from './lab/eventually.ts';
 import { kernelTest } from './lab/kernel-tier.ts';
@@ -22,15 +22,16 @@ const openPort = 8081;
 const connectsPerSecond = 100;
 const never = 4_294_967_295;
 
-const folder = temporaryFolder();
+let folder: ReturnType<typeof temporaryFolder>;
 let lab: NetnsLab | undefined;
 let run: LiveRun | undefined;
 
-beforeAll(() => {
+beforeEach(() => {
+  folder = temporaryFolder();
   if (process.getuid?.() === 0) lab = new NetnsLab('-reload');
 });
 
-afterAll(async () => {
+afterEach(async () => {
   await run?.process.killHard();
   await lab?.remove();
   folder.remove();

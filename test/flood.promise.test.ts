@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, expect } from 'vitest';
+import { afterEach, beforeEach, expect } from 'vitest';
 import { metrics, probes } from '../schema/record.gen.ts';
 import { eventually } from './lab/eventually.ts';
 import { kernelTest } from './lab/kernel-tier.ts';
@@ -25,15 +25,16 @@ interface Flooded {
   readonly seconds: number;
 }
 
-const folder = temporaryFolder();
+let folder: ReturnType<typeof temporaryFolder>;
 let lab: NetnsLab | undefined;
 let run: LiveRun | undefined;
 
-beforeAll(() => {
+beforeEach(() => {
+  folder = temporaryFolder();
   if (process.getuid?.() === 0) lab = new NetnsLab('-flood');
 });
 
-afterAll(async () => {
+afterEach(async () => {
   await run?.process.killHard();
   await lab?.remove();
   folder.remove();

@@ -1,6 +1,6 @@
 import { mkdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect } from 'vitest';
+import { afterEach, beforeEach, expect } from 'vitest';
 import { kernelTest } from './lab/kernel-tier.ts';
 import { NetnsLab } from './lab/netns-lab.ts';
 import { temporaryFolder } from './support/data-folder.ts';
@@ -11,19 +11,20 @@ import { SmallDisk } from './support/small-disk.ts';
 const closedPort = 81;
 const limitMs = 60_000;
 
-const folder = temporaryFolder();
+let folder: ReturnType<typeof temporaryFolder>;
 const disks: SmallDisk[] = [];
 let lab: NetnsLab | undefined;
 let run: LiveRun | undefined;
 
-beforeAll(() => {
+beforeEach(() => {
+  folder = temporaryFolder();
   if (process.getuid?.() === 0) lab = new NetnsLab('-disks');
 });
 
-afterAll(async () => {
+afterEach(async () => {
   await run?.process.killHard();
   await lab?.remove();
-  for (const disk of disks) disk.remove();
+  for (const disk of disks.splice(0)) disk.remove();
   folder.remove();
 });
 

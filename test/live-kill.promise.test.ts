@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, expect } from 'vitest';
+import { afterEach, beforeEach, expect } from 'vitest';
 import { eventually } from './lab/eventually.ts';
 import { kernelTest } from './lab/kernel-tier.ts';
 import { NetnsLab } from './lab/netns-lab.ts';
@@ -12,16 +12,17 @@ const missedMs = 2_000;
 /** A heartbeat is written each second; a loaded machine may be late with it. */
 const slackSeconds = 10;
 
-const folder = temporaryFolder();
+let folder: ReturnType<typeof temporaryFolder>;
 let lab: NetnsLab | undefined;
 const runs: LiveRun[] = [];
 
-beforeAll(() => {
+beforeEach(() => {
+  folder = temporaryFolder();
   if (process.getuid?.() === 0) lab = new NetnsLab('-kill');
 });
 
-afterAll(async () => {
-  for (const run of runs) await run.process.killHard();
+afterEach(async () => {
+  for (const run of runs.splice(0)) await run.process.killHard();
   await lab?.remove();
   folder.remove();
 });

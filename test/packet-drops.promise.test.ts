@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect } from 'vitest';
+import { afterEach, beforeEach, expect } from 'vitest';
 import { eventually } from './lab/eventually.ts';
 import { kernelTest } from './lab/kernel-tier.ts';
 import { NetnsLab } from './lab/netns-lab.ts';
@@ -16,15 +16,16 @@ type DropEvent = LiveEvent & {
   readonly jitterscope: { readonly drop: { readonly site: string; readonly stack: readonly string[] } };
 };
 
-const folder = temporaryFolder();
+let folder: ReturnType<typeof temporaryFolder>;
 let lab: NetnsLab | undefined;
 let run: LiveRun | undefined;
 
-beforeAll(() => {
+beforeEach(() => {
+  folder = temporaryFolder();
   if (process.getuid?.() === 0) lab = new NetnsLab('-drops');
 });
 
-afterAll(async () => {
+afterEach(async () => {
   await run?.process.killHard();
   await lab?.remove();
   folder.remove();

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { afterEach, expect } from 'vitest';
+import { afterEach, beforeEach, expect } from 'vitest';
 import type { ProbeRow } from '../cli/probe-rows.ts';
 import { metrics } from '../schema/record.gen.ts';
 import { ContainerdLab, type LabPod } from './lab/containerd-lab.ts';
@@ -10,9 +10,13 @@ import { JitterscopeProcess } from './support/jitterscope-process.ts';
 import { LiveRun } from './support/live-run.ts';
 
 const limitMs = 60_000;
-const folder = temporaryFolder();
+let folder: ReturnType<typeof temporaryFolder>;
 let lab: ContainerdLab | undefined;
 let run: LiveRun | undefined;
+
+beforeEach(() => {
+  folder = temporaryFolder();
+});
 
 afterEach(async () => {
   await run?.process.killHard();
