@@ -1,7 +1,7 @@
 import type { SinkCounters } from '../../services/sinks/metrics.ts';
 import type { MetricSet, Sample } from './metric-set.ts';
 
-/** What the Loki sink counts beside what all sinks do; nothing while it is off. */
+/** What the Loki sink counts beside what all sinks do; 0 while it is off. */
 export function addLokiMetrics(set: MetricSet, stats: () => readonly SinkCounters[]): void {
   const ofLoki = (read: (counters: SinkCounters) => number | undefined) => (): Sample[] =>
     stats()
