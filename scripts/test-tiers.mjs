@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, normalize, relative, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { addonBuilt, filesUnder } from './setup-build.mjs';
 import { hasCommand, missingNeeds, remedyFor } from './setup-system.mjs';
 
@@ -16,6 +17,9 @@ export const tiersOnRequest = {
 
 /** Not made of test files that a filter could choose among. */
 export const tiersInOnePiece = ['sanitize', 'matrix'];
+
+/** Tells what a test that was tried again had failed with. */
+const flakyReporter = fileURLToPath(new URL('flaky-reporter.mjs', import.meta.url));
 
 const testFolders = ['schema', 'proto', 'bpf', 'native', 'services', 'core', 'cli', 'test', 'bench'];
 
@@ -97,7 +101,16 @@ export function runVitest(root, tier, filters, leftOut) {
   const folder = mkdtempSync(join(tmpdir(), 'jitterscope-test-'));
   try {
     const output = join(folder, 'result.json');
-    const args = ['run', '--project', tier, '--passWithNoTests', '--reporter=default', '--reporter=json', `--outputFile.json=${output}`];
+    const args = [
+      'run',
+      '--project',
+      tier,
+      '--passWithNoTests',
+      '--reporter=default',
+      `--reporter=${flakyReporter}`,
+      '--reporter=json',
+      `--outputFile.json=${output}`,
+    ];
     const env = leftOut.length > 0 ? { ...process.env, TESTS_LEFT_OUT: leftOut.join(' ') } : process.env;
     const command = join(root, 'node_modules', 'vitest', 'vitest.mjs');
     const { status } = spawnSync(process.execPath, [command, ...args, ...filters], {
