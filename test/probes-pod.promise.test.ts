@@ -42,11 +42,21 @@ kernelTest('a probe that is enabled for one Pod looks at that Pod, also when it 
   /** What was counted in the Pods of a name, those that are gone left out. */
   const counted = async (pod: string, metric: number): Promise<number> =>
     (await running.counters()).filter((one) => one.netns === pod && one.metric === metric).reduce((sum, { value }) => sum + value, 0);
+  const untilCounted = async (what: string, pod: string, metric: number, count: number): Promise<void> => {
+    let found = 0;
+    await eventually(
+      what,
+      async () => (found = await counted(pod, metric)) === count,
+      () => found,
+    );
+  };
 
-  await eventually('the Pod is known', async () => (await order('enable', 'tcpreset', '--pod', 'shop/web-0')).code === 0);
+  let enabled = await order('enable', 'tcpreset', '--pod', 'shop/web-0');
+  const isEnabled = async () => (enabled = await order('enable', 'tcpreset', '--pod', 'shop/web-0')).code === 0;
+  await eventually('the Pod is known', isEnabled, () => ({ enabled, log: running.process.stderr }));
   expect(await row()).toMatchObject({ intent: { mode: 'listed', targets: ['shop/web-0'] }, absent: [] });
   for (const port of [31_000, 31_001]) await refuse(web, port);
-  await eventually('two resets are counted', async () => (await counted('shop/web-0', metrics.TCPRESET_SENT)) === 2);
+  await untilCounted('two resets are counted', 'shop/web-0', metrics.TCPRESET_SENT, 2);
   expect(await counted('shop/client-0', metrics.TCPRESET_RECEIVED)).toBe(0);
 
   // Its name stays, its namespace does not.
@@ -55,7 +65,7 @@ kernelTest('a probe that is enabled for one Pod looks at that Pod, also when it 
   web = await pods.addPod({ name: 'web-0', namespace: 'shop' });
   await eventually('the new Pod is found', async () => (await row())?.absent.length === 0);
   for (const port of [31_002, 31_003, 31_004]) await refuse(web, port);
-  await eventually('its resets are counted', async () => (await counted('shop/web-0', metrics.TCPRESET_SENT)) === 3);
+  await untilCounted('three resets of the new Pod are counted', 'shop/web-0', metrics.TCPRESET_SENT, 3);
   expect(await counted('shop/client-0', metrics.TCPRESET_RECEIVED)).toBe(0);
 
   expect(await order('enable', 'tcpreset', '--pod', 'shop/web-1')).toMatchObject({
@@ -70,6 +80,6 @@ kernelTest('a probe that is enabled for one Pod looks at that Pod, also when it 
   await refuse(web, 31_005);
   expect(await order('enable', 'tcpreset')).toMatchObject({ code: 0 });
   await refuse(web, 31_006);
-  await eventually('the client is looked at again', async () => (await counted('shop/client-0', metrics.TCPRESET_RECEIVED)) === 1);
+  await untilCounted('the client is looked at again', 'shop/client-0', metrics.TCPRESET_RECEIVED, 1);
   expect(await counted('shop/web-0', metrics.TCPRESET_SENT)).toBe(4);
 });

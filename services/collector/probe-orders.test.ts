@@ -122,8 +122,11 @@ test('a Pod that comes back under its name is found again, and one that is gone 
   orders.follow();
   expect(row()).toMatchObject({ absent: ['shop/web-0'] });
   pods.set('shop/web-0', [12]);
+  expect(row(), 'the probe does not look at it yet').toMatchObject({ absent: ['shop/web-0'] });
+  expect(orders.gaps()[0]).toMatchObject({ state: 'listed', netns: [21] });
   orders.follow();
   expect(row()).toMatchObject({ absent: [] });
+  expect(orders.gaps()[0]).toMatchObject({ state: 'listed', netns: [12, 21] });
   expect(choices.map(([, mode, netns]) => [mode, netns])).toEqual([
     ['listed', [11]],
     ['listed', [11, 21]],

@@ -27,7 +27,7 @@ export interface ProbeOrdersParts {
 /** A probe as it runs, and what it is wanted for. */
 export interface OrderedProbe extends ProbeStatus {
   readonly intent: ProbeIntent;
-  /** Targets of the intent that do not live now. */
+  /** Targets of the intent that the probe does not know a namespace of: they do not live now, or were not found yet. */
   readonly absent: readonly string[];
   /** What is wanted from a time on, when an order expires. */
   readonly next?: { readonly atUnixMs: number; readonly intent: ProbeIntent };
@@ -49,6 +49,8 @@ interface Ordered {
   temporary: Temporary[];
   /** Namespaces that the host was told last, with the mode. */
   chosen: string;
+  /** Them by target: who is told that a target is there counts on it that the probe looks at it. */
+  found: ReadonlyMap<string, readonly number[]>;
 }
 
 /** Orders that expire and targets of a probe, together. */
@@ -66,7 +68,7 @@ export class ProbeOrders {
   /** Takes on a probe, as the configuration wants it. */
   start(probe: Probe, setup: ProbeSetup, enabled = true): ProbeStatus {
     const standing: ProbeIntent = { mode: enabled ? 'all' : 'off' };
-    this.#probes.set(probe.name, { probe, configured: enabled, standing, temporary: [], chosen: '' });
+    this.#probes.set(probe.name, { probe, configured: enabled, standing, temporary: [], chosen: '', found: new Map() });
     return this.#parts.host.start(probe, setup, enabled);
   }
 
@@ -115,12 +117,15 @@ export class ProbeOrders {
   /** What probes do not see now, for who judges by what they tell. */
   gaps(): ProbeGap[] {
     return this.list().flatMap(({ name, state, intent, problems }) => {
-      const probe = this.#ordered(name).probe.number;
+      const {
+        probe: { number: probe },
+        found,
+      } = this.#ordered(name);
       if (state === 'disabled') return [{ probe, state: 'off' }];
       const causes = problems.map(({ what, reason }) => `${what}: ${reason}`).join('; ');
       if (state === 'failed') return [{ probe, state, cause: causes }];
       const gaps: ProbeGap[] = state === 'degraded' ? [{ probe, state, cause: causes }] : [];
-      if ('targets' in intent) gaps.push({ probe, state: intent.mode, netns: this.#netnsOf(intent) });
+      if ('targets' in intent) gaps.push({ probe, state: intent.mode, netns: targetsOf(intent).flatMap((one) => found.get(one) ?? []) });
       return gaps;
     });
   }
@@ -197,23 +202,20 @@ export class ProbeOrders {
 
   #choose(ordered: Ordered): void {
     const intent = intentOf(ordered);
-    const netns = new Set(this.#netnsOf(intent));
+    const found = new Map(targetsOf(intent).map((target) => [target, this.#parts.identity.netnsOf(target) ?? []]));
+    const netns = new Set([...found.values()].flat());
     const mode = intent.mode === 'off' ? 'all' : intent.mode;
     const chosen = [mode, ...netns].join(' ');
-    if (chosen === ordered.chosen) return;
-    this.#parts.host.choose(ordered.probe.name, { mode, netns });
+    if (chosen !== ordered.chosen) this.#parts.host.choose(ordered.probe.name, { mode, netns });
     ordered.chosen = chosen;
-  }
-
-  #netnsOf(intent: ProbeIntent): number[] {
-    return targetsOf(intent).flatMap((target) => this.#parts.identity.netnsOf(target) ?? []);
+    ordered.found = found;
   }
 
   #row(ordered: Ordered): OrderedProbe {
-    const { probe, temporary } = ordered;
+    const { probe, temporary, found } = ordered;
     const status = this.#parts.host.status().find(({ name }) => name === probe.name);
     const intent = intentOf(ordered);
-    const absent = targetsOf(intent).filter((target) => (this.#parts.identity.netnsOf(target) ?? []).length === 0);
+    const absent = targetsOf(intent).filter((target) => (found.get(target) ?? []).length === 0);
     const [first] = [...temporary].sort((a, b) => a.atUnixMs - b.atUnixMs);
     const row: OrderedProbe = { ...(status ?? { name: probe.name, state: 'disabled', attached: [], problems: [] }), intent, absent };
     if (first === undefined) return row;
