@@ -88,8 +88,8 @@ async function runAll(parts) {
   const nodes = parts.stream(otherNodes.flatMap(installNode));
   // Built from source for a quarter of an hour of CPU time where it is not kept: beside the tests, which it lets go first.
   const loki = parts.stream([{ title: 'Loki, install', command: script('servers', 'loki', '--install'), nice: building }]);
-  // Emulated machines compute all the time, and their tests have limits: alone they take three minutes, beside others fifteen.
-  await parts.stream([tier('matrix'), tier('sanitize')]);
+  // Emulated machines compute all the time, and their tests have limits: alone they take two minutes, beside others fifteen.
+  await parts.stream([tier('matrix')]);
   await Promise.all([
     nodes,
     loki,
@@ -98,6 +98,7 @@ async function runAll(parts) {
     parts.stream([tier('servers'), tier('loki', { after: [loki] })]),
     parts.stream([
       tier('unit', { nice: yielding }),
+      tier('sanitize', { nice: yielding }),
       { title: 'npm run check', command: script('check'), nice: yielding, isTests: true },
       ...otherNodes.map((version) => onNode(version, 'unit', [], { nice: yielding, after: [nodes] })),
       ...otherNodes.map((version) => onNode(version, 'promise', everyHop, { after: [nodes] })),
