@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 import { probes } from '../bpf/registry.ts';
 import type { Finding } from '../cli/finding.ts';
 import type { ProbeRow } from '../cli/probe-rows.ts';
@@ -16,11 +16,15 @@ import type { LiveCounter } from './support/live-run.ts';
 const limitMs = 60_000;
 const toggleRounds = 100;
 const maxGrowthBytes = 64 * 2 ** 20;
-const folder = temporaryFolder();
+let folder: ReturnType<typeof temporaryFolder>;
 const ends: (() => Promise<unknown>)[] = [];
 
-afterAll(async () => {
-  for (const end of ends.reverse()) await end();
+beforeEach(() => {
+  folder = temporaryFolder();
+});
+
+afterEach(async () => {
+  for (const end of ends.splice(0).reverse()) await end();
   folder.remove();
 });
 

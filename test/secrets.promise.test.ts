@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { appendFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -80,8 +80,7 @@ function variableOf(path: string): string {
 
 /** A configuration with one kind of credentials in each section that has them, each secret from another source. */
 function configurationOf(round: number, gateway: object, port: number): Sources & { readonly secrets: readonly string[] } {
-  const dir = join(folder.path, `round-${round}`);
-  mkdirSync(dir);
+  const dir = mkdtempSync(join(folder.path, 'round-'));
   const file = join(dir, 'config.yaml');
   const tree: Record<string, unknown> = {};
   const put = (path: string, value: unknown): void => assign(tree, path.split('.'), value);
@@ -153,7 +152,7 @@ test.each(kinds.map((kind, round) => [kind, round] as const))(
     const gateway = { listen: `127.0.0.1:${gatewayPort}`, replays: true };
     const { args, environment, file, secrets } = configurationOf(round, gateway, metricsPort);
     expect(secrets.filter((path) => path.startsWith('sinks.')).length).toBe(2);
-    const dataDir = join(folder.path, `data-${round}`);
+    const dataDir = mkdtempSync(join(folder.path, 'data-'));
     const texts = new Map<string, string>();
     const commands: Record<string, readonly string[]> = {
       'config check': ['config', 'check', file, ...args.slice(2)],
@@ -185,7 +184,7 @@ test.each(kinds.map((kind, round) => [kind, round] as const))(
     await eventually('the store was asked with credentials', () => seen.size >= 2);
     await eventually('sinks tell what is wrong', () => /elasticsearch/i.test(run.stderr) && /loki/i.test(run.stderr));
 
-    if (kind === 'password') texts.set('run over Kafka', await withoutBroker(args, environment, join(folder.path, 'kafka')));
+    if (kind === 'password') texts.set('run over Kafka', await withoutBroker(args, environment, mkdtempSync(join(folder.path, 'kafka-'))));
     // A reload that is refused: the line at fault holds the secret.
     appendFileSync(file, `\nsinks: { loki: { credentials: { password: "${mark}\n`);
     await eventually('the reload is refused', async () => (await asked('config')).includes('"failures":1'));
@@ -207,8 +206,7 @@ test.each(kinds.map((kind, round) => [kind, round] as const))(
 );
 
 test('mistakes in settings that hold secrets do not tell them, nor do private keys that cannot be used', async () => {
-  const dir = join(folder.path, 'mistakes');
-  mkdirSync(dir);
+  const dir = mkdtempSync(join(folder.path, 'mistakes-'));
   const authority = new CertificateAuthority(dir);
   const { cert, key } = authority.issue('DNS:node1');
   const pem = readFileSync(key, 'utf8').split('\n');

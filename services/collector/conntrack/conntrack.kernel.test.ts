@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { afterAll, beforeAll, expect } from 'vitest';
+import { afterEach, beforeEach, expect } from 'vitest';
 import { loadNative } from '../../../native/index.ts';
 import { writeRecords } from '../../../schema/record-writer.ts';
 import { kernelObstacle, kernelTest } from '../../../test/lab/kernel-tier.ts';
@@ -10,11 +10,11 @@ import { Translator } from './translator.ts';
 const held = { has: () => false };
 let lab: NetnsLab;
 
-beforeAll(() => {
+beforeEach(() => {
   if (kernelObstacle() === undefined) lab = new NetnsLab('-ct');
 });
 
-afterAll(async () => {
+afterEach(async () => {
   await lab?.remove();
 });
 
