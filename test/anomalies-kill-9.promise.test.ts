@@ -24,15 +24,16 @@ let whole: readonly string[];
 
 beforeAll(async () => {
   capture = await writeStormCapture(join(folder.path, 'capture.jscap'), stormS, 2_000);
-  await runJitterscope(args('whole'), limitMs);
-  whole = findingLines(join(folder.path, 'whole', 'events'));
+  const dataDir = join(folder.path, 'whole');
+  await runJitterscope(args(dataDir), limitMs);
+  whole = findingLines(join(dataDir, 'events'));
 });
 
 afterAll(() => folder.remove());
 
-function args(name: string): string[] {
+function args(dataDir: string): string[] {
   const settings = ['--set', 'aggregator.checkpointInterval=200ms', '--set', 'aggregator.batchLinger=1ms'];
-  return ['replay', capture.file, '--data-dir', join(folder.path, name), '--quiet', ...manyResetsRule(folder.path), ...settings];
+  return ['replay', capture.file, '--data-dir', dataDir, '--quiet', ...manyResetsRule(folder.path), ...settings];
 }
 
 function ofRule(lines: readonly string[]): Finding[] {
@@ -52,7 +53,7 @@ test('a finding opens while it goes on and is resolved when it is over', () => {
 });
 
 test('killed while it fires, again and again, it keeps its id and start, and is resolved once', async () => {
-  const dataDir = join(folder.path, 'killed');
+  const dataDir = folder.fresh('killed');
   const written = (): Finding[] => {
     try {
       return ofRule(findingLines(join(dataDir, 'events')));
@@ -63,7 +64,7 @@ test('killed while it fires, again and again, it keeps its id and start, and is 
   };
   let killedFiring = 0;
   for (let kill = 0; kill < 3; kill++) {
-    const process = new JitterscopeProcess(args('killed'));
+    const process = new JitterscopeProcess(args(dataDir));
     while (process.running && written().length === 0) await sleep(2);
     // Some progress behind the opening, or behind the start before.
     await sleep(50 + 250 * kill);
@@ -72,6 +73,6 @@ test('killed while it fires, again and again, it keeps its id and start, and is 
     if (signal === 'SIGKILL' && actions.join() === 'anomaly-opened') killedFiring++;
   }
   expect(killedFiring, 'it was killed while the finding was open').toBeGreaterThan(0);
-  await runJitterscope(args('killed'), limitMs);
+  await runJitterscope(args(dataDir), limitMs);
   expect(findingLines(join(dataDir, 'events'))).toEqual(whole);
 });

@@ -20,7 +20,7 @@ afterAll(() => folder.remove());
 
 /** A replay whose standard output is read by nobody until `resume`. */
 function replayTo(name: string, ...more: readonly string[]) {
-  const dataDir = join(folder.path, name);
+  const dataDir = folder.fresh(name);
   const child = spawn(process.execPath, [program, 'replay', capture.file, '--data-dir', dataDir, ...withoutRules, ...more], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, NO_COLOR: '1' },

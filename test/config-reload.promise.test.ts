@@ -7,7 +7,7 @@ import { kernelTest } from './lab/kernel-tier.ts';
 import type { LabProcess } from './lab/lab-process.ts';
 import { NetnsLab } from './lab/netns-lab.ts';
 import { ConfigVolume } from './support/config-volume.ts';
-import { readHops, temporaryFolder } from './support/data-folder.ts';
+import { readHops, type TemporaryFolder, temporaryFolder } from './support/data-folder.ts';
 import { freePort } from './support/free-port.ts';
 import { eventsOf, LiveRun } from './support/live-run.ts';
 import { expectAggregatorIdentity, expectedItemsOf, expectSinkIdentity, sum } from './support/loss-identity.ts';
@@ -22,7 +22,7 @@ const openPort = 8081;
 const connectsPerSecond = 100;
 const never = 4_294_967_295;
 
-let folder: ReturnType<typeof temporaryFolder>;
+let folder: TemporaryFolder;
 let lab: NetnsLab | undefined;
 let run: LiveRun | undefined;
 

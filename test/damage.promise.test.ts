@@ -36,7 +36,7 @@ function replay(file: string, dataDir: string): Promise<JitterscopeProcess> {
 
 /** A copy of the data folder, without what the hops from `from` on made of the raw log. */
 function copyOf(name: string, from: 'aggregator' | 'sink' | 'none'): string {
-  const dataDir = join(folder.path, name);
+  const dataDir = folder.fresh(name);
   cpSync(whole, dataDir, { recursive: true });
   const remove = (...path: string[]): void => rmSync(join(dataDir, ...path), { recursive: true });
   if (from === 'aggregator') {

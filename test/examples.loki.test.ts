@@ -18,7 +18,7 @@ import { startKafka } from './support/servers.ts';
 const folder = temporaryFolder();
 /** Elasticsearch runs as a user that may not go through the other one. */
 const elasticsearchFolder = temporaryFolder();
-const run = new ExampleRun(folder.path);
+const run = new ExampleRun(folder);
 const node = 'worker-7';
 let authority: CertificateAuthority;
 let elasticsearch: RunningElasticsearch;

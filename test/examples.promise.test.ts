@@ -9,7 +9,7 @@ import { ExampleRun, expectSeen, filesHold } from './support/example-run.ts';
 import { freePort } from './support/free-port.ts';
 
 const folder = temporaryFolder();
-const run = new ExampleRun(folder.path);
+const run = new ExampleRun(folder);
 afterEach(() => run.stop());
 afterAll(() => folder.remove());
 

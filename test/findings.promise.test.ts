@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ContainerdLab, type LabPod } from './lab/containerd-lab.ts';
@@ -170,7 +169,7 @@ function expectLoss(opened: FindingDocument, from: string, to: string): void {
 
 test('a recorded loss of 10 % is found when it is replayed', async () => {
   const capture = fileURLToPath(new URL('../examples/captures/loss-10-percent.jscap.gz', import.meta.url));
-  const dataDir = join(folder.path, 'replayed');
+  const dataDir = folder.fresh('replayed');
   const replayed = new JitterscopeProcess(['replay', capture, '--data-dir', dataDir, '--quiet', '--set', 'metrics.listen=off']);
   expect((await replayed.ended).code).toBe(0);
   const losses = findingsIn(dataDir).filter(

@@ -8,7 +8,7 @@ import { metrics, probes } from '../schema/record.gen.ts';
 import { eventually } from './lab/eventually.ts';
 import { kernelTest } from './lab/kernel-tier.ts';
 import { type LabNetns, NetnsLab } from './lab/netns-lab.ts';
-import { temporaryFolder } from './support/data-folder.ts';
+import { type TemporaryFolder, temporaryFolder } from './support/data-folder.ts';
 import { eventsOf, LiveRun } from './support/live-run.ts';
 import { sizeFromEnvironment } from './support/random.ts';
 
@@ -25,7 +25,7 @@ interface Flooded {
   readonly seconds: number;
 }
 
-let folder: ReturnType<typeof temporaryFolder>;
+let folder: TemporaryFolder;
 let lab: NetnsLab | undefined;
 let run: LiveRun | undefined;
 

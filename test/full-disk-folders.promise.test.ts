@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect } from 'vitest';
 import { kernelTest } from './lab/kernel-tier.ts';
 import { NetnsLab } from './lab/netns-lab.ts';
-import { temporaryFolder } from './support/data-folder.ts';
+import { type TemporaryFolder, temporaryFolder } from './support/data-folder.ts';
 import { eventsOf, LiveRun } from './support/live-run.ts';
 import { patiently } from './support/patiently.ts';
 import { SmallDisk } from './support/small-disk.ts';
@@ -11,7 +11,7 @@ import { SmallDisk } from './support/small-disk.ts';
 const closedPort = 81;
 const limitMs = 60_000;
 
-let folder: ReturnType<typeof temporaryFolder>;
+let folder: TemporaryFolder;
 const disks: SmallDisk[] = [];
 let lab: NetnsLab | undefined;
 let run: LiveRun | undefined;

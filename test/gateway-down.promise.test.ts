@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { eventually } from './lab/eventually.ts';
-import { temporaryFolder } from './support/data-folder.ts';
+import { type TemporaryFolder, temporaryFolder } from './support/data-folder.ts';
 import { ExpectedEvents } from './support/expected-events.ts';
 import { FakeCollector } from './support/fake-collector.ts';
 import { Hops } from './support/hops.ts';
@@ -13,7 +13,7 @@ import { damageHeader, damagePayload, storedMessages } from './support/segment-d
 
 const graceMs = 30_000;
 
-let folder: ReturnType<typeof temporaryFolder>;
+let folder: TemporaryFolder;
 let hops: Hops;
 let events: ExpectedEvents;
 let spoolDir: string;

@@ -11,7 +11,7 @@ import { openGatewayCall, welcome } from '../services/collector/gateway-call.ts'
 import { configuredTarget } from '../services/collector/gateway-target.ts';
 import { eventually } from './lab/eventually.ts';
 import { CertificateAuthority, type CertificateFiles, replaceFile } from './support/certificate-authority.ts';
-import { temporaryFolder } from './support/data-folder.ts';
+import { type TemporaryFolder, temporaryFolder } from './support/data-folder.ts';
 import { ExpectedEvents } from './support/expected-events.ts';
 import { FakeCollector } from './support/fake-collector.ts';
 import { freePort } from './support/free-port.ts';
@@ -23,7 +23,7 @@ import { writeStormCapture } from './support/reset-storm-capture.ts';
 const log = createLog('silent');
 const node = 'node1';
 
-let folder: ReturnType<typeof temporaryFolder>;
+let folder: TemporaryFolder;
 let hops: Hops;
 let authority: CertificateAuthority;
 

@@ -23,7 +23,7 @@ test(`a process killed ${kills} times while it replays ${records} records loses 
   const random = new Random(seedOfRun());
   process.stdout.write(`kill -9: JITTERSCOPE_SEED=${random.seed}\n`);
   const capture = await writeSyntheticCapture(join(folder.path, 'capture.jscap'), records);
-  const dataDir = join(folder.path, 'data');
+  const dataDir = folder.fresh('data');
   // Nothing may be rotated away here: the test counts all of it. A short checkpoint interval lets kills fall between any two.
   const settings = ['bus.eventsSize=64GiB', 'bus.rawSize=64GiB', 'sinks.file.maxFiles=999999', 'aggregator.checkpointInterval=2s'];
   const start = () =>

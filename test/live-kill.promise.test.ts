@@ -4,7 +4,7 @@ import { afterEach, beforeEach, expect } from 'vitest';
 import { eventually } from './lab/eventually.ts';
 import { kernelTest } from './lab/kernel-tier.ts';
 import { NetnsLab } from './lab/netns-lab.ts';
-import { eventsInManifest, temporaryFolder } from './support/data-folder.ts';
+import { eventsInManifest, type TemporaryFolder, temporaryFolder } from './support/data-folder.ts';
 import { eventsOf, LiveRun } from './support/live-run.ts';
 
 const closedPort = 81;
@@ -12,7 +12,7 @@ const missedMs = 2_000;
 /** A heartbeat is written each second; a loaded machine may be late with it. */
 const slackSeconds = 10;
 
-let folder: ReturnType<typeof temporaryFolder>;
+let folder: TemporaryFolder;
 let lab: NetnsLab | undefined;
 const runs: LiveRun[] = [];
 

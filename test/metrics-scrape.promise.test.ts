@@ -2,11 +2,10 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Registry } from 'prom-client';
-import { afterAll, expect, test } from 'vitest';
+import { afterAll, afterEach, expect, test } from 'vitest';
 import { syntheticRecords } from '../bench/synthetic-records.ts';
 import { cycleBodies, openingBodies, syntheticLayouts } from '../bench/synthetic-samples.ts';
 import { readConfig } from '../cli/config.ts';
@@ -36,12 +35,13 @@ let pipeline: Pipeline | undefined;
 let server: Server | undefined;
 let scraper: ChildProcess | undefined;
 
-afterAll(async () => {
+afterEach(async () => {
   scraper?.kill('SIGKILL');
   server?.close();
   await pipeline?.close(new Deadline(5_000));
-  folder.remove();
 });
+
+afterAll(() => folder.remove());
 
 interface Scrape {
   readonly status: number;
@@ -54,7 +54,7 @@ interface Scrape {
 test('100 k series are scraped while events flow: no long stall, and never anything but 200', async () => {
   const config = readConfig({ set: ['aggregator.checkpointInterval=5s', `metrics.listen=127.0.0.1:0`] });
   const log = createLog('warn');
-  pipeline = await startPipeline(config, join(folder.path, 'data'), { ticks: true, log });
+  pipeline = await startPipeline(config, folder.fresh('data'), { ticks: true, log });
   const { bus, prometheus } = pipeline;
   const served = await serveMetrics('127.0.0.1:0', new Exposition(new Registry(), () => prometheus?.families() ?? [], log), () => []);
   if (served === undefined) throw new Error('it does not listen');

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect } from 'vitest';
 import { eventually } from './lab/eventually.ts';
 import { kernelTest } from './lab/kernel-tier.ts';
 import { NetnsLab } from './lab/netns-lab.ts';
-import { temporaryFolder } from './support/data-folder.ts';
+import { type TemporaryFolder, temporaryFolder } from './support/data-folder.ts';
 import { freePort } from './support/free-port.ts';
 import { eventsOf, type LiveEvent, LiveRun } from './support/live-run.ts';
 
@@ -16,7 +16,7 @@ type DropEvent = LiveEvent & {
   readonly jitterscope: { readonly drop: { readonly site: string; readonly stack: readonly string[] } };
 };
 
-let folder: ReturnType<typeof temporaryFolder>;
+let folder: TemporaryFolder;
 let lab: NetnsLab | undefined;
 let run: LiveRun | undefined;
 

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, expect } from 'vitest';
 import { ContainerdLab, type LabPod } from './lab/containerd-lab.ts';
 import { eventually } from './lab/eventually.ts';
 import { kernelTest } from './lab/kernel-tier.ts';
-import { temporaryFolder } from './support/data-folder.ts';
+import { type TemporaryFolder, temporaryFolder } from './support/data-folder.ts';
 import { eventLines } from './support/event-files.ts';
 import { LiveRun } from './support/live-run.ts';
 
@@ -45,7 +45,7 @@ interface Truth {
   readonly server: LabPod;
 }
 
-let folder: ReturnType<typeof temporaryFolder>;
+let folder: TemporaryFolder;
 let lab: ContainerdLab | undefined;
 let run: LiveRun | undefined;
 

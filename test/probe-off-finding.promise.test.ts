@@ -3,14 +3,14 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect } from 'vitest';
 import { kernelTest } from './lab/kernel-tier.ts';
 import { NetnsLab } from './lab/netns-lab.ts';
-import { temporaryFolder } from './support/data-folder.ts';
+import { type TemporaryFolder, temporaryFolder } from './support/data-folder.ts';
 import { entityOf, type FindingDocument, findingsIn } from './support/findings.ts';
 import { LiveRun } from './support/live-run.ts';
 import { patiently } from './support/patiently.ts';
 
 const program = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url));
 const limitMs = 120_000;
-let folder: ReturnType<typeof temporaryFolder>;
+let folder: TemporaryFolder;
 let lab: NetnsLab | undefined;
 let run: LiveRun | undefined;
 

@@ -5,12 +5,12 @@ import { metrics } from '../schema/record.gen.ts';
 import { ContainerdLab, type LabPod } from './lab/containerd-lab.ts';
 import { eventually } from './lab/eventually.ts';
 import { kernelTest } from './lab/kernel-tier.ts';
-import { temporaryFolder } from './support/data-folder.ts';
+import { type TemporaryFolder, temporaryFolder } from './support/data-folder.ts';
 import { JitterscopeProcess } from './support/jitterscope-process.ts';
 import { LiveRun } from './support/live-run.ts';
 
 const limitMs = 60_000;
-let folder: ReturnType<typeof temporaryFolder>;
+let folder: TemporaryFolder;
 let lab: ContainerdLab | undefined;
 let run: LiveRun | undefined;
 

@@ -9,14 +9,14 @@ import { metrics } from '../schema/record.gen.ts';
 import { eventually } from './lab/eventually.ts';
 import { kernelTest } from './lab/kernel-tier.ts';
 import { type LabNetns, NetnsLab } from './lab/netns-lab.ts';
-import { temporaryFolder } from './support/data-folder.ts';
+import { type TemporaryFolder, temporaryFolder } from './support/data-folder.ts';
 import { JitterscopeProcess } from './support/jitterscope-process.ts';
 import type { LiveCounter } from './support/live-run.ts';
 
 const limitMs = 60_000;
 const toggleRounds = 100;
 const maxGrowthBytes = 64 * 2 ** 20;
-let folder: ReturnType<typeof temporaryFolder>;
+let folder: TemporaryFolder;
 const ends: (() => Promise<unknown>)[] = [];
 
 beforeEach(() => {

@@ -5,7 +5,7 @@ import { eventually } from './lab/eventually.ts';
 import { kernelTestsRun } from './lab/kernel-tier.ts';
 import { NetnsLab } from './lab/netns-lab.ts';
 import { type PrometheusSeries, PrometheusServer, prometheusIsHere, promtoolFindings } from './lab/prometheus-server.ts';
-import { temporaryFolder } from './support/data-folder.ts';
+import { type TemporaryFolder, temporaryFolder } from './support/data-folder.ts';
 import { freePort } from './support/free-port.ts';
 import { LiveRun } from './support/live-run.ts';
 
@@ -18,7 +18,7 @@ const downMs = 2_000;
 /** From the kernel's count to a sample: interval of sources, tick, scrape; ten times that on a loaded machine. */
 const mostLagSeconds = 60;
 
-let folder: ReturnType<typeof temporaryFolder>;
+let folder: TemporaryFolder;
 let lab: NetnsLab | undefined;
 let prometheus: PrometheusServer | undefined;
 let run: LiveRun | undefined;

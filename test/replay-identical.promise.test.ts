@@ -20,18 +20,18 @@ let plain: { readonly sha256: string; readonly lines: number };
 
 beforeAll(async () => {
   capture = await writeSyntheticCapture(join(folder.path, 'capture.jscap'), records);
-  plain = await replayed('plain', []);
+  plain = await replayed(join(folder.path, 'plain'), []);
 });
 
 afterAll(() => folder.remove());
 
-function replayArgs(name: string, more: readonly string[]): string[] {
-  return ['replay', capture.file, '--data-dir', join(folder.path, name), '--quiet', ...manyResetsRule(folder.path), ...more];
+function replayArgs(dataDir: string, more: readonly string[]): string[] {
+  return ['replay', capture.file, '--data-dir', dataDir, '--quiet', ...manyResetsRule(folder.path), ...more];
 }
 
-async function replayed(name: string, more: readonly string[]): Promise<{ sha256: string; lines: number }> {
-  await runJitterscope(replayArgs(name, more), limitMs);
-  return digestOf(join(folder.path, name, 'events'));
+async function replayed(dataDir: string, more: readonly string[]): Promise<{ sha256: string; lines: number }> {
+  await runJitterscope(replayArgs(dataDir, more), limitMs);
+  return digestOf(join(dataDir, 'events'));
 }
 
 test('a replay makes each expected event once, and counts everything else by its reason', async () => {
@@ -63,30 +63,33 @@ test.each([
   ],
   ['with a checkpoint after each fetch', ['--set', 'aggregator.checkpointInterval=1ms']],
 ])('replayed %s, the same capture gives the same lines in the same order', async (name, more) => {
-  expect(await replayed(name.replaceAll(' ', '-'), more)).toEqual(plain);
+  expect(await replayed(folder.fresh(name.replaceAll(' ', '-')), more)).toEqual(plain);
 });
 
 test('replayed from a compressed copy, the same capture gives the same lines in the same order', async () => {
-  const zipped = join(folder.path, 'capture.jscap.gz');
+  const [zipped, dataDir] = [join(folder.path, 'capture.jscap.gz'), folder.fresh('zipped')];
   writeFileSync(zipped, gzipSync(readFileSync(capture.file), { level: 1 }));
-  await runJitterscope(['replay', zipped, '--data-dir', join(folder.path, 'zipped'), '--quiet', ...manyResetsRule(folder.path)], limitMs);
-  expect(digestOf(join(folder.path, 'zipped', 'events'))).toEqual(plain);
+  await runJitterscope(['replay', zipped, '--data-dir', dataDir, '--quiet', ...manyResetsRule(folder.path)], limitMs);
+  expect(digestOf(join(dataDir, 'events'))).toEqual(plain);
 });
 
 test('where more records wait for their namespace than may, batch sizes still change nothing', async () => {
   const tight = ['--set', 'aggregator.heldSize=4KiB'];
-  const [small, large] = [await replayed('tight-1', [...tight, '--batch-size', '4KiB']), await replayed('tight-2', tight)];
+  const [small, large] = [
+    await replayed(folder.fresh('tight-small'), [...tight, '--batch-size', '4KiB']),
+    await replayed(folder.fresh('tight-large'), tight),
+  ];
   expect(small).toEqual(large);
   expect(small.lines).toBe(plain.lines);
   expect(small.sha256, 'some records could not wait').not.toBe(plain.sha256);
 });
 
 test('killed in between, a replay gives the same lines in the same order', async () => {
-  const dataDir = join(folder.path, 'killed');
+  const dataDir = folder.fresh('killed');
   for (const part of [0.2, 0.7]) {
-    const process = new JitterscopeProcess(replayArgs('killed', ['--set', 'aggregator.checkpointInterval=300ms']));
+    const process = new JitterscopeProcess(replayArgs(dataDir, ['--set', 'aggregator.checkpointInterval=300ms']));
     while (process.running && eventsInManifest(dataDir) < part * capture.counts.events) await sleep(2);
     expect((await process.killHard()).signal, 'it was killed at work').toBe('SIGKILL');
   }
-  expect(await replayed('killed', [])).toEqual(plain);
+  expect(await replayed(dataDir, [])).toEqual(plain);
 });

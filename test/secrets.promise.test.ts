@@ -14,7 +14,7 @@ import { assign } from '../core/config/tree.ts';
 import { askControl } from '../core/control.ts';
 import { eventually } from './lab/eventually.ts';
 import { CertificateAuthority } from './support/certificate-authority.ts';
-import { temporaryFolder } from './support/data-folder.ts';
+import { type TemporaryFolder, temporaryFolder } from './support/data-folder.ts';
 import { freePort } from './support/free-port.ts';
 import { JitterscopeProcess } from './support/jitterscope-process.ts';
 import { writeStormCapture } from './support/reset-storm-capture.ts';
@@ -27,7 +27,7 @@ const secretPaths = fieldsOf(configSchema)
 const kinds = ['apiKey', 'password', 'bearerToken'] as const;
 const controlQuestions = ['config', 'status', 'storage', 'probes', 'dispositions', 'counters'];
 
-let folder: ReturnType<typeof temporaryFolder>;
+let folder: TemporaryFolder;
 let store: Server;
 let storeUrl: string;
 /** Authorization headers that the store saw. */

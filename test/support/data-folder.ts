@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { BusObserver } from '../../core/bus/bus.ts';
@@ -11,13 +11,26 @@ import { decodePosition } from '../../services/sinks/position.ts';
 
 const plenty = 64 * 1024 ** 3;
 
+/** A folder for tests. */
+export interface TemporaryFolder {
+  readonly path: string;
+  /** A path in it that nobody has made yet: a test that is tried again does not meet what its first try left. */
+  fresh(name: string): string;
+  remove(): void;
+}
+
 /** A folder that is deleted with `remove`, and when the test process ends. */
-export function temporaryFolder(): { readonly path: string; remove(): void } {
+export function temporaryFolder(): TemporaryFolder {
   const path = mkdtempSync(join(tmpdir(), 'jitterscope-promise-'));
   const remove = (): void => rmSync(path, { recursive: true, force: true });
   process.once('exit', remove);
   return {
     path,
+    fresh(name) {
+      let found = join(path, name);
+      for (let number = 2; existsSync(found); number++) found = join(path, `${name}-${number}`);
+      return found;
+    },
     remove() {
       process.removeListener('exit', remove);
       remove();

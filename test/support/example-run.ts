@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { TemporaryFolder } from './data-folder.ts';
 import { freePort } from './free-port.ts';
 import { JitterscopeProcess } from './jitterscope-process.ts';
 import { patiently } from './patiently.ts';
@@ -26,10 +27,10 @@ export function commandsOf(example: string): string[][] {
 
 /** Starts examples as their heads say, each process with a data folder of its own, and ends them. */
 export class ExampleRun {
-  readonly #folder: string;
+  readonly #folder: Pick<TemporaryFolder, 'fresh'>;
   readonly #processes = new Map<string, JitterscopeProcess>();
 
-  constructor(folder: string) {
+  constructor(folder: Pick<TemporaryFolder, 'fresh'>) {
     this.#folder = folder;
   }
 
@@ -48,7 +49,7 @@ export class ExampleRun {
     const places: Record<string, string> = {};
     const starts = commandsOf(example).map(async (words) => {
       const role = optionOf(words, '--role') ?? 'all';
-      const dataDir = join(this.#folder, example, role);
+      const dataDir = this.#folder.fresh(join(example, role));
       const metrics = `127.0.0.1:${await freePort()}`;
       Object.assign(places, { [role]: dataDir, metrics });
       const sets = Object.entries({ ...settings, 'metrics.listen': metrics }).flatMap(([path, value]) => ['--set', `${path}=${value}`]);
