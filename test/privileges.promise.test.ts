@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, expect } from 'vitest';
+import { afterEach, beforeEach, expect } from 'vitest';
 import type { Finding } from '../cli/finding.ts';
 import { CaptureWriter } from '../core/capture.ts';
 import { askControl } from '../core/control.ts';
@@ -20,11 +20,11 @@ const shippedDemo = fileURLToPath(new URL('../examples/captures/demo.jscap.gz', 
 let folder: ReturnType<typeof folderOfUser> | undefined;
 const ends: (() => Promise<unknown>)[] = [];
 
-beforeAll(() => {
+beforeEach(() => {
   if (process.getuid?.() === 0) folder = folderOfUser();
 });
-afterAll(async () => {
-  for (const end of ends.reverse()) await end();
+afterEach(async () => {
+  for (const end of ends.splice(0).reverse()) await end();
   folder?.remove();
 });
 
