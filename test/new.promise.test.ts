@@ -11,7 +11,7 @@ afterAll(() => folder.remove());
 
 /** A copy of the project's own files, with what is installed. */
 function copyOfProject(): string {
-  const copy = join(folder.path, 'project');
+  const copy = folder.fresh('project');
   const files = execFileSync('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard'], { cwd: root, encoding: 'utf8' });
   for (const file of files.split('\0').filter(Boolean)) cpSync(join(root, file), join(copy, file), { recursive: true });
   symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'));
