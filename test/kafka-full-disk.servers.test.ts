@@ -30,17 +30,18 @@ kernelTest(
   { timeout: 300_000 },
   async () => {
     const disk = new SmallDisk(256);
-    const start = () => startKafka({ dataDir: join(folder.path, 'kafka'), overrides: { 'log.dirs': join(disk.path, 'logs') } });
+    const kafkaDir = folder.fresh('kafka');
+    const start = () => startKafka({ dataDir: kafkaDir, overrides: { 'log.dirs': join(disk.path, 'logs') } });
     kafka = await start();
     const config = configSchema.parse({
       bus: { type: 'kafka', kafka: { brokers: [kafka.address], replicationFactor: 1, partitions: 1, sessionTimeout: '6s' } },
       rules: { disabled: [...shippedRules] },
       sinks: { prometheus: { enabled: false } },
     });
-    const dataDir = join(folder.path, 'data');
+    const dataDir = folder.fresh('data');
     const pipeline = await startPipeline(config, dataDir, { ticks: true, log });
     const events = new ExpectedEvents();
-    const spoolDir = join(folder.path, 'spool');
+    const spoolDir = folder.fresh('spool');
     const collector = await FakeCollector.start({ spoolDir, gatewayAddress: pipeline.gatewayAddress, events, clockS: Date.now() / 1000 });
     const delivered = (): number => pipeline.sinks.stats()[0]?.partitions.get(0)?.delivered ?? 0;
     try {

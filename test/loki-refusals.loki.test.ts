@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { claimMs, DeadLetterBox } from '../core/dead-letter-box.ts';
 import { createLog } from '../core/log.ts';
 import { topics } from '../proto/bus.ts';
@@ -21,6 +21,7 @@ let server: RunningServer;
 let proxy: FaultProxy;
 let run: LokiRun | undefined;
 let runs = 0;
+let tries = 0;
 
 beforeAll(async () => {
   server = await startLoki({
@@ -37,6 +38,9 @@ beforeAll(async () => {
   });
   proxy = await FaultProxy.start(server.address);
 });
+beforeEach(() => {
+  tries++;
+});
 afterEach(async () => {
   proxy.fault = () => 'pass';
   await run?.close();
@@ -48,14 +52,18 @@ afterAll(async () => {
   folder.remove();
 });
 
-const readerOf = (tenantId: string) => ({ address: server.address, tenantId });
+/** A test that is tried again has a tenant of its own. */
+const tenantOf = (name: string) => `${name}-${tries}`;
+const readerOf = (name: string) => ({ address: server.address, tenantId: tenantOf(name) });
 const nowS = () => Math.floor(Date.now() / 1000);
 
 /** Sinks with a data folder of their own, to a tenant. The sink's own limits are far beyond those of the server. */
-async function start(tenantId: string, section: object = {}): Promise<LokiRun> {
+async function start(name: string, section: object = {}): Promise<LokiRun> {
   const wide = { maxLineSize: '1MiB', maxAge: '20d' };
   const url = proxy.address;
-  run = await LokiRun.start(join(folder.path, `data-${++runs}`), { loki: { enabled: true, url, tenantId, ...wide, ...section } });
+  run = await LokiRun.start(join(folder.path, `data-${++runs}`), {
+    loki: { enabled: true, url, tenantId: tenantOf(name), ...wide, ...section },
+  });
   return run;
 }
 
@@ -126,7 +134,7 @@ test('dead letters that are replayed once their limit is raised are stored once,
   const prefix = '00000000000000b6';
   const startS = nowS() - 60;
   const count = 400;
-  const section = { enabled: true, url: proxy.address, tenantId: 'replayed' };
+  const section = { enabled: true, url: proxy.address, tenantId: tenantOf('replayed') };
   const dataDir = join(folder.path, 'replayed');
   run = await LokiRun.start(dataDir, { loki: { ...section, maxLineSize: '1KB' } });
   await run.bus.append(topics.events, 0, [new EventStream({ prefix, node: 'node1', startS, stepNs: 1_000_000 }).next(count)]);
@@ -199,8 +207,8 @@ test('where Loki may not be asked, all events come, and each that may be there t
 });
 
 test('a node that was away for 2 h, one that is 1 h ahead, and events 30 s out of order', async () => {
-  const tenantId = 'clocks';
-  const reader = readerOf(tenantId);
+  const tenant = 'clocks';
+  const reader = readerOf(tenant);
   const at = nowS() - 60;
   const stepNs = 10_000_000;
   const current = new EventStream({ prefix: '00000000000000c1', node: 'current', startS: at, stepNs });
@@ -228,7 +236,7 @@ test('a node that was away for 2 h, one that is 1 h ahead, and events 30 s out o
     rawOffset: 30_000,
     firstEvent: 310,
   });
-  let of = await start(tenantId);
+  let of = await start(tenant);
   // In one stream of origins: the partitions of four nodes after each other.
   await of.bus.append(topics.events, 0, [current.next(200), unordered.next(100), ahead.next(10), late.next(190)]);
   await delivered(of);
@@ -250,7 +258,7 @@ test('a node that was away for 2 h, one that is 1 h ahead, and events 30 s out o
 
   // A process that knows of no stream yet is told by Loki that it is late.
   const again = new EventStream({ prefix: '00000000000000c5', node: 'again', startS: at - 5400, stepNs });
-  of = await start(tenantId);
+  of = await start(tenant);
   await of.bus.append(topics.events, 0, [again.next(100)]);
   await delivered(of);
   expect(of.countersOf('loki').delivery.failures.LOKI_TOO_FAR_BEHIND).toBeGreaterThan(0);

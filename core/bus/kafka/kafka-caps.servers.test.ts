@@ -2,7 +2,7 @@ import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } fro
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { RunningKafka } from '../../../scripts/servers/kafka.mjs';
 import { startKafka } from '../../../test/support/servers.ts';
 import { appendRetrying } from '../append-retrying.ts';
@@ -21,9 +21,16 @@ const topics: readonly TopicSpec[] = [
 const log = pino({ level: 'silent' });
 let kafka: RunningKafka;
 const buses: KafkaBus[] = [];
+/** A test has topics of its own, and so has one that is tried again. */
+let topicPrefix = '';
+let tries = 0;
 
 beforeAll(async () => {
   kafka = await startKafka({ dataDir: folder });
+});
+
+beforeEach(() => {
+  topicPrefix = `try-${++tries}-`;
 });
 
 afterAll(async () => {
@@ -33,7 +40,7 @@ afterAll(async () => {
 });
 
 async function open(observer: BusObserver = {}): Promise<KafkaBus> {
-  const config = kafkaSchema.parse({ brokers: [kafka.address], replicationFactor: 1, compression: 'none' });
+  const config = kafkaSchema.parse({ brokers: [kafka.address], topicPrefix, replicationFactor: 1, compression: 'none' });
   const bus = await openKafkaBus({ config, topics, watched: [{ group: 'sink-file', topic: 'damaged' }], observer, log });
   buses.push(bus);
   return bus;
@@ -125,7 +132,7 @@ test('a batch that was damaged on the disk of the broker is a hole, counted once
   const before = await bus.append('damaged', 0, [text('before')]);
   await bus.append('damaged', 0, [text('to be damaged'), text('and this, too')]);
   const after = await bus.append('damaged', 0, [text('after')]);
-  const segment = join(folder, 'logs', 'damaged-0', '00000000000000000000.log');
+  const segment = join(folder, 'logs', `${topicPrefix}damaged-0`, '00000000000000000000.log');
   const file = openSync(segment, 'r+');
   writeSync(file, 'T', readFileSync(segment).indexOf('to be damaged'));
   closeSync(file);

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -100,9 +101,10 @@ test('a topic that others made so that one broker could lose what it acknowledge
   const link = client.controllerLink();
   const settings = { ...settingsOf(topics[0], 1), 'min.insync.replicas': '1' };
   const configEntries = Object.entries(settings).map(([name, value]) => ({ name, value }));
+  const [one, three] = [`one-${randomUUID()}-`, `three-${randomUUID()}-`];
   const made = [
-    { topic: 'one-raw', replicationFactor: 1 },
-    { topic: 'three-raw', replicationFactor: 3 },
+    { topic: `${one}raw`, replicationFactor: 1 },
+    { topic: `${three}raw`, replicationFactor: 3 },
   ];
   await link.ask('topics', (broker) =>
     broker.createTopics({ topics: made.map((topic) => ({ ...topic, numPartitions: partitions, configEntries })), timeout: 30_000 }),
@@ -111,7 +113,7 @@ test('a topic that others made so that one broker could lose what it acknowledge
   client.close();
   const opened = (topicPrefix: string, replicationFactor: number): Promise<KafkaBus> =>
     openKafkaBus({ config: configOf({ partitions, topicPrefix, replicationFactor }), topics, log });
-  await expect(opened('one-', 3)).rejects.toMatchObject({ code: 'KAFKA_TOPIC_SETTING', details: { setting: 'replicas', found: 1 } });
-  await expect(opened('three-', 3)).rejects.toMatchObject({ code: 'KAFKA_TOPIC_SETTING', details: { setting: 'min.insync.replicas' } });
-  await (await opened('one-', 1)).close();
+  await expect(opened(one, 3)).rejects.toMatchObject({ code: 'KAFKA_TOPIC_SETTING', details: { setting: 'replicas', found: 1 } });
+  await expect(opened(three, 3)).rejects.toMatchObject({ code: 'KAFKA_TOPIC_SETTING', details: { setting: 'min.insync.replicas' } });
+  await (await opened(one, 1)).close();
 });

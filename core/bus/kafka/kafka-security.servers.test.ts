@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -141,8 +142,8 @@ test('roles over SASL and TLS deliver; a password and a certificate that brokers
   use(client);
   const certified = await open('SSL', { tls: { ca: authority, ...own } });
   const sasl = `bus.kafka.sasl={mechanism: plain, username: ${kafkaUser.name}, passwordFile: ${passwordFile}}`;
-  const roles = await KafkaRoles.over(`127.0.0.1:${kafka.ports.SASL_SSL}`, join(folder, 'roles'), [
-    'bus.kafka.topicPrefix=roles-',
+  const roles = await KafkaRoles.over(`127.0.0.1:${kafka.ports.SASL_SSL}`, mkdtempSync(join(folder, 'roles-')), [
+    `bus.kafka.topicPrefix=roles-${randomUUID()}-`,
     'bus.kafka.partitions=1',
     `bus.kafka.tls.ca=${authority}`,
     sasl,
@@ -152,7 +153,7 @@ test('roles over SASL and TLS deliver; a password and a certificate that brokers
   try {
     await roles.start('gateway');
     await Promise.all([roles.start('aggregator'), roles.start('sinks')]);
-    const collector = await FakeCollector.start({ spoolDir: join(folder, 'spool'), gateway: roles.gateway, events });
+    const collector = await FakeCollector.start({ spoolDir: mkdtempSync(join(folder, 'spool-')), gateway: roles.gateway, events });
     const verdict = async () => verdictOf(events, await new FileStore(roles.folderOf('sinks')).events(''));
     collector.batch(100);
     await patiently('events are stored', 60_000, async () => (await verdict()).missing === 0);

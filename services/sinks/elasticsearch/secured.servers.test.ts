@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest';
@@ -85,7 +85,7 @@ test('over TLS, with a password from a file, the least of privileges stores even
 });
 
 test('each mode of templates works with the rights that are documented for it; with less the error names them, and no way that is denied, too', async () => {
-  const [index, unlike] = ['ours-with-templates', 'ours-without-templates'];
+  const [index, unlike] = [`ours-with-templates-${randomUUID()}`, 'ours-without-templates'];
   const as = (user: string, templates: string, log?: Log, of = index) => outcome({ credentials: credentialsOf(user), templates }, of, log);
   const unreadable = {
     code: 'ELASTICSEARCH_TEMPLATE_UNREADABLE',
@@ -114,7 +114,7 @@ test('each mode of templates works with the rights that are documented for it; w
     {
       level: 'warn',
       code: 'ELASTICSEARCH_TEMPLATE_UNCHECKED',
-      msg: expect.stringMatching(/ours-with-templates is there; .*hides it was not checked.*manage_index_templates.*403/),
+      msg: expect.stringMatching(/ours-with-templates-[-0-9a-f]+ is there; .*hides it was not checked.*manage_index_templates.*403/),
     },
   ]);
   expect(await as('checker', 'check', log, unlike)).toMatchObject(missing);
