@@ -135,7 +135,7 @@ test('dead letters that are replayed once their limit is raised are stored once,
   const startS = nowS() - 60;
   const count = 400;
   const section = { enabled: true, url: proxy.address, tenantId: tenantOf('replayed') };
-  const dataDir = join(folder.path, 'replayed');
+  const dataDir = folder.fresh('replayed');
   run = await LokiRun.start(dataDir, { loki: { ...section, maxLineSize: '1KB' } });
   await run.bus.append(topics.events, 0, [new EventStream({ prefix, node: 'node1', startS, stepNs: 1_000_000 }).next(count)]);
   await delivered(run);

@@ -101,7 +101,7 @@ test(`rebalance: a second aggregator and a second sinks process join and leave $
 
   const alone = { ...installation, topicPrefix: `${installation.topicPrefix}alone-` };
   await copy.appendTo(alone);
-  const folder = await runAlone(alone, join(runs.servers.folder.path, 'alone'), ends, settings);
+  const folder = await runAlone(alone, runs.servers.folder.fresh('alone'), ends, settings);
   const expected = await new FileStore(folder).lines();
   const actions = [...expected.values()].map((line) => /"action":"anomaly-(\w+)"/.exec(line)?.[1]);
   const count = (action: string) => actions.filter((one) => one === action).length;
