@@ -59,9 +59,8 @@ async function killInTurn(run: RolesRun, roles: readonly RoleName[]): Promise<vo
 async function killWithSpools(run: RolesRun, resets: LiveResets | undefined): Promise<void> {
   await run.kill('gateway');
   await resets?.stop();
-  const before = (await resets?.items()) ?? 0;
   await resets?.make(20);
-  await resets?.spooled(before, 20);
+  await resets?.spooled();
   await Promise.all([run.fleet.kill(), run.kill('collector')]);
   await run.roles.start('gateway');
   await Promise.all([run.fleet.start(), ...(lab === undefined ? [] : [run.roles.start('collector')])]);

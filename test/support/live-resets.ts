@@ -1,3 +1,4 @@
+import type { ProbeRow } from '../../cli/probe-rows.ts';
 import { eventually } from '../lab/eventually.ts';
 import type { NetnsLab } from '../lab/netns-lab.ts';
 import type { KafkaRoles } from './kafka-roles.ts';
@@ -31,16 +32,16 @@ export class LiveResets {
     await this.#lab.result(a, 'connect.mjs', a.ipv4, String(port), String(count), b.ipv4, String(closedPort));
   }
 
-  /** Resolves when what was made until now is in the collector's spool, by its own count. */
-  async spooled(itemsBefore: number, count: number): Promise<void> {
-    await eventually('the records are numbered', async () => (await this.items()) >= itemsBefore + 2 * count);
+  /** Resolves when what was made until now is in the collector's spool: it has numbered all that the kernel has emitted by now. */
+  async spooled(): Promise<void> {
+    const rows = (await this.#roles.ask('collector', 'probes')) as ProbeRow[];
+    const emitted = rows.reduce((sum, { events }) => sum + events.emitted, 0);
+    const isNumbered = async (): Promise<boolean> => {
+      const [{ collector }] = (await this.#roles.ask('collector', 'dispositions')) as [LiveDispositions];
+      return collector.items >= emitted;
+    };
+    await eventually('the records are numbered', isNumbered);
     await new Promise((resolve) => setTimeout(resolve, spooledWithinMs));
-  }
-
-  /** Items that the running collector numbered. */
-  async items(): Promise<number> {
-    const [{ collector }] = (await this.#roles.ask('collector', 'dispositions')) as [LiveDispositions];
-    return collector.items;
   }
 
   /** Makes resets again and again, of which a kill may take some: they are uncertain. */
