@@ -8,7 +8,7 @@ import { kernelSeries, prepareKernel } from '../test/vm/debian-kernels.mjs';
 import { runInMachine } from '../test/vm/virtual-machine.mjs';
 import { canInstall, installNeeds, missingNeeds, remedyFor } from './setup-system.mjs';
 import { seconds, tail } from './step.mjs';
-import { countsOf } from './test-tiers.mjs';
+import { countsOf, tellFlaky } from './test-tiers.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const cache = join(root, '.cache', 'vm');
@@ -39,6 +39,7 @@ async function testOn(kernel) {
       process.stdout.write(`matrix: ${kernel.release}: not booted within ${seconds(ended.ms)}: once more\n`);
       ended = await runInMachine({ kernel, job: job(), out, limitMs });
     }
+    tellFlaky(join(out, 'result.json'));
     const counts = countsOf(join(out, 'result.json'), ended.status);
     const booted = ended.bootSeconds === undefined ? 'not booted' : `booted in ${seconds(ended.bootSeconds * 1000)}`;
     const tested = `${counts.passed} passed, ${counts.failed} failed`;

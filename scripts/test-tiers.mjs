@@ -3,7 +3,6 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, normalize, relative, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { addonBuilt, filesUnder } from './setup-build.mjs';
 import { hasCommand, missingNeeds, remedyFor } from './setup-system.mjs';
 
@@ -17,9 +16,6 @@ export const tiersOnRequest = {
 
 /** Not made of test files that a filter could choose among. */
 export const tiersInOnePiece = ['sanitize', 'matrix'];
-
-/** Tells what a test that was tried again had failed with. */
-const flakyReporter = fileURLToPath(new URL('flaky-reporter.mjs', import.meta.url));
 
 const testFolders = ['schema', 'proto', 'bpf', 'native', 'services', 'core', 'cli', 'test', 'bench'];
 
@@ -101,16 +97,7 @@ export function runVitest(root, tier, filters, leftOut) {
   const folder = mkdtempSync(join(tmpdir(), 'jitterscope-test-'));
   try {
     const output = join(folder, 'result.json');
-    const args = [
-      'run',
-      '--project',
-      tier,
-      '--passWithNoTests',
-      '--reporter=default',
-      `--reporter=${flakyReporter}`,
-      '--reporter=json',
-      `--outputFile.json=${output}`,
-    ];
+    const args = ['run', '--project', tier, '--passWithNoTests', '--reporter=default', '--reporter=json', `--outputFile.json=${output}`];
     const env = leftOut.length > 0 ? { ...process.env, TESTS_LEFT_OUT: leftOut.join(' ') } : process.env;
     const command = join(root, 'node_modules', 'vitest', 'vitest.mjs');
     const { status } = spawnSync(process.execPath, [command, ...args, ...filters], {
@@ -118,9 +105,21 @@ export function runVitest(root, tier, filters, leftOut) {
       env,
       stdio: ['ignore', 'inherit', 'inherit'],
     });
+    tellFlaky(output);
     return countsOf(output, status);
   } finally {
     rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Of a result of vitest's JSON reporter: what tests that passed at a second try had failed with. `retry x1` alone tells no defect. */
+export function tellFlaky(output) {
+  if (!existsSync(output)) return;
+  for (const { name, assertionResults } of JSON.parse(readFileSync(output, 'utf8')).testResults) {
+    for (const { status, fullName, failureMessages = [] } of assertionResults) {
+      if (status !== 'passed' || failureMessages.length === 0) continue;
+      process.stdout.write(`FLAKY ${name} > ${fullName}\n${failureMessages.join('\n').replaceAll(/^/gm, '  ')}\n`);
+    }
   }
 }
 

@@ -319,8 +319,8 @@ export function busContract(name: string, openBus: () => Promise<BusUnderTest>):
         expect(await appended).toBe('BUS_CLOSED');
       } finally {
         await resume();
+        bus = await under.reopen();
       }
-      bus = await under.reopen();
       expect((await readAll(bus, one, 0, from, from + 1)).values).toEqual(['kept']);
     });
   });

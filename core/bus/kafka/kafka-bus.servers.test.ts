@@ -5,6 +5,7 @@ import { pino } from 'pino';
 import { afterAll, beforeAll } from 'vitest';
 import type { RunningKafka } from '../../../scripts/servers/kafka.mjs';
 import { startKafka } from '../../../test/support/servers.ts';
+import { suspend } from '../../../test/support/suspend.ts';
 import { busContract, CONTRACT_TOPICS } from '../contract.ts';
 import { kafkaSchema } from './config.ts';
 import { openKafkaBus } from './kafka-bus.ts';
@@ -33,7 +34,7 @@ busContract('Kafka', async () => {
       return bus;
     },
     stall: async () => {
-      process.kill(kafka.pid, 'SIGSTOP');
+      await suspend(kafka.pid);
       return async () => void process.kill(kafka.pid, 'SIGCONT');
     },
     destroy: () => bus.close(),

@@ -35,10 +35,15 @@ test.each(['none', 'gzip', 'snappy'] as const)(
 );
 
 test('a read may begin within a batch, and end within another', async () => {
-  const two = Buffer.concat([await batchAt(10, [Buffer.from('a'), Buffer.from('b')]), await batchAt(12, [Buffer.from('c')])]);
-  const { messages, next } = await decodeRecordBatches(two.subarray(0, -1), { from: 11, to: 13 });
-  expect(messages.map(({ offset, value }) => `${offset}${String(Buffer.from(value))}`)).toEqual(['11b']);
-  expect(next).toBe(12);
+  const [first, ...others] = [await batchAt(10, [Buffer.from('a'), Buffer.from('b')]), await batchAt(12, [Buffer.from('c')])];
+  const three = Buffer.concat([first, ...others, await batchAt(13, [Buffer.from('d')])]);
+  const { messages, next } = await decodeRecordBatches(three.subarray(0, -1), { from: 11, to: 14 });
+  expect(messages.map(({ offset, value }) => `${offset}${String(Buffer.from(value))}`)).toEqual(['11b', '12c']);
+  expect(next).toBe(13);
+  // Alone it is no proof of its base: the reader asks for what follows, and believes it where nothing does.
+  expect(await decodeRecordBatches(first, { from: 11, to: 14 })).toMatchObject({ messages: [], next: 11 });
+  expect(await decodeRecordBatches(first, { from: 11, to: 14, isAll: true })).toMatchObject({ messages: [{ offset: 11 }], next: 12 });
+  expect(await decodeRecordBatches(first, { from: 11, to: 12 })).toMatchObject({ messages: [{ offset: 11 }], next: 12 });
 });
 
 test('a batch that does not match its checksum is a hole, and the next one is read', async () => {
@@ -55,7 +60,7 @@ test('of how far batches go only those that match their checksum are believed', 
   const good = await batchAt(3, [Buffer.from('abc'), Buffer.from('def')]);
   const damaged = await batchAt(5, [Buffer.from('abc')]);
   damaged.writeInt32BE(2 ** 31 - 2, batchField.lastOffsetDelta);
-  expect((await decodeRecordBatches(Buffer.concat([good, damaged]), { from: 4, to: 6 })).extent).toEqual({
+  expect((await decodeRecordBatches(Buffer.concat([good, damaged]), { from: 4, to: 6, isAll: true })).extent).toEqual({
     from: 3,
     to: 5,
     bytes: good.length,

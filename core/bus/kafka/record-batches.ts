@@ -88,6 +88,8 @@ function* believed(frames: readonly BatchFrame[], { from, to, isBase = false, is
     if (follower === undefined) {
       // Behind a gap, at the end of the bytes: whether the gap or the base is damage is seen by what follows.
       if (frame.base > next && !(isFirst && isAll)) return;
+      // A reader that begins here cannot know of a base a little too low or too high: that is seen by what follows, too.
+      if (mayBeginBefore && frame.next !== to && !isAll) return;
     } else if (frame.next > follower.base) {
       const isFollowerAlone = second === undefined || follower.next !== second.base;
       if (frame.base > next || !isFollowerAlone) continue;

@@ -6,6 +6,7 @@ import { createLog } from '../../../core/log.ts';
 import { eventFields } from '../../../schema/event.ts';
 import type { RunningElasticsearch } from '../../../scripts/servers/elasticsearch.mjs';
 import { askElasticsearch, startElasticsearch, storedIds } from '../../../test/support/elasticsearch-server.ts';
+import { suspend } from '../../../test/support/suspend.ts';
 import { sinkContract } from '../contract.ts';
 import { delivering } from '../delivery.ts';
 import { newDeliveryCounters } from '../metrics.ts';
@@ -232,7 +233,7 @@ test('a template of others that hides ours is told', async () => {
 test('a server that is frozen is waited for, and nothing is stored twice', async () => {
   const { sink, index } = await openChecked({ requestTimeout: '1s' });
   const batch = batchOfLines(Array.from({ length: 20 }, () => ({ line: event() })));
-  process.kill(server.pid, 'SIGSTOP');
+  await suspend(server.pid);
   try {
     await expect(sink.deliver(batch, signal)).rejects.toMatchObject({ code: 'ELASTICSEARCH_TIMEOUT', retryable: true });
   } finally {
