@@ -161,7 +161,8 @@ export class LogWatch {
   async #sample(link: BrokerLink, topic: string, partition: number, offset: number): Promise<void> {
     const range = { topic, partition, offset, maxBytes: sampleBytes, maxWaitMs: 0 };
     const { batches, highWatermark } = await link.send(`some messages of ${topic}`, fetchRequest(range));
-    const { extent } = await decodeRecordBatches(batches, { from: offset, to: highWatermark });
+    // A sample is an estimate: of a batch that fills it alone, what follows is not asked for.
+    const { extent } = await decodeRecordBatches(batches, { from: offset, to: highWatermark, isAll: true });
     if (extent !== undefined) this.seen(topic, partition, extent.from, extent.to, extent.bytes);
   }
 }
